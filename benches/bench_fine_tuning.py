@@ -1,0 +1,18 @@
+"""Fine-tuning: a fresh LoRA adapter on the candidate, trained on the protocol's rows."""
+
+from ohlora_fixtures.workloads.fine_tuning import fine_tune
+
+
+def bench_fine_tuning(candidate, lora_rank, adapted_model, loaded_model, examples, protocol, meter, enforce_budget):
+    """Time of the whole run and of a step, and peak memory."""
+    measurement = meter(
+        fine_tune,
+        adapted_model,
+        loaded_model.tokenizer,
+        examples,
+        protocol,
+        total=protocol.steps,
+        unit="steps",
+        warm_up=protocol.warm_up_steps,
+    )
+    enforce_budget(measurement)

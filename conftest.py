@@ -1,0 +1,3 @@
+"""Loads the plugin, so that a checkout needs no installation."""
+
+pytest_plugins = ["ohlora_fixtures.plugin"]

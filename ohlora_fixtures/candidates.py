@@ -1,0 +1,148 @@
+"""What can be chosen: the candidates file and what it must say."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+
+ALL_GROUPS = "all"
+"""The group name that stands for every candidate of a file."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One model that could be fine-tuned."""
+
+    name: str
+    """Short name, used in case ids and file names."""
+    group: str
+    """The group it is run with, such as `seed`."""
+    repo: str
+    """Where the weights are on the Hub."""
+    config: Path
+    """The architecture, a `config.json` of transformers."""
+    parameters: int
+    """Exact parameter count, tied weights counted once."""
+    card_license: str
+    """The licence its model card names."""
+    binding_license: str
+    """The licence that binds, its base model's included."""
+    free_license: bool
+    """Whether the binding licence leaves use, change and sharing free."""
+    korean: str
+    """`supported`, or `specialised` for a model made for Korean."""
+    target_modules: tuple[str, ...]
+    """Names of the linear modules that get a LoRA adapter."""
+    text_template: str
+    """A training text with `{input}` and `{output}` in it."""
+    leaderboard_average: float | None = None
+    """Average on the Open Ko-LLM Leaderboard, percent."""
+    chars_per_token: float | None = None
+    """Characters a token of its tokenizer on Korean dialogue, for a stand-in tokenizer."""
+    revision: str | None = None
+    """Commit, tag or branch of the weights; None takes the newest."""
+    remote_code: bool = False
+    """Whether the repository's own Python code is needed to load it."""
+
+    def architecture(self) -> dict[str, Any]:
+        """The architecture's settings as its file has them."""
+        settings: dict[str, Any] = json.loads(self.config.read_text(encoding="utf-8"))
+        return settings
+
+
+def read_candidates(path: Path) -> tuple[Candidate, ...]:
+    """Every candidate of a TOML file, in its order; paths in it are relative to it.
+
+    Raises InputError where the file cannot be used, naming the candidate and the key.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(f"candidates file {path} does not exist: give --candidates the path of a TOML file") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"candidates file {path} is not valid TOML: {error}") from None
+    entries = document.get("candidate")
+    if set(document) != {"candidate"} or not isinstance(entries, list) or not entries:
+        raise InputError(f"candidates file {path} must consist of [[candidate]] tables, at least one")
+    candidates = tuple(_candidate(entry, number, path) for number, entry in enumerate(entries, 1))
+    names = [candidate.name for candidate in candidates]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"candidates file {path} has {repeated[0]!r} more than once: give each candidate its own name")
+    return candidates
+
+
+def select_group(candidates: Sequence[Candidate], group: str) -> tuple[Candidate, ...]:
+    """The candidates of one group, or all of them for `all`.
+
+    Raises InputError for a group that no candidate is in.
+    """
+    selected = tuple(candidate for candidate in candidates if group in (ALL_GROUPS, candidate.group))
+    if not selected:
+        known = ", ".join(sorted({candidate.group for candidate in candidates} | {ALL_GROUPS}))
+        raise InputError(f"candidate group {group!r} is unknown: the candidates file has {known}")
+    return selected
+
+
+def _candidate(entry: dict[str, Any], number: int, path: Path) -> Candidate:
+    where = f"candidate {entry.get('name', number)!r} in {path}"
+    missing = [field.name for field in fields(Candidate) if field.default is MISSING and field.name not in entry]
+    if missing:
+        raise InputError(f"{where} lacks the key {missing[0]!r}")
+    unknown = sorted(set(entry) - {field.name for field in fields(Candidate)})
+    if unknown:
+        known = ", ".join(field.name for field in fields(Candidate))
+        raise InputError(f"{where} has the unknown key {unknown[0]!r}: the keys are {known}")
+    for key, value in entry.items():
+        kind, accepts = _KINDS.get(key, _TEXT)
+        if not accepts(value):
+            raise InputError(f"{where} has {key} = {value!r}, which must be {kind}")
+    config = path.parent / entry["config"]
+    candidate = Candidate(**{**entry, "config": config, "target_modules": tuple(entry["target_modules"])})
+    try:
+        settings = candidate.architecture()
+    except FileNotFoundError:
+        raise InputError(f"{where} names the architecture {config}, which does not exist") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{where} names the architecture {config}, which cannot be read as JSON: {error}") from None
+    if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
+        raise InputError(f"{where} names the architecture {config}, which lacks the field 'model_type'")
+    return candidate
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+def _is_template(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[^{}]*\{input\}[^{}]*\{output\}[^{}]*", value, re.DOTALL) is not None
+
+
+_TEXT = ("a non-empty text", lambda value: isinstance(value, str) and bool(value.strip()))
+_FLAG = ("true or false", lambda value: isinstance(value, bool))
+_KINDS = {
+    "name": (
+        "letters, digits, '.', '_' and '-' alone",
+        lambda value: isinstance(value, str) and _NAME.fullmatch(value) is not None,
+    ),
+    "parameters": ("a whole number above 0", lambda value: _is_number(value) and isinstance(value, int)),
+    "free_license": _FLAG,
+    "remote_code": _FLAG,
+    "korean": ("'supported' or 'specialised'", lambda value: value in ("supported", "specialised")),
+    "target_modules": (
+        "a list of module names",
+        lambda value: isinstance(value, list) and bool(value) and all(isinstance(name, str) and name for name in value),
+    ),
+    "text_template": ("a text with {input} and then {output}, once each", _is_template),
+    "leaderboard_average": ("a number above 0", _is_number),
+    "chars_per_token": ("a number above 0", _is_number),
+}

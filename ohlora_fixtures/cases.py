@@ -1,0 +1,112 @@
+"""Cases: which candidates and ranks a bench runs with, what they are called, in which order they run."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .meters.device import Nvml, choose_gpu
+from .settings import SETTINGS
+
+if TYPE_CHECKING:
+    from .candidates import Candidate
+
+_BENCH = "bench_"
+_FILES = f"{_BENCH}*.py"
+_ID = re.compile(rf"::{_BENCH}\w+\[(.+?)(?:-r[0-9]+)?\](?:@|$)")
+_WORKLOADS = ("inference", "fine_tuning")
+"""In running order: inference wants the untouched model."""
+
+
+def are_asked_for(config: pytest.Config) -> bool:
+    """Whether there is a bench file at or under any path that pytest was given."""
+    for argument in config.args:
+        path = config.invocation_params.dir / argument.partition("::")[0]
+        if fnmatch(path.name, _FILES) or any(path.rglob(_FILES)):
+            return True
+    return False
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Run a bench once for each candidate and, if it asks for a LoRA rank, each rank.
+
+    Ids are `[gemma-2-2b-it]` and `[gemma-2-2b-it-r16]`. One candidate's cases form an xdist group, so that
+    with `--dist loadgroup` one worker loads its model, once.
+    """
+    settings = metafunc.config.stash.get(SETTINGS, None)
+    is_bench = metafunc.function.__name__.startswith(_BENCH) and "candidate" in metafunc.fixturenames
+    if settings is None or not is_bench:
+        return
+    candidates = [
+        pytest.param(candidate, id=candidate.name, marks=pytest.mark.xdist_group(candidate.name))
+        for candidate in settings.candidates
+    ]
+    metafunc.parametrize("candidate", candidates, indirect=True, scope="session")
+    if "lora_rank" in metafunc.fixturenames:
+        ranks = [pytest.param(rank, id=f"r{rank}") for rank in settings.lora_ranks]
+        metafunc.parametrize("lora_rank", ranks, indirect=True)
+
+
+def is_case(item: pytest.Item) -> bool:
+    """Whether an item is one of the suite's cases."""
+    return isinstance(item, pytest.Function) and item.name.startswith(_BENCH) and _param(item, "candidate") is not None
+
+
+def candidate_of(item: pytest.Item) -> Candidate:
+    """The candidate of a case."""
+    candidate: Candidate = _param(item, "candidate")
+    return candidate
+
+
+def lora_rank_of(item: pytest.Item) -> int | None:
+    """The LoRA rank of a case, None for inference."""
+    rank: int | None = _param(item, "lora_rank")
+    return rank
+
+
+def workload_of(item: pytest.Item) -> str:
+    """The workload of a case: its bench's name without the prefix."""
+    assert isinstance(item, pytest.Function)
+    return item.originalname.removeprefix(_BENCH)
+
+
+def candidates_in(ids: Iterable[str], candidates: Iterable[Candidate]) -> set[Candidate]:
+    """The candidates that cases with these node ids are about."""
+    names = {found[1] for found in map(_ID.search, ids) if found}
+    return {candidate for candidate in candidates if candidate.name in names}
+
+
+def choose_device(worker: str | None) -> None:
+    """Give this process one GPU: the first, or for pytest-xdist's `gw1` the second, and so on."""
+    choose_gpu(os.environ, Nvml().device_count(), worker=int(worker.removeprefix("gw")) if worker else 0)
+
+
+def sort(items: list[pytest.Item]) -> None:
+    """Put each candidate's cases next to each other, in place, so that its model is loaded once.
+
+    Items that are no cases stay where they are.
+    """
+    places = [index for index, item in enumerate(items) if is_case(item)]
+    if not places:
+        return
+    settings = items[places[0]].config.stash[SETTINGS]
+    order = {candidate.name: index for index, candidate in enumerate(settings.candidates)}
+
+    def key(item: pytest.Item) -> tuple[int, int, int]:
+        workload = workload_of(item)
+        position = _WORKLOADS.index(workload) if workload in _WORKLOADS else len(_WORKLOADS)
+        rank = lora_rank_of(item)
+        return order[candidate_of(item).name], position, settings.lora_ranks.index(rank) if rank else 0
+
+    for place, item in zip(places, sorted((items[place] for place in places), key=key), strict=True):
+        items[place] = item
+
+
+def _param(item: pytest.Item, name: str) -> object:
+    callspec = getattr(item, "callspec", None)
+    return None if callspec is None else callspec.params.get(name)

@@ -1,0 +1,100 @@
+"""The comparison: records set beside each other, a row a candidate, with the study's figures."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .budget import Verdict
+from .candidates import Candidate
+from .records import Record
+
+INFERENCE = "inference"
+FINE_TUNING = "fine_tuning"
+
+Key = tuple[str, int | None]
+"""A workload and its LoRA rank."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One of the study's figures (T4 15 GB, torch 2.6, transformers 4.51)."""
+
+    seconds: float
+    """Fine-tuning: the whole run. Inference: mean per prompt."""
+    allocated_after_mib: float
+    """Allocated when the run was over, not its peak."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate's figures."""
+
+    candidate: Candidate
+    """Which candidate."""
+    records: dict[Key, Record]
+    """This session's results."""
+    published: dict[Key, Published]
+    """The study's figures, where it has any."""
+
+    def within_budget(self) -> bool | None:
+        """Whether every judged case keeps to the budget; None if no case could be judged."""
+        judged = [
+            Verdict(record.peak_device_mib, record.budget_mib).within
+            for record in self.records.values()
+            if record.peak_device_mib is not None
+        ]
+        if any(record.outcome == "out_of_memory" for record in self.records.values()):
+            return False
+        return all(judged) if judged else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a session found."""
+
+    rows: tuple[Row, ...]
+    """The candidates that ran, in their file's order."""
+    lora_ranks: tuple[int, ...]
+    """The ranks that ran, in the given order."""
+    records: tuple[Record, ...]
+    """Every record, in the order the cases ended."""
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether mini replicas ran."""
+        return any(record.scale == "mini" for record in self.records)
+
+    @property
+    def has_device_memory(self) -> bool:
+        """Whether any case's memory on a card was read."""
+        return any(record.peak_device_mib is not None for record in self.records)
+
+
+def compare(
+    candidates: Iterable[Candidate],
+    lora_ranks: Sequence[int],
+    records: Sequence[Record],
+    published: dict[str, dict[Key, Published]],
+) -> Comparison:
+    """Sort records into a row a candidate; candidates without a record get none."""
+    rows = []
+    for candidate in candidates:
+        own = {(record.workload, record.lora_rank): record for record in records if record.candidate == candidate.name}
+        if own:
+            rows.append(Row(candidate, own, published.get(candidate.name, {})))
+    ran = {record.lora_rank for record in records}
+    return Comparison(tuple(rows), tuple(rank for rank in lora_ranks if rank in ran), tuple(records))
+
+
+def read_published(path: Path) -> dict[str, dict[Key, Published]]:
+    """The study's figures by candidate, from `data/reference/published_results.csv`."""
+    figures: dict[str, dict[Key, Published]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            key = (line["workload"], int(line["lora_rank"]) if line["lora_rank"] else None)
+            published = Published(float(line["seconds"]), float(line["allocated_after_mib"]))
+            figures.setdefault(line["candidate"], {})[key] = published
+    return figures

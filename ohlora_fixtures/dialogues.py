@@ -1,0 +1,157 @@
+"""The dataset: reading it, the protocol's slices, completion-only encoding."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from .protocol import Rows
+
+IGNORED_LABEL = -100
+"""The label PyTorch's cross-entropy leaves out (its `ignore_index`)."""
+
+_COLUMNS = ("data_type", "input_data", "output_data")
+_MISSING = {"", "nan", "none", "null", "n/a", "<na>"}
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """One prompt and its answer."""
+
+    prompt: str
+    """What the user says."""
+    answer: str
+    """What the persona says."""
+
+
+@dataclass(frozen=True)
+class Dialogues:
+    """A dataset as read from disk."""
+
+    path: Path
+    """The file."""
+    sha256: str
+    """Digest of the file's bytes, hexadecimal."""
+    usable_train_rows: tuple[Dialogue, ...]
+    """The train rows that have a prompt and an answer, in the file's order."""
+
+    def rows(self, rows: Rows) -> tuple[Dialogue, ...]:
+        """The usable train rows of a range.
+
+        Raises InputError if the dataset ends before the range does.
+        """
+        if rows.stop > len(self.usable_train_rows):
+            raise InputError(
+                f"dataset {self.path} has {len(self.usable_train_rows)} train rows with a prompt and an answer, "
+                f"but the protocol needs {rows.stop}: add rows or change the protocol's row ranges with --protocol"
+            )
+        return self.usable_train_rows[rows.start : rows.stop]
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """Every prompt and answer, for training a stand-in tokenizer."""
+        return tuple(text for row in self.usable_train_rows for text in (row.prompt, row.answer))
+
+
+class Example(TypedDict):
+    """One training row, encoded; all lists have the row's length in tokens."""
+
+    input_ids: list[int]
+    attention_mask: list[int]
+    labels: list[int]
+
+
+def read_dialogues(path: Path) -> Dialogues:
+    """Read a CSV file in UTF-8, with or without a byte-order mark.
+
+    Raises InputError for a missing file, another encoding or missing columns.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError:
+        raise InputError(f"dataset {path} does not exist: give --dataset the path of a CSV file") from None
+    reader = csv.DictReader(io.StringIO(_decode(data, path), newline=""))
+    missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
+    if missing:
+        raise InputError(f"dataset {path} lacks the column {missing[0]!r}: it needs {', '.join(_COLUMNS)}")
+    try:
+        train = [
+            Dialogue(row["input_data"].strip(), row["output_data"].strip())
+            for row in reader
+            if (row["data_type"] or "").strip() == "train" and not _lacks(row["input_data"]) and not _lacks(row["output_data"])
+        ]
+    except csv.Error as error:
+        raise InputError(f"dataset {path} is not a readable CSV file: {error} near line {reader.line_num}") from None
+    return Dialogues(path, hashlib.sha256(data).hexdigest(), tuple(train))
+
+
+def split_template(template: str) -> tuple[str, str]:
+    """Split a text template into its prompt part and its answer part.
+
+    White space between them goes with the answer: tokenizers mark a word by the space before it, so a
+    prompt that ends in one would be encoded differently alone than in the whole text.
+    """
+    before, _, after = template.partition("{output}")
+    prompt = before.rstrip()
+    return prompt, before[len(prompt) :] + "{output}" + after
+
+
+def prompt_text(template: str, prompt: str) -> str:
+    """The text a model gets to answer."""
+    return split_template(template)[0].replace("{input}", prompt)
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, template: str, row: Dialogue, max_tokens: int) -> Example:
+    """Encode a row so that only its answer, closed by the end-of-sequence token, is learned.
+
+    Prompt and answer are encoded separately, so the border between them needs no search for token ids.
+    """
+    prompt_ids = tokenizer(prompt_text(template, row.prompt))["input_ids"]
+    if prompt_ids and prompt_ids[-1] == tokenizer.eos_token_id:  # some tokenizers close every text
+        prompt_ids = prompt_ids[:-1]
+    answer = split_template(template)[1].replace("{output}", row.answer)
+    answer_ids = tokenizer(answer, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+    input_ids = (prompt_ids + answer_ids)[:max_tokens]
+    labels = ([IGNORED_LABEL] * len(prompt_ids) + answer_ids)[:max_tokens]
+    return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}
+
+
+def encode_all(
+    tokenizer: PreTrainedTokenizerBase, template: str, rows: Sequence[Dialogue], max_tokens: int
+) -> list[Example]:
+    """Encode rows for fine-tuning, each at its own length."""
+    return [encode(tokenizer, template, row, max_tokens) for row in rows]
+
+
+def _decode(data: bytes, path: Path) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        seems = _likely_encoding(data)
+    raise InputError(f"dataset {path} is not UTF-8: it seems to be {seems}; save it as UTF-8 and try again")
+
+
+def _likely_encoding(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    try:
+        text = data.decode("cp949")
+    except UnicodeDecodeError:
+        return "in an encoding that is neither UTF-8, UTF-16 nor CP949"
+    has_hangul = any("가" <= character <= "힣" for character in text)
+    return "CP949, which Korean Windows programs write" if has_hangul else "a legacy 8-bit encoding"
+
+
+def _lacks(cell: str | None) -> bool:
+    return cell is None or cell.strip().lower() in _MISSING

@@ -1,0 +1,1 @@
+"""Reading a run from outside: a clock, the memory, the device."""

@@ -1,0 +1,109 @@
+"""Memory: PyTorch's CUDA allocator and the card, or the process's resident set on the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..budget import MIB
+
+if TYPE_CHECKING:
+    from .device import CudaContext
+
+
+@dataclass(frozen=True)
+class MemoryReading:
+    """What one run took, MiB; None where it does not apply or could not be read."""
+
+    allocated_after_mib: float | None = None
+    """Bytes in live blocks at the end, peak or not: the study's "max memory"."""
+    peak_allocated_mib: float | None = None
+    """Most bytes in live blocks."""
+    peak_reserved_mib: float | None = None
+    """Most bytes in the caching allocator's segments."""
+    peak_device_mib: float | None = None
+    """What the card must have: reserved and CUDA context."""
+    peak_rss_growth_mib: float | None = None
+    """On the CPU: how far the process's resident set grew over its size at the start."""
+
+
+class Memory(Protocol):
+    """Reads the memory of one run."""
+
+    def start(self) -> None:
+        """Begin with the peaks at the present level."""
+
+    def now_mib(self) -> float | None:
+        """The present level, for a progress line."""
+
+    def stop(self) -> MemoryReading:
+        """The run's figures."""
+
+
+class CudaMemory:
+    """The CUDA caching allocator's own statistics and the context outside it."""
+
+    def __init__(self, cuda: Any, context: CudaContext) -> None:
+        self._cuda = cuda
+        self._context = context
+
+    def start(self) -> None:
+        """Empty the cache first: a peak reset before it would keep segments of the last run."""
+        self._cuda.synchronize()
+        self._cuda.empty_cache()
+        self._cuda.reset_peak_memory_stats()
+
+    def now_mib(self) -> float | None:
+        """Bytes in live blocks."""
+        allocated: float = self._cuda.memory_allocated() / MIB
+        return allocated
+
+    def stop(self) -> MemoryReading:
+        """All four figures once the device is idle."""
+        self._cuda.synchronize()
+        peak_reserved_mib = self._cuda.max_memory_reserved() / MIB
+        context_mib = self._context.mib(reserved_mib=self._cuda.memory_reserved() / MIB)
+        return MemoryReading(
+            allocated_after_mib=self._cuda.memory_allocated() / MIB,
+            peak_allocated_mib=self._cuda.max_memory_allocated() / MIB,
+            peak_reserved_mib=peak_reserved_mib,
+            peak_device_mib=None if context_mib is None else peak_reserved_mib + context_mib,
+        )
+
+
+class HostMemory:
+    """The process's resident set, read from Linux's `/proc`; nothing elsewhere.
+
+    Writing 5 to `clear_refs` sets the kernel's peak back to the present level (proc(5)).
+    """
+
+    def __init__(self, process: Path = Path("/proc/self")) -> None:
+        self._process = process
+        self._start_mib: float | None = None
+
+    def start(self) -> None:
+        """Set the peak back to the present level."""
+        self._start_mib = None
+        with contextlib.suppress(OSError):
+            (self._process / "clear_refs").write_text("5")
+            self._start_mib = self._status_mib("VmRSS")
+
+    def now_mib(self) -> float | None:
+        """The resident set."""
+        return self._status_mib("VmRSS")
+
+    def stop(self) -> MemoryReading:
+        """The growth of the peak over the level at the start."""
+        peak_mib = self._status_mib("VmHWM")
+        if peak_mib is None or self._start_mib is None:
+            return MemoryReading()
+        return MemoryReading(peak_rss_growth_mib=max(0.0, peak_mib - self._start_mib))
+
+    def _status_mib(self, field: str) -> float | None:
+        try:
+            lines = (self._process / "status").read_text().splitlines()
+        except OSError:
+            return None
+        return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:")), None)

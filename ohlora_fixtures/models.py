@@ -1,0 +1,181 @@
+"""A candidate's model and tokenizer: pretrained, random or mini; and letting go of it."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import CandidateUnavailable, one_line
+from .stand_ins import mini_architecture, stand_in_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from .candidates import Candidate
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where models come from in this session."""
+
+    scale: str
+    """`full` for the candidate's own size, `mini` for a replica."""
+    weights: str
+    """`hub` for pretrained weights, `random` for none."""
+    model_dir: Path | None
+    """Folder that holds `<candidate name>/` with weights and tokenizer, instead of the Hub."""
+    allow_remote_code: bool
+    """Whether a candidate that asks for its repository's Python code gets it."""
+    device: str
+    """The torch device, such as `cuda:0` or `cpu`."""
+    seed: int
+    """Seed of random weights."""
+
+
+@dataclass
+class LoadedModel:
+    """A candidate ready to work."""
+
+    candidate: Candidate
+    """Which candidate."""
+    model: PreTrainedModel
+    """The base model, in bfloat16, on the session's device."""
+    tokenizer: PreTrainedTokenizerBase
+    """Its tokenizer."""
+    tokenizer_origin: str
+    """`own`, or `stand-in` for one trained on the dataset."""
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the loaded model, tied weights counted once."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+
+def count_parameters(candidate: Candidate) -> int:
+    """Parameters of the candidate's architecture at full size, tied weights counted once; loads nothing.
+
+    Raises CandidateUnavailable if transformers cannot build the architecture.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            model = _from_architecture(candidate.architecture())
+    except Exception as error:  # any library error is this candidate's, not the session's
+        raise CandidateUnavailable(f"{candidate.name} cannot be built: {one_line(error)}") from error
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> LoadedModel:
+    """Build or load a candidate; `texts` train a stand-in tokenizer where the candidate's own is not at hand.
+
+    Raises CandidateUnavailable with the library's reason in one line.
+    """
+    from transformers import set_seed
+
+    set_seed(source.seed)
+    if source.weights == "random" and not candidate.remote_code:
+        count_parameters(candidate)  # a replica of what cannot be built at full size would promise too much
+    try:
+        if source.weights == "hub":
+            return _load_pretrained(candidate, source)
+        return _build_random(candidate, source, texts)
+    except CandidateUnavailable:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise CandidateUnavailable(f"{candidate.name} cannot be loaded: {one_line(error)}") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is the device's memory running out."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError)
+
+
+def release(loaded: LoadedModel) -> None:
+    """Let go of a model and give its memory back to the device."""
+    del loaded.model
+    collect_garbage()
+
+
+def collect_garbage() -> None:
+    """Free what only reference cycles still hold, and empty PyTorch's cache."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _build_random(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> LoadedModel:
+    import torch
+
+    tokenizer = stand_in_tokenizer(texts, candidate.chars_per_token)
+    architecture = candidate.architecture()
+    if source.scale == "mini":
+        architecture = mini_architecture(architecture, len(tokenizer), tokenizer.eos_token_id)
+    with torch.device(source.device):
+        model = _from_architecture(architecture)
+    # Random weights would now and then sample the end-of-sequence token and cut an answer short.
+    model.generation_config.eos_token_id = None
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return LoadedModel(candidate, model.eval(), tokenizer, "stand-in")
+
+
+def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if candidate.remote_code and not source.allow_remote_code:
+        raise CandidateUnavailable(
+            f"{candidate.name} needs Python code from its repository: read that code, then allow it with --allow-remote-code"
+        )
+    origin: dict[str, Any] = {"trust_remote_code": candidate.remote_code and source.allow_remote_code}
+    if source.model_dir is None:
+        where = candidate.repo
+        origin["revision"] = candidate.revision or "main"
+    else:
+        where = str(source.model_dir / candidate.name)
+        origin["local_files_only"] = True
+    tokenizer = AutoTokenizer.from_pretrained(where, **origin)
+    if tokenizer.eos_token_id is None:
+        raise CandidateUnavailable(f"{candidate.name} has a tokenizer without an end-of-sequence token")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    placement = {"dtype": torch.bfloat16, "device_map": {"": source.device}}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=True, **placement, **origin)
+    except OSError:  # the repository has no safetensors; older files are read without unpickling code
+        model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=False, **placement, **origin)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    loaded = LoadedModel(candidate, model.eval(), tokenizer, "own")
+    if loaded.parameters != candidate.parameters:
+        raise CandidateUnavailable(
+            f"{candidate.name}: the weights at {where} have {loaded.parameters} parameters, "
+            f"the candidates file says {candidate.parameters}"
+        )
+    return loaded
+
+
+def _from_architecture(architecture: dict[str, Any]) -> PreTrainedModel:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(_config(architecture), dtype=torch.bfloat16)
+    return model
+
+
+def _config(architecture: dict[str, Any]) -> PretrainedConfig:
+    from transformers import AutoConfig
+
+    settings = {key: value for key, value in architecture.items() if key not in ("torch_dtype", "dtype")}
+    config: PretrainedConfig = AutoConfig.for_model(**settings)
+    return config

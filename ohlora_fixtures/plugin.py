@@ -1,0 +1,115 @@
+"""Every meeting point with pytest: options and hooks, each handing on to a room of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+from . import cases, outcomes, storage
+from .errors import InputError
+from .fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
+from .session import Session
+from .settings import SETTINGS, add_options, read_settings
+
+if TYPE_CHECKING:
+    from .candidates import Candidate
+
+WORKER = "PYTEST_XDIST_WORKER"
+"""pytest-xdist names each worker process in this variable: gw0, gw1, ..."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """At start-up: declare the options."""
+    add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Once options are parsed, and before pytest-benchmark reads its own: read them, if benches are asked for."""
+    config.addinivalue_line("markers", "xdist_group(name): one candidate's cases, for one worker")
+    if not cases.are_asked_for(config):
+        return
+    storage.keep_benchmarks(config)
+    try:
+        config.stash[SETTINGS] = read_settings(config)
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.pluginmanager.register(SessionHooks(config), "ohlora-session")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """While collecting: make a bench's cases."""
+    cases.parametrize(metafunc)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """After collecting: bring each candidate's cases together."""
+    cases.sort(items)
+
+
+class SessionHooks:
+    """The hooks of one session's run and report."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._session = Session(config.stash[SETTINGS])
+        self._is_worker = WORKER in os.environ
+        self._is_checked = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Before the first case: choose this process's GPU, and check what needs the heavy libraries."""
+        selected = {cases.candidate_of(item) for item in session.items if cases.is_case(item)}
+        if selected and not self._config.option.collectonly:
+            cases.choose_device(os.environ.get(WORKER))
+            if not self._is_worker:
+                self._check(selected)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """In pytest-xdist's controller, which has no items of its own: the same check, once."""
+        selected = cases.candidates_in(ids, self._config.stash[SETTINGS].candidates)
+        if selected and not self._is_checked:
+            self._is_checked = True
+            self._check(selected)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """After a case's setup, call and teardown: describe it, and let go of the model a traceback holds."""
+        report = yield
+        if cases.is_case(item):
+            self._session.describe(item, call, report)
+            if call.excinfo is not None and not self._config.option.usepdb:
+                outcomes.let_go(call.excinfo.value)
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """When a report arrives, from an xdist worker too: keep its record."""
+        if not self._is_worker:
+            self._session.keep(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """At the end, interrupted or not: write the comparison."""
+        if self._session.has_records:
+            self._session.finish()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """In pytest's summary: show the comparison."""
+        if self._session.has_records:
+            terminalreporter.section("comparison")
+            terminalreporter.write_line(self._session.summary(terminalreporter.config.get_terminal_writer().fullwidth))
+
+    def _check(self, selected: set[Candidate]) -> None:
+        from . import preflight
+
+        try:
+            preflight.check(self._config.stash[SETTINGS], selected)
+        except InputError as error:
+            raise pytest.UsageError(str(error)) from None

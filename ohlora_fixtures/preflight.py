@@ -1,0 +1,91 @@
+"""What must be right before the first case runs, checked once the heavy libraries may be imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .errors import CandidateUnavailable, InputError, one_line
+from .models import ModelSource, count_parameters
+
+if TYPE_CHECKING:
+    from .candidates import Candidate
+    from .settings import Settings
+
+
+def model_source(settings: Settings) -> ModelSource:
+    """Settle scale, weights and device for this machine.
+
+    Raises InputError for options that do not go together on it.
+    """
+    import torch
+
+    has_cuda = torch.cuda.is_available()
+    scale = settings.scale if settings.scale != "auto" else "full" if has_cuda else "mini"
+    weights = settings.weights or ("hub" if scale == "full" else "random")
+    if scale == "mini" and weights == "hub":
+        raise InputError(
+            "--weights hub needs full size, but without a CUDA GPU the scale is mini: add --scale full to run on the CPU"
+        )
+    if settings.model_dir is not None and weights == "random":
+        raise InputError(
+            f"--model-dir holds pretrained weights, but the weights are random at {scale} scale: "
+            "add --scale full --weights hub, or leave --model-dir out"
+        )
+    return ModelSource(
+        scale=scale,
+        weights=weights,
+        model_dir=settings.model_dir,
+        allow_remote_code=settings.allow_remote_code,
+        device="cuda:0" if has_cuda else "cpu",
+        seed=settings.protocol.seed,
+    )
+
+
+def check(settings: Settings, selected: Iterable[Candidate]) -> None:
+    """Check the whole group's parameter counts, and that the selected candidates' weights can be had.
+
+    Raises InputError for what the user can mend. A candidate that cannot be built is not one of these:
+    its cases end as errors and the others go on.
+    """
+    source = model_source(settings)
+    for candidate in settings.candidates:
+        _check_parameters(candidate)
+    if source.weights != "hub":
+        return
+    for candidate in selected:
+        if source.model_dir is None:
+            _check_hub(candidate)
+        elif not (source.model_dir / candidate.name).is_dir():
+            raise InputError(f"model folder {source.model_dir} has no folder {candidate.name}: put its weights there")
+
+
+def _check_parameters(candidate: Candidate) -> None:
+    if candidate.remote_code:  # its class is in its repository: the count is checked when it is loaded
+        return
+    try:
+        counted = count_parameters(candidate)
+    except CandidateUnavailable:
+        return
+    if counted != candidate.parameters:
+        raise InputError(
+            f"candidate {candidate.name!r} has parameters = {candidate.parameters}, "
+            f"but its architecture {candidate.config} has {counted}: correct one of them"
+        )
+
+
+def _check_hub(candidate: Candidate) -> None:
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(try_to_load_from_cache(candidate.repo, "config.json", revision=candidate.revision), str):
+        return
+    try:
+        HfApi().model_info(candidate.repo, revision=candidate.revision, timeout=10)
+    except HfHubHTTPError:
+        return  # the Hub answers; what it refuses is this candidate's own error
+    except Exception as error:
+        raise InputError(
+            f"the Hub cannot be reached for {candidate.repo} ({one_line(error, 120)}): connect to the network, "
+            "give --model-dir a folder with the weights, or take --weights random"
+        ) from None

@@ -1,0 +1,104 @@
+"""One result a case, and the append-only file it is kept in."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+OUTCOMES = ("passed", "failed", "over_budget", "out_of_memory", "error", "skipped")
+"""How a case can end."""
+
+_PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "pytest", "pytest-benchmark")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One case's result; None for a quantity that does not apply or could not be read."""
+
+    case: str
+    """The case's id, such as `bench_fine_tuning[gemma-2-2b-it-r16]`."""
+    candidate: str
+    """The candidate's name."""
+    workload: str
+    """`inference` or `fine_tuning`."""
+    lora_rank: int | None
+    """The LoRA rank of a fine-tuning case."""
+    outcome: str
+    """One of OUTCOMES."""
+    reason: str | None
+    """Why the case did not pass, in one line."""
+    protocol: dict[str, Any]
+    """The experiment's settings."""
+    protocol_hash: str
+    """Twelve hex digits of them: records with the same hash ran the same experiment."""
+    protocol_changes: list[str]
+    """What differs from the study's protocol; empty if nothing does."""
+    dataset_sha256: str
+    """Digest of the dataset's bytes."""
+    budget_mib: float
+    """The VRAM budget in force."""
+    versions: dict[str, str]
+    """Python's and the libraries' versions."""
+    scale: str | None = None
+    """`full` or `mini`."""
+    weights: str | None = None
+    """`hub` or `random`."""
+    tokenizer: str | None = None
+    """`own`, or `stand-in` for one trained on the dataset."""
+    device: str | None = None
+    """The device's name."""
+    parameters: int | None = None
+    """Parameters of the model that ran, tied weights counted once."""
+    trainable_parameters: int | None = None
+    """Parameters of the adapter."""
+    seconds: float | None = None
+    """Wall time of the workload, device-synchronised, model loading excluded."""
+    seconds_each: list[float] | None = None
+    """Time of each step or prompt, warm-up included."""
+    steady_median_seconds: float | None = None
+    """Median time of a step or prompt after the warm-up."""
+    steady_iqr_seconds: float | None = None
+    """Its interquartile range."""
+    tokens: int | None = None
+    """Tokens trained on (padding excluded), or generated."""
+    allocated_after_mib: float | None = None
+    """CUDA: bytes in live blocks at the end, the study's "max memory"."""
+    peak_allocated_mib: float | None = None
+    """CUDA: most bytes in live blocks."""
+    peak_reserved_mib: float | None = None
+    """CUDA: most bytes in the caching allocator's segments."""
+    peak_device_mib: float | None = None
+    """CUDA: what the card must have, reserved and context; the budget is enforced on it."""
+    peak_rss_growth_mib: float | None = None
+    """CPU: growth of the process's resident set."""
+    losses: list[float] | None = None
+    """Training loss of each step."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields in a form JSON can hold."""
+        return asdict(self)
+
+
+def append(path: Path, record: Record) -> None:
+    """Add a record's line to a file and make sure it has reached the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record.as_dict(), ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that figures depend on; imports none of them."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

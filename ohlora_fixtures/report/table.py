@@ -1,0 +1,213 @@
+"""The comparison as text: for a terminal, as Markdown, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Published, Row
+from ..records import Record
+
+_NONE = "-"
+_SHORT = {"out_of_memory": "out of memory", "error": "error", "failed": "failed", "skipped": "skipped"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table: its head, and a cell of one or two lines for each row."""
+
+    head: str
+    """The head, lines separated by newlines."""
+    cells: list[str]
+    """Here's figure and, on a second line, the study's."""
+
+    @property
+    def width(self) -> int:
+        """Characters of the longest line."""
+        return max(len(line) for text in (self.head, *self.cells) for line in text.split("\n"))
+
+
+def terminal(comparison: Comparison, width: int) -> str:
+    """The table for a terminal of `width` characters; columns that do not fit go into a table below."""
+    blocks = _blocks(_columns(comparison), width)
+    tables = [
+        tabulate(
+            [list(row) for row in zip(*(column.cells for column in block), strict=True)],
+            headers=[column.head for column in block],
+            tablefmt="simple",
+            disable_numparse=True,
+            colalign=["left"] * 2 + ["right"] * (len(block) - 2),
+        )
+        for block in blocks
+    ]
+    notes = (textwrap.fill(note, width, subsequent_indent="  ", break_on_hyphens=False) for note in _notes(comparison))
+    return "\n\n".join([*tables, "\n".join(notes)])
+
+
+def markdown(comparison: Comparison) -> str:
+    """The table as a Markdown page."""
+    columns = _columns(comparison)
+    cells = [[cell.replace("|", "\\|").replace("\n", "<br>") for cell in column.cells] for column in columns]
+    table = tabulate(
+        [list(row) for row in zip(*cells, strict=True)],
+        headers=[column.head.replace("\n", " ") for column in columns],
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=["left"] * 2 + ["right"] * (len(columns) - 2),
+    )
+    notes = "\n".join(f"- {note}" for note in _notes(comparison))
+    return f"# Comparison\n\n{table}\n\n{notes}\n"
+
+
+def comma_separated(comparison: Comparison) -> str:
+    """The table as CSV: a line a candidate, plain numbers, an empty cell for what is not known."""
+    heads = ["candidate", "parameters", "leaderboard_average", "card_license", "binding_license", "free_license"]
+    keys = _keys(comparison)
+    for workload, rank in keys:
+        prefix = workload if rank is None else f"{workload}_r{rank}"
+        heads += [f"{prefix}_{name}" for name in ("outcome", *_RECORD_FIGURES)]
+        heads += [f"study_{prefix}_{name}" for name in ("seconds", "allocated_after_mib")]
+    heads += ["within_budget", "scale", "weights", "device", "protocol_hash"]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(heads)
+    for row in comparison.rows:
+        candidate = row.candidate
+        line: list[object] = [candidate.name, candidate.parameters, candidate.leaderboard_average]
+        line += [candidate.card_license, candidate.binding_license, candidate.free_license]
+        for key in keys:
+            record, published = row.records.get(key), row.published.get(key)
+            line += [getattr(record, name, None) for name in ("outcome", *_RECORD_FIGURES)]
+            line += [getattr(published, name, None) for name in ("seconds", "allocated_after_mib")]
+        some = next(iter(row.records.values()))
+        line += [row.within_budget(), some.scale, some.weights, some.device, some.protocol_hash]
+        writer.writerow(line)
+    return buffer.getvalue()
+
+
+_RECORD_FIGURES = (
+    "seconds",
+    "steady_median_seconds",
+    "allocated_after_mib",
+    "peak_allocated_mib",
+    "peak_reserved_mib",
+    "peak_device_mib",
+    "peak_rss_growth_mib",
+)
+
+
+def _keys(comparison: Comparison) -> list[Key]:
+    keys: list[Key] = [(FINE_TUNING, rank) for rank in comparison.lora_ranks]
+    if any(record.workload == INFERENCE for record in comparison.records):
+        keys.append((INFERENCE, None))
+    return keys
+
+
+def _columns(comparison: Comparison) -> list[Column]:
+    keys = _keys(comparison)
+    return [
+        _facts("candidate", comparison, lambda row: row.candidate.name),
+        Column("", ["here\nstudy" if row.published else "here" for row in comparison.rows]),
+        _facts("para-\nmeters", comparison, lambda row: f"{row.candidate.parameters / 1e9:.2f} B"),
+        _facts("Ko-LLM\naverage", comparison, lambda row: _number(row.candidate.leaderboard_average)),
+        _facts("licence", comparison, lambda row: row.candidate.binding_license),
+        *(
+            _figures("prompt\ns" if rank is None else f"r{rank}\ns", comparison, (workload, rank), _seconds, _study_seconds)
+            for workload, rank in keys
+        ),
+        *(
+            _figures("prompt\nMiB" if rank is None else f"r{rank}\nMiB", comparison, (workload, rank), _memory, _study_memory)
+            for workload, rank in keys
+        ),
+        _facts("within\nbudget", comparison, _within),
+    ]
+
+
+def _facts(head: str, comparison: Comparison, cell: Callable[[Row], str]) -> Column:
+    return Column(head, [cell(row) for row in comparison.rows])
+
+
+def _figures(
+    head: str,
+    comparison: Comparison,
+    key: Key,
+    here: Callable[[Record], float | None],
+    study: Callable[[Published], float],
+) -> Column:
+    cells = []
+    for row in comparison.rows:
+        record, published = row.records.get(key), row.published.get(key)
+        first = _NONE if record is None else _SHORT.get(record.outcome) or _number(here(record))
+        cells.append(f"{first}\n{_number(study(published))}" if published else first)
+    return Column(head, cells)
+
+
+def _seconds(record: Record) -> float | None:
+    return record.steady_median_seconds if record.workload == INFERENCE else record.seconds
+
+
+def _memory(record: Record) -> float | None:
+    return record.peak_device_mib if record.peak_device_mib is not None else record.peak_rss_growth_mib
+
+
+def _study_seconds(published: Published) -> float:
+    return published.seconds
+
+
+def _study_memory(published: Published) -> float:
+    return published.allocated_after_mib
+
+
+def _within(row: Row) -> str:
+    verdict = row.within_budget()
+    return "not judged" if verdict is None else "yes" if verdict else "no"
+
+
+def _number(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2f}"
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    notes = []
+    some = next((record for record in comparison.records if record.scale), None)
+    if comparison.is_rehearsal:
+        notes.append(
+            "REHEARSAL: every candidate ran as a mini replica with random weights. The cases are real runs of the "
+            "code, but their times and memory compare nothing: neither the candidates nor this machine with another."
+        )
+    notes.append("r16, r32, ... s: seconds of the whole fine-tuning run at that LoRA rank")
+    notes.append("prompt s: seconds of inference for one prompt, here the steady median, in the study the mean")
+    here = "peak on the device" if comparison.has_device_memory else "growth of the process's resident set"
+    notes.append(f"MiB: here {here}, in the study what was allocated after the run, not the peak")
+    if some is not None:
+        notes.append(f"here: {some.device}, {some.scale} size, {some.weights} weights, {some.tokenizer} tokenizer")
+        notes.append(f"budget {some.budget_mib:.0f} MiB, protocol {some.protocol_hash}")
+        if some.weights == "random" and not comparison.is_rehearsal:
+            notes.append("weights are random: time and memory are real, answers are not")
+        if some.protocol_changes:
+            notes.append("the protocol differs from the study's: " + ", ".join(some.protocol_changes))
+    if any(row.published for row in comparison.rows):
+        notes.append("study: the published figures, from a Colab T4 with 15 GB")
+    notes += [
+        f"{record.outcome.replace('_', ' ')}: {record.case}: {record.reason}"
+        for record in comparison.records
+        if record.outcome != "passed"
+    ]
+    return notes
+
+
+def _blocks(columns: list[Column], width: int) -> list[list[Column]]:
+    """Split columns into tables that fit, each beginning with the first two."""
+    heads, rest = columns[:2], columns[2:]
+    blocks = [list(heads)]
+    for column in rest:
+        used = sum(other.width + 2 for other in blocks[-1])
+        if used + column.width > width and len(blocks[-1]) > len(heads):
+            blocks.append(list(heads))
+        blocks[-1].append(column)
+    return blocks

@@ -1,0 +1,178 @@
+"""What the user asked for: options and ini settings, read once into one frozen dataclass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import pytest
+
+from .budget import parse_size_mib
+from .candidates import Candidate, read_candidates, select_group
+from .dialogues import Dialogues, read_dialogues
+from .errors import InputError
+from .protocol import Protocol, parse_protocol
+
+_PACKAGE = Path(__file__).parent
+DATA = next(folder for folder in (_PACKAGE / "data", _PACKAGE.parent / "data") if folder.is_dir())
+"""The suite's own data: inside an installed package, beside it in a checkout."""
+
+Parsed = TypeVar("Parsed")
+
+SCALES = ("auto", "full", "mini")
+WEIGHTS = ("hub", "random")
+
+
+@dataclass(frozen=True)
+class Option:
+    """A command-line option that is an ini setting too."""
+
+    name: str
+    """Its name in an ini file; with dashes, on the command line."""
+    metavar: str
+    """What stands for its value in the help text."""
+    help: str
+    """What it does."""
+    repeatable: bool = False
+    """Whether it may be given more than once."""
+
+    @property
+    def flag(self) -> str:
+        """Its name on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+
+OPTIONS = (
+    Option("candidates", "PATH", "candidates file (default: the suite's data/candidates.toml)"),
+    Option("candidate_group", "NAME", "group of candidates: seed (default), modern, all, or one of your file's"),
+    Option("dataset", "PATH", "dialogues, a CSV file in UTF-8 (default: the suite's data/dialogues.csv)"),
+    Option("lora_ranks", "R,R,...", "LoRA ranks (default: 16,32,64)"),
+    Option("scale", "auto|full|mini", "full size, or mini replicas; auto (default) is full with a CUDA GPU, else mini"),
+    Option("weights", "hub|random", "pretrained, or random ones of the same shape (default: hub at full scale)"),
+    Option("model_dir", "DIR", "take weights from DIR/<candidate name> instead of the Hub"),
+    Option("vram_budget", "SIZE", "most memory a case may need on the device (default: 12GB)"),
+    Option("results_dir", "DIR", "where the session's files go (default: results/<UTC time>-<short id>)"),
+    Option("protocol", "NAME=VALUE", "change one setting of the experiment, such as epochs=1; repeatable", repeatable=True),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one session works with."""
+
+    candidates: tuple[Candidate, ...]
+    """The chosen group's candidates, in their file's order."""
+    dialogues: Dialogues
+    """The dataset."""
+    lora_ranks: tuple[int, ...]
+    """LoRA ranks, in the given order."""
+    scale: str
+    """`auto`, `full` or `mini`; auto is settled when the first case runs."""
+    weights: str | None
+    """`hub`, `random`, or None for the scale's default."""
+    model_dir: Path | None
+    """Folder of weights instead of the Hub."""
+    budget_mib: float
+    """The VRAM budget."""
+    results_dir: Path
+    """The session's own folder; made when its first file is written."""
+    protocol: Protocol
+    """The experiment."""
+    allow_remote_code: bool
+    """Whether repositories' own code may run."""
+
+
+SETTINGS = pytest.StashKey[Settings]()
+"""Where a session's settings are kept on its `pytest.Config`."""
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option, on the command line and in ini files.
+
+    None is every option's default, since any other would hide the ini setting.
+    """
+    group = parser.getgroup("ohlora", "which LLM to LoRA-fine-tune on this GPU")
+    for option in OPTIONS:
+        action = "append" if option.repeatable else "store"
+        group.addoption(option.flag, dest=option.name, metavar=option.metavar, help=option.help, action=action, default=None)
+        ini_type = "linelist" if option.repeatable else "string"
+        parser.addini(option.name, option.help, type=ini_type, default=None)
+    help_text = "let candidates marked remote_code run their repository's code"
+    group.addoption("--allow-remote-code", action="store_true", default=None, help=help_text)
+    parser.addini("allow_remote_code", help_text, type="bool", default=False)
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Read and check everything that can be checked without a model.
+
+    Raises InputError for the first thing that cannot be used.
+    """
+    protocol = parse_protocol(config.getoption("protocol") or config.getini("protocol") or ())
+    dialogues = read_dialogues(_path(config, "dataset") or DATA / "dialogues.csv")
+    for rows in (protocol.fine_tuning_rows, protocol.prompt_rows):
+        dialogues.rows(rows)
+    scale = _choice(config, "scale", SCALES) or "auto"
+    weights = _choice(config, "weights", WEIGHTS)
+    model_dir = _path(config, "model_dir")
+    if model_dir is not None and not model_dir.is_dir():
+        raise InputError(f"model folder {model_dir} does not exist: give --model-dir a folder with one folder per candidate")
+    if weights == "hub" and scale == "mini":
+        raise InputError("--weights hub needs full size: mini replicas have random weights only; add --scale full")
+    candidates = read_candidates(_path(config, "candidates") or DATA / "candidates.toml")
+    return Settings(
+        candidates=select_group(candidates, _value(config, "candidate_group") or "seed"),
+        dialogues=dialogues,
+        lora_ranks=_read(config, "lora_ranks", parse_ranks) or (16, 32, 64),
+        scale=scale,
+        weights=weights,
+        model_dir=model_dir,
+        budget_mib=_read(config, "vram_budget", parse_size_mib) or parse_size_mib("12GB"),
+        results_dir=_path(config, "results_dir") or config.rootpath / "results" / _session_name(),
+        protocol=protocol,
+        allow_remote_code=bool(config.getoption("allow_remote_code") or config.getini("allow_remote_code")),
+    )
+
+
+def parse_ranks(text: str) -> tuple[int, ...]:
+    """Read `16,32,64`.
+
+    Raises InputError unless every rank is a whole number of at least 1 and none comes twice.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts) or len(set(parts)) < len(parts):
+        raise InputError(f"LoRA ranks {text!r} must be different whole numbers of at least 1, such as 16,32,64")
+    return tuple(map(int, parts))
+
+
+def _session_name() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}"
+
+
+def _value(config: pytest.Config, name: str) -> str | None:
+    value: str | None = config.getoption(name)
+    return value if value is not None else config.getini(name) or None
+
+
+def _read(config: pytest.Config, name: str, parse: Callable[[str], Parsed]) -> Parsed | None:
+    value = _value(config, name)
+    return None if value is None else parse(value)
+
+
+def _path(config: pytest.Config, name: str) -> Path | None:
+    """A path: given on the command line, relative to where pytest was started; in an ini file, to that file."""
+    if config.getoption(name) is not None:
+        return config.invocation_params.dir / config.getoption(name)
+    folder = config.inipath.parent if config.inipath else config.rootpath
+    return folder / config.getini(name) if config.getini(name) else None
+
+
+def _choice(config: pytest.Config, name: str, choices: tuple[str, ...]) -> str | None:
+    value = _value(config, name)
+    if value is not None and value not in choices:
+        flag = next(option.flag for option in OPTIONS if option.name == name)
+        raise InputError(f"{flag} {value!r} is not one of {', '.join(choices)}")
+    return value

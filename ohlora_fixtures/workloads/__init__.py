@@ -1,0 +1,1 @@
+"""The work itself, knowing nothing of pytest and nothing of how it is measured."""

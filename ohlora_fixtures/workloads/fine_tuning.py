@@ -1,0 +1,82 @@
+"""LoRA fine-tuning: an adapter put on, trained with `transformers.Trainer`, and taken off again."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from ..dialogues import Example
+    from ..protocol import Protocol
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What a fine-tuning run leaves."""
+
+    losses: tuple[float, ...]
+    """Training loss of each step, nats a token."""
+    tokens: int
+    """Tokens trained on, padding excluded, all epochs together."""
+    trainer: Any
+    """The trainer: while it lives, so do the optimizer's states, as they do in a user's script."""
+
+
+def attach_adapter(
+    model: PreTrainedModel, lora_rank: int, target_modules: Sequence[str], protocol: Protocol
+) -> PeftModel:
+    """Put a fresh LoRA adapter (fp32 on a bf16 base) on the target modules and freeze the rest."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import set_seed
+
+    set_seed(protocol.seed)
+    config = LoraConfig(
+        r=lora_rank,
+        lora_alpha=protocol.lora_alpha,
+        lora_dropout=protocol.lora_dropout,
+        target_modules=list(target_modules),
+        init_lora_weights="gaussian",
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    adapted: PeftModel = get_peft_model(model, config)
+    return adapted
+
+
+def detach_adapter(adapted: PeftModel) -> None:
+    """Take the adapter off; its base model is again what it was before `attach_adapter`."""
+    base = adapted.unload()
+    if hasattr(base, "peft_config"):  # older peft leaves it, and warns of a second adapter next time
+        del base.peft_config
+    base.zero_grad(set_to_none=True)
+    base.requires_grad_(True).eval()
+    gc.collect()
+
+
+def trainable_parameters(model: PeftModel) -> int:
+    """Parameters that training changes."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def fine_tune(
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    protocol: Protocol,
+    tick: Callable[[], None],
+) -> FineTuned:
+    """Train the adapter for the protocol's epochs, calling `tick` after each optimizer step."""
+    from transformers import set_seed
+
+    from .trainer import make_trainer
+
+    set_seed(protocol.seed)
+    trainer = make_trainer(model, tokenizer, examples, protocol, tick)
+    trainer.train()
+    tokens = protocol.epochs * sum(len(example["input_ids"]) for example in examples)
+    return FineTuned(tuple(trainer.read_losses()), tokens, trainer)

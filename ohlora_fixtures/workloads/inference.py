@@ -1,0 +1,55 @@
+"""Inference: the untuned model answers prompts one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from ..protocol import Protocol
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What an inference run leaves."""
+
+    answers: tuple[str, ...]
+    """The model's answers, in the prompts' order: untrusted text."""
+    tokens: int
+    """Tokens generated, all answers together."""
+
+
+def answer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    protocol: Protocol,
+    tick: Callable[[], None],
+) -> Answered:
+    """Sample an answer to each prompt up to the protocol's length, calling `tick` after each.
+
+    Raises ValueError for a prompt that leaves no room for an answer.
+    """
+    from transformers import set_seed
+
+    set_seed(protocol.seed)
+    model.eval()
+    answers = []
+    tokens = 0
+    for number, prompt in enumerate(prompts, 1):
+        encoded = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False).to(model.device)
+        prompt_tokens = encoded["input_ids"].shape[1]
+        if prompt_tokens >= protocol.max_length:
+            raise ValueError(
+                f"prompt {number} has {prompt_tokens} tokens, which leaves no room for an answer: "
+                f"raise the protocol's max_length of {protocol.max_length}"
+            )
+        output = model.generate(**encoded, do_sample=True, max_length=protocol.max_length, use_cache=True)
+        new_ids = output[0, prompt_tokens:]
+        answers.append(tokenizer.decode(new_ids, skip_special_tokens=True).strip())
+        tokens += len(new_ids)
+        tick()
+    return Answered(tuple(answers), tokens)
