@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -75,6 +76,7 @@ def device(pytestconfig: pytest.Config, settings: Settings) -> Device:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    gc.freeze()  # the libraries' own objects stay: looking through them again would cost every case 0.4 s
     source = model_source(settings)
     if source.device == "cpu":
         # A replica's operations are too small to share: waking a second thread takes longer than the work.

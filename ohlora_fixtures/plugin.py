@@ -32,11 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "xdist_group(name): one candidate's cases, for one worker")
     if not cases.are_asked_for(config):
         return
-    storage.keep_benchmarks(config)
     try:
-        config.stash[SETTINGS] = read_settings(config)
+        settings = read_settings(config)
     except InputError as error:
         raise pytest.UsageError(str(error)) from None
+    config.stash[SETTINGS] = settings
+    storage.keep_benchmarks(config, settings.results_dir.name)
     config.pluginmanager.register(SessionHooks(config), "ohlora-session")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from .errors import CandidateUnavailable, InputError, one_line
@@ -42,7 +42,7 @@ def model_source(settings: Settings) -> ModelSource:
     )
 
 
-def check(settings: Settings, selected: Iterable[Candidate]) -> None:
+def check(settings: Settings, selected: Container[Candidate]) -> None:
     """Check the whole group's parameter counts, and that the selected candidates' weights can be had.
 
     Raises InputError for what the user can mend. A candidate that cannot be built is not one of these:
@@ -53,7 +53,7 @@ def check(settings: Settings, selected: Iterable[Candidate]) -> None:
         _check_parameters(candidate)
     if source.weights != "hub":
         return
-    for candidate in selected:
+    for candidate in (candidate for candidate in settings.candidates if candidate in selected):
         if source.model_dir is None:
             _check_hub(candidate)
         elif not (source.model_dir / candidate.name).is_dir():

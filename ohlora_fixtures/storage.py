@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 
-def keep_benchmarks(config: pytest.Config) -> None:
-    """Save every run under `results/pytest-benchmark`, unless the user chose another storage.
+def keep_benchmarks(config: pytest.Config, name: str) -> None:
+    """Save every run as `results/pytest-benchmark/<machine>/<number>_<name>.json`, unless the user chose otherwise.
 
     Nothing is saved where pytest-benchmark has nothing: while only collecting, and under pytest-xdist.
     """
@@ -14,4 +14,5 @@ def keep_benchmarks(config: pytest.Config) -> None:
     if option.benchmark_storage == "file://./.benchmarks":
         option.benchmark_storage = f"file://{config.rootpath / 'results' / 'pytest-benchmark'}"
     has_times = not option.collectonly and getattr(option, "dist", "no") == "no" and not option.benchmark_disable
-    option.benchmark_autosave = option.benchmark_autosave or has_times
+    if has_times and not option.benchmark_autosave:
+        option.benchmark_autosave = name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -55,7 +54,6 @@ def detach_adapter(adapted: PeftModel) -> None:
         del base.peft_config
     base.zero_grad(set_to_none=True)
     base.requires_grad_(True).eval()
-    gc.collect()
 
 
 def trainable_parameters(model: PeftModel) -> int:
