@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -124,12 +124,16 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_template(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[^{}]*\{input\}[^{}]*\{output\}[^{}]*", value, re.DOTALL) is not None
+    return (
+        isinstance(value, str) and re.fullmatch(r"[^{}]*\{input\}[^{}]*\{output\}[^{}]*", value, re.DOTALL) is not None
+    )
 
 
-_TEXT = ("a non-empty text", lambda value: isinstance(value, str) and bool(value.strip()))
-_FLAG = ("true or false", lambda value: isinstance(value, bool))
-_KINDS = {
+_Check = tuple[str, Callable[[Any], bool]]
+
+_TEXT: _Check = ("a non-empty text", lambda value: isinstance(value, str) and bool(value.strip()))
+_FLAG: _Check = ("true or false", lambda value: isinstance(value, bool))
+_KINDS: dict[str, _Check] = {
     "name": (
         "letters, digits, '.', '_' and '-' alone",
         lambda value: isinstance(value, str) and _NAME.fullmatch(value) is not None,

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -107,6 +107,6 @@ def sort(items: list[pytest.Item]) -> None:
         items[place] = item
 
 
-def _param(item: pytest.Item, name: str) -> object:
+def _param(item: pytest.Item, name: str) -> Any:
     callspec = getattr(item, "callspec", None)
     return None if callspec is None else callspec.params.get(name)

@@ -89,7 +89,9 @@ def read_dialogues(path: Path) -> Dialogues:
         train = [
             Dialogue(row["input_data"].strip(), row["output_data"].strip())
             for row in reader
-            if (row["data_type"] or "").strip() == "train" and not _lacks(row["input_data"]) and not _lacks(row["output_data"])
+            if (row["data_type"] or "").strip() == "train"
+            and not _lacks(row["input_data"])
+            and not _lacks(row["output_data"])
         ]
     except csv.Error as error:
         raise InputError(f"dataset {path} is not a readable CSV file: {error} near line {reader.line_num}") from None

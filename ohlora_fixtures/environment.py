@@ -11,7 +11,13 @@ from typing import Any
 from .meters.device import Nvml, available_cores
 from .records import versions
 
-_VARIABLES = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "HF_HUB_OFFLINE")
+_VARIABLES = (
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "PYTORCH_ALLOC_CONF",
+    "CUDA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+    "HF_HUB_OFFLINE",
+)
 
 
 def describe_environment(nvml: Nvml) -> dict[str, Any]:

@@ -7,7 +7,7 @@ class InputError(ValueError):
     """What the user gave cannot be used; the message says what, where, and what to do."""
 
 
-class CandidateUnavailable(RuntimeError):
+class CandidateError(RuntimeError):
     """One candidate cannot be built or loaded; the message carries the library's reason in one line."""
 
 

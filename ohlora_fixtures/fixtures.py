@@ -13,7 +13,7 @@ import pytest
 from . import cases, models
 from .budget import Verdict
 from .dialogues import encode_all, prompt_text
-from .errors import CandidateUnavailable, one_line
+from .errors import CandidateError, one_line
 from .meters.clock import Clock, CudaClock, WallClock
 from .meters.device import CudaContext, Nvml, available_cores, describe_cpu
 from .meters.memory import CudaMemory, HostMemory, Memory
@@ -79,8 +79,9 @@ def device(pytestconfig: pytest.Config, settings: Settings) -> Device:
     gc.freeze()  # the libraries' own objects stay: looking through them again would cost every case 0.4 s
     source = model_source(settings)
     if source.device == "cpu":
-        # A replica's operations are too small to share: waking a second thread takes longer than the work.
-        torch.set_num_threads(1 if source.scale == "mini" else available_cores())
+        # A replica's operations are too small to share, and at full size two threads on one physical core
+        # (or on a core that another process holds) wait for each other: half of the logical cores is safe.
+        torch.set_num_threads(1 if source.scale == "mini" else max(1, available_cores() // 2))
         found = Device(describe_cpu(), source, WallClock(), HostMemory())
     else:
         properties = torch.cuda.get_device_properties(0)
@@ -165,7 +166,7 @@ def meter(
         facts = _facts(measurement, warm_up)
         _note(request, **facts)
         kept = ("scale", "weights", "device", "parameters", "trainable_parameters", "tokens")
-        known = {**request.config.stash[SESSION_FACTS], **request.node.stash[CASE_FACTS]}
+        known = {**request.config.stash[SESSION_FACTS], **_facts_so_far(request)}
         benchmark.extra_info.update({name: known.get(name) for name in (*kept, *asdict(measurement.memory))})
         return measurement
 
@@ -203,7 +204,7 @@ def enforce_budget(settings: Settings) -> Callable[[Measurement[Any]], None]:
 def _told_in_one_sentence() -> Iterator[None]:
     try:
         yield
-    except CandidateUnavailable as error:
+    except CandidateError as error:
         raise CaseFailure("error", str(error)) from None
     except Exception as error:
         if models.is_out_of_memory(error):
@@ -212,7 +213,12 @@ def _told_in_one_sentence() -> Iterator[None]:
 
 
 def _note(request: pytest.FixtureRequest, **facts: Any) -> None:
-    request.node.stash.setdefault(CASE_FACTS, {}).update(facts)
+    _facts_so_far(request).update(facts)
+
+
+def _facts_so_far(request: pytest.FixtureRequest) -> dict[str, Any]:
+    case: pytest.Item = request.node
+    return case.stash.setdefault(CASE_FACTS, {})
 
 
 def _facts(measurement: Measurement[Any], warm_up: int) -> dict[str, Any]:

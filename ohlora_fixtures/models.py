@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import CandidateUnavailable, one_line
+from .errors import CandidateError, one_line
 from .stand_ins import mini_architecture, stand_in_tokenizer
 
 if TYPE_CHECKING:
@@ -48,17 +48,14 @@ class LoadedModel:
     """Its tokenizer."""
     tokenizer_origin: str
     """`own`, or `stand-in` for one trained on the dataset."""
-
-    @property
-    def parameters(self) -> int:
-        """Parameters of the loaded model, tied weights counted once."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
+    parameters: int
+    """Parameters of the model as loaded, tied weights counted once."""
 
 
 def count_parameters(candidate: Candidate) -> int:
     """Parameters of the candidate's architecture at full size, tied weights counted once; loads nothing.
 
-    Raises CandidateUnavailable if transformers cannot build the architecture.
+    Raises CandidateError if transformers cannot build the architecture.
     """
     import torch
 
@@ -66,14 +63,14 @@ def count_parameters(candidate: Candidate) -> int:
         with torch.device("meta"):
             model = _from_architecture(candidate.architecture())
     except Exception as error:  # any library error is this candidate's, not the session's
-        raise CandidateUnavailable(f"{candidate.name} cannot be built: {one_line(error)}") from error
-    return sum(parameter.numel() for parameter in model.parameters())
+        raise CandidateError(f"{candidate.name} cannot be built: {one_line(error)}") from error
+    return _count(model)
 
 
 def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> LoadedModel:
     """Build or load a candidate; `texts` train a stand-in tokenizer where the candidate's own is not at hand.
 
-    Raises CandidateUnavailable with the library's reason in one line.
+    Raises CandidateError with the library's reason in one line.
     """
     from transformers import set_seed
 
@@ -84,12 +81,12 @@ def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> Loa
         if source.weights == "hub":
             return _load_pretrained(candidate, source)
         return _build_random(candidate, source, texts)
-    except CandidateUnavailable:
+    except CandidateError:
         raise
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise CandidateUnavailable(f"{candidate.name} cannot be loaded: {one_line(error)}") from error
+        raise CandidateError(f"{candidate.name} cannot be loaded: {one_line(error)}") from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -126,7 +123,7 @@ def _build_random(candidate: Candidate, source: ModelSource, texts: Sequence[str
     # Random weights would now and then sample the end-of-sequence token and cut an answer short.
     model.generation_config.eos_token_id = None
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return LoadedModel(candidate, model.eval(), tokenizer, "stand-in")
+    return LoadedModel(candidate, model.eval(), tokenizer, "stand-in", _count(model))
 
 
 def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
@@ -134,8 +131,8 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if candidate.remote_code and not source.allow_remote_code:
-        raise CandidateUnavailable(
-            f"{candidate.name} needs Python code from its repository: read that code, then allow it with --allow-remote-code"
+        raise CandidateError(
+            f"{candidate.name} needs Python code from its repository: read it, then allow it with --allow-remote-code"
         )
     origin: dict[str, Any] = {"trust_remote_code": candidate.remote_code and source.allow_remote_code}
     if source.model_dir is None:
@@ -146,7 +143,7 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
         origin["local_files_only"] = True
     tokenizer = AutoTokenizer.from_pretrained(where, **origin)
     if tokenizer.eos_token_id is None:
-        raise CandidateUnavailable(f"{candidate.name} has a tokenizer without an end-of-sequence token")
+        raise CandidateError(f"{candidate.name} has a tokenizer without an end-of-sequence token")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
@@ -156,13 +153,17 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
     except OSError:  # the repository has no safetensors; older files are read without unpickling code
         model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=False, **placement, **origin)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    loaded = LoadedModel(candidate, model.eval(), tokenizer, "own")
-    if loaded.parameters != candidate.parameters:
-        raise CandidateUnavailable(
-            f"{candidate.name}: the weights at {where} have {loaded.parameters} parameters, "
+    parameters = _count(model)
+    if parameters != candidate.parameters:
+        raise CandidateError(
+            f"{candidate.name}: the weights at {where} have {parameters} parameters, "
             f"the candidates file says {candidate.parameters}"
         )
-    return loaded
+    return LoadedModel(candidate, model.eval(), tokenizer, "own", parameters)
+
+
+def _count(model: PreTrainedModel) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _from_architecture(architecture: dict[str, Any]) -> PreTrainedModel:

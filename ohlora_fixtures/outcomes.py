@@ -12,7 +12,7 @@ from .errors import one_line
 Ending = Literal["over_budget", "out_of_memory", "error"]
 
 
-class CaseFailure(pytest.fail.Exception):
+class CaseFailure(pytest.fail.Exception):  # type: ignore[name-defined, misc]
     """A case that ended for a reason one sentence tells; pytest shows that sentence and no traceback."""
 
     def __init__(self, outcome: Ending, reason: str) -> None:

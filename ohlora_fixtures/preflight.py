@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import TYPE_CHECKING
 
-from .errors import CandidateUnavailable, InputError, one_line
+from .errors import CandidateError, InputError, one_line
 from .models import ModelSource, count_parameters
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def model_source(settings: Settings) -> ModelSource:
     weights = settings.weights or ("hub" if scale == "full" else "random")
     if scale == "mini" and weights == "hub":
         raise InputError(
-            "--weights hub needs full size, but without a CUDA GPU the scale is mini: add --scale full to run on the CPU"
+            "--weights hub needs full size, but without a CUDA GPU the scale is mini: add --scale full for the CPU"
         )
     if settings.model_dir is not None and weights == "random":
         raise InputError(
@@ -65,7 +65,7 @@ def _check_parameters(candidate: Candidate) -> None:
         return
     try:
         counted = count_parameters(candidate)
-    except CandidateUnavailable:
+    except CandidateError:
         return
     if counted != candidate.parameters:
         raise InputError(
@@ -84,7 +84,7 @@ def _check_hub(candidate: Candidate) -> None:
         HfApi().model_info(candidate.repo, revision=candidate.revision, timeout=10)
     except HfHubHTTPError:
         return  # the Hub answers; what it refuses is this candidate's own error
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - each HTTP library has errors of its own
         raise InputError(
             f"the Hub cannot be reached for {candidate.repo} ({one_line(error, 120)}): connect to the network, "
             "give --model-dir a folder with the weights, or take --weights random"

@@ -84,7 +84,9 @@ class Protocol:
     def changes(self) -> list[str]:
         """What differs from the study's protocol, such as `epochs 1 instead of 10`."""
         study = Protocol().as_dict()
-        return [f"{name} {value} instead of {study[name]}" for name, value in self.as_dict().items() if value != study[name]]
+        return [
+            f"{name} {value} instead of {study[name]}" for name, value in self.as_dict().items() if value != study[name]
+        ]
 
     def _values(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -110,10 +112,10 @@ def _parse(name: str, default: Any, text: str) -> Any:
     kind, reader = _READERS[type(default)]
     try:
         value = reader(text)
-        if name == "lora_dropout" and value >= 1:
-            raise ValueError
     except (ValueError, KeyError):
-        raise InputError(f"protocol setting {name}={text!r} needs {kind}, such as {name}={default}") from None
+        value = None
+    if value is None or (name == "lora_dropout" and value >= 1):
+        raise InputError(f"protocol setting {name}={text!r} needs {kind}, such as {name}={default}")
     return value
 
 

@@ -56,7 +56,9 @@ OPTIONS = (
     Option("model_dir", "DIR", "take weights from DIR/<candidate name> instead of the Hub"),
     Option("vram_budget", "SIZE", "most memory a case may need on the device (default: 12GB)"),
     Option("results_dir", "DIR", "where the session's files go (default: results/<UTC time>-<short id>)"),
-    Option("protocol", "NAME=VALUE", "change one setting of the experiment, such as epochs=1; repeatable", repeatable=True),
+    Option(
+        "protocol", "NAME=VALUE", "change one setting of the experiment, such as epochs=1; repeatable", repeatable=True
+    ),
 )
 
 
@@ -98,9 +100,10 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("ohlora", "which LLM to LoRA-fine-tune on this GPU")
     for option in OPTIONS:
         action = "append" if option.repeatable else "store"
-        group.addoption(option.flag, dest=option.name, metavar=option.metavar, help=option.help, action=action, default=None)
-        ini_type = "linelist" if option.repeatable else "string"
-        parser.addini(option.name, option.help, type=ini_type, default=None)
+        group.addoption(
+            option.flag, dest=option.name, metavar=option.metavar, help=option.help, action=action, default=None
+        )
+        parser.addini(option.name, option.help, type="linelist" if option.repeatable else "string", default=None)
     help_text = "let candidates marked remote_code run their repository's code"
     group.addoption("--allow-remote-code", action="store_true", default=None, help=help_text)
     parser.addini("allow_remote_code", help_text, type="bool", default=False)
@@ -119,7 +122,9 @@ def read_settings(config: pytest.Config) -> Settings:
     weights = _choice(config, "weights", WEIGHTS)
     model_dir = _path(config, "model_dir")
     if model_dir is not None and not model_dir.is_dir():
-        raise InputError(f"model folder {model_dir} does not exist: give --model-dir a folder with one folder per candidate")
+        raise InputError(
+            f"model folder {model_dir} does not exist: give --model-dir a folder with one folder per candidate"
+        )
     if weights == "hub" and scale == "mini":
         raise InputError("--weights hub needs full size: mini replicas have random weights only; add --scale full")
     candidates = read_candidates(_path(config, "candidates") or DATA / "candidates.toml")
@@ -165,9 +170,9 @@ def _read(config: pytest.Config, name: str, parse: Callable[[str], Parsed]) -> P
 def _path(config: pytest.Config, name: str) -> Path | None:
     """A path: given on the command line, relative to where pytest was started; in an ini file, to that file."""
     if config.getoption(name) is not None:
-        return config.invocation_params.dir / config.getoption(name)
+        return config.invocation_params.dir / str(config.getoption(name))
     folder = config.inipath.parent if config.inipath else config.rootpath
-    return folder / config.getini(name) if config.getini(name) else None
+    return folder / str(config.getini(name)) if config.getini(name) else None
 
 
 def _choice(config: pytest.Config, name: str, choices: tuple[str, ...]) -> str | None:

@@ -41,7 +41,8 @@ class Nvml:
 
     def process_used_mib(self, uuid: str) -> float | None:
         """Memory that this process holds on a card, MiB; None in many containers, where PIDs are the host's."""
-        return self._ask(lambda nvml: self._own_use(nvml, uuid))
+        used_mib: float | None = self._ask(lambda nvml: self._own_use(nvml, uuid))
+        return used_mib
 
     def used_mib_by_uuid(self) -> dict[str, float]:
         """Memory in use on each card, MiB."""
@@ -49,7 +50,9 @@ class Nvml:
 
     @staticmethod
     def _names(nvml: Any) -> list[str]:
-        return [str(nvml.nvmlDeviceGetName(nvml.nvmlDeviceGetHandleByIndex(i))) for i in range(nvml.nvmlDeviceGetCount())]
+        return [
+            str(nvml.nvmlDeviceGetName(nvml.nvmlDeviceGetHandleByIndex(i))) for i in range(nvml.nvmlDeviceGetCount())
+        ]
 
     @staticmethod
     def _own_use(nvml: Any, uuid: str) -> float | None:
@@ -60,7 +63,9 @@ class Nvml:
     @staticmethod
     def _use_of_all(nvml: Any) -> dict[str, float]:
         handles = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount()))
-        return {str(nvml.nvmlDeviceGetUUID(handle)): nvml.nvmlDeviceGetMemoryInfo(handle).used / MIB for handle in handles}
+        return {
+            str(nvml.nvmlDeviceGetUUID(handle)): nvml.nvmlDeviceGetMemoryInfo(handle).used / MIB for handle in handles
+        }
 
     def _ask(self, question: Any) -> Any:
         if self._nvml is None:
@@ -106,7 +111,9 @@ def choose_gpu(environment: dict[str, str] | os._Environ[str], gpu_count: int, w
     It must come before CUDA is initialised. Without GPUs, or with CUDA_VISIBLE_DEVICES empty, nothing changes.
     """
     visible = environment.get("CUDA_VISIBLE_DEVICES")
-    names = [str(index) for index in range(gpu_count)] if visible is None else [n for n in visible.split(",") if n.strip()]
+    names = (
+        [str(index) for index in range(gpu_count)] if visible is None else [n for n in visible.split(",") if n.strip()]
+    )
     if gpu_count and names:
         environment["CUDA_VISIBLE_DEVICES"] = names[worker % len(names)].strip()
 

@@ -38,7 +38,9 @@ class Steady:
     """Interquartile range, inclusive method; 0 for a single one."""
 
 
-def measure(work: Callable[[Tick], Result], clock: Clock, memory: Memory, watch: Tick | None = None) -> Measurement[Result]:
+def measure(
+    work: Callable[[Tick], Result], clock: Clock, memory: Memory, watch: Tick | None = None
+) -> Measurement[Result]:
     """Run `work`, giving it the function to call after each step or prompt; `watch` is called after each, too."""
     tick = clock.tick if watch is None else _both(clock.tick, watch)
     memory.start()

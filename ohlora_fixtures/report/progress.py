@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 
@@ -64,7 +65,7 @@ def progress_on_terminal(
     capture = config.pluginmanager.get_plugin("capturemanager")
 
     def write(text: str) -> None:
-        with capture.global_and_fixture_disabled():
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
             terminal.write_raw(text, flush=True)
 
     return Progress(write, terminal.fullwidth - terminal.width_of_current_line - 1, memory_mib, total, unit)

@@ -117,11 +117,15 @@ def _columns(comparison: Comparison) -> list[Column]:
         _facts("Ko-LLM\naverage", comparison, lambda row: _number(row.candidate.leaderboard_average)),
         _facts("licence", comparison, lambda row: row.candidate.binding_license),
         *(
-            _figures("prompt\ns" if rank is None else f"r{rank}\ns", comparison, (workload, rank), _seconds, _study_seconds)
+            _figures(
+                "prompt\ns" if rank is None else f"r{rank}\ns", comparison, (workload, rank), _seconds, _study_seconds
+            )
             for workload, rank in keys
         ),
         *(
-            _figures("prompt\nMiB" if rank is None else f"r{rank}\nMiB", comparison, (workload, rank), _memory, _study_memory)
+            _figures(
+                "prompt\nMiB" if rank is None else f"r{rank}\nMiB", comparison, (workload, rank), _memory, _study_memory
+            )
             for workload, rank in keys
         ),
         _facts("within\nbudget", comparison, _within),

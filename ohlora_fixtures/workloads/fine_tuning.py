@@ -53,7 +53,7 @@ def detach_adapter(adapted: PeftModel) -> None:
     if hasattr(base, "peft_config"):  # older peft leaves it, and warns of a second adapter next time
         del base.peft_config
     base.zero_grad(set_to_none=True)
-    base.requires_grad_(True).eval()
+    base.requires_grad_(requires_grad=True).eval()
 
 
 def trainable_parameters(model: PeftModel) -> int:

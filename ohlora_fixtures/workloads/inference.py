@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -47,9 +47,9 @@ def answer(
                 f"prompt {number} has {prompt_tokens} tokens, which leaves no room for an answer: "
                 f"raise the protocol's max_length of {protocol.max_length}"
             )
-        output = model.generate(**encoded, do_sample=True, max_length=protocol.max_length, use_cache=True)
+        output: Any = model.generate(**encoded, do_sample=True, max_length=protocol.max_length, use_cache=True)
         new_ids = output[0, prompt_tokens:]
-        answers.append(tokenizer.decode(new_ids, skip_special_tokens=True).strip())
+        answers.append(str(tokenizer.decode(new_ids, skip_special_tokens=True)).strip())
         tokens += len(new_ids)
         tick()
     return Answered(tuple(answers), tokens)

@@ -25,7 +25,7 @@ class OneDeviceArguments(TrainingArguments):
     @property
     def n_gpu(self) -> int:
         """One GPU at most."""
-        return min(super().n_gpu, 1)
+        return min(int(super().n_gpu), 1)
 
 
 class StepTrainer(Trainer):
@@ -51,7 +51,7 @@ class _Ticker(TrainerCallback):
     def __init__(self, tick: Callable[[], None]) -> None:
         self._tick = tick
 
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+    def on_step_end(self, *_args: Any, **_kwargs: Any) -> None:
         self._tick()
 
 
@@ -91,7 +91,7 @@ def make_trainer(
     return trainer
 
 
-def _checkpointing(protocol: Protocol) -> dict[str, bool]:
+def _checkpointing(protocol: Protocol) -> dict[str, Any]:
     if not protocol.gradient_checkpointing:
         return {}
     renamed = "activation_checkpointing" in TrainingArguments.__dataclass_fields__  # in newer transformers
