@@ -71,7 +71,8 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"candidates file {path} is not valid TOML: {error}") from None
     entries = document.get("candidate")
-    if set(document) != {"candidate"} or not isinstance(entries, list) or not entries:
+    is_list = isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)
+    if set(document) != {"candidate"} or not is_list:
         raise InputError(f"candidates file {path} must consist of [[candidate]] tables, at least one")
     candidates = tuple(_candidate(entry, number, path) for number, entry in enumerate(entries, 1))
     names = [candidate.name for candidate in candidates]

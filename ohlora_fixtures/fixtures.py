@@ -166,7 +166,7 @@ def meter(
         facts = _facts(measurement, warm_up)
         _note(request, **facts)
         kept = ("scale", "weights", "device", "parameters", "trainable_parameters", "tokens")
-        known = {**request.config.stash[SESSION_FACTS], **_facts_so_far(request)}
+        known: dict[str, Any] = request.config.stash[SESSION_FACTS] | _facts_so_far(request)
         benchmark.extra_info.update({name: known.get(name) for name in (*kept, *asdict(measurement.memory))})
         return measurement
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 from uuid import uuid4
 
 import pytest
@@ -103,7 +103,8 @@ def add_options(parser: pytest.Parser) -> None:
         group.addoption(
             option.flag, dest=option.name, metavar=option.metavar, help=option.help, action=action, default=None
         )
-        parser.addini(option.name, option.help, type="linelist" if option.repeatable else "string", default=None)
+        ini_type: Literal["linelist", "string"] = "linelist" if option.repeatable else "string"
+        parser.addini(option.name, option.help, type=ini_type, default=None)
     help_text = "let candidates marked remote_code run their repository's code"
     group.addoption("--allow-remote-code", action="store_true", default=None, help=help_text)
     parser.addini("allow_remote_code", help_text, type="bool", default=False)

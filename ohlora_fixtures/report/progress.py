@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -59,7 +60,7 @@ def progress_on_terminal(
 ) -> Progress | None:
     """A progress that writes past pytest's capturing; None where nobody watches, as in a pipe or an xdist worker."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or not reporter.isatty or not reporter.hasmarkup:
+    if reporter is None or not reporter.isatty or os.environ.get("TERM") == "dumb":
         return None
     terminal = config.get_terminal_writer()
     capture = config.pluginmanager.get_plugin("capturemanager")

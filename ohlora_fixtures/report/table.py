@@ -14,7 +14,7 @@ from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Published, Row
 from ..records import Record
 
 _NONE = "-"
-_SHORT = {"out_of_memory": "out of memory", "error": "error", "failed": "failed", "skipped": "skipped"}
+_WITHOUT_FIGURES = ("out_of_memory", "error", "failed", "skipped")
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,13 @@ def _figures(
     cells = []
     for row in comparison.rows:
         record, published = row.records.get(key), row.published.get(key)
-        first = _NONE if record is None else _SHORT.get(record.outcome) or _number(here(record))
+        first = _NONE if record is None else _here(record, here(record))
         cells.append(f"{first}\n{_number(study(published))}" if published else first)
     return Column(head, cells)
+
+
+def _here(record: Record, figure: float | None) -> str:
+    return _words(record.outcome) if record.outcome in _WITHOUT_FIGURES else _number(figure)
 
 
 def _seconds(record: Record) -> float | None:
@@ -178,14 +182,16 @@ def _number(value: float | None) -> str:
 
 def _notes(comparison: Comparison) -> list[str]:
     notes = []
-    some = next((record for record in comparison.records if record.scale), None)
+    some = next((record for record in comparison.records if record.tokenizer), None)
     if comparison.is_rehearsal:
         notes.append(
             "REHEARSAL: every candidate ran as a mini replica with random weights. The cases are real runs of the "
             "code, but their times and memory compare nothing: neither the candidates nor this machine with another."
         )
-    notes.append("r16, r32, ... s: seconds of the whole fine-tuning run at that LoRA rank")
-    notes.append("prompt s: seconds of inference for one prompt, here the steady median, in the study the mean")
+    if comparison.lora_ranks:
+        notes.append(f"r{comparison.lora_ranks[0]} s: seconds of the whole fine-tuning run at that LoRA rank")
+    if (INFERENCE, None) in _keys(comparison):
+        notes.append("prompt s: seconds of inference for one prompt, here the steady median, in the study the mean")
     here = "peak on the device" if comparison.has_device_memory else "growth of the process's resident set"
     notes.append(f"MiB: here {here}, in the study what was allocated after the run, not the peak")
     if some is not None:
@@ -197,12 +203,16 @@ def _notes(comparison: Comparison) -> list[str]:
             notes.append("the protocol differs from the study's: " + ", ".join(some.protocol_changes))
     if any(row.published for row in comparison.rows):
         notes.append("study: the published figures, from a Colab T4 with 15 GB")
-    notes += [
-        f"{record.outcome.replace('_', ' ')}: {record.case}: {record.reason}"
-        for record in comparison.records
-        if record.outcome != "passed"
-    ]
+    not_passed: dict[tuple[str, str | None], list[str]] = {}
+    for record in comparison.records:
+        if record.outcome != "passed":
+            not_passed.setdefault((record.outcome, record.reason), []).append(record.case)
+    notes += [f"{_words(outcome)}: {', '.join(cases)}: {reason}" for (outcome, reason), cases in not_passed.items()]
     return notes
+
+
+def _words(outcome: str) -> str:
+    return outcome.replace("_", " ")
 
 
 def _blocks(columns: list[Column], width: int) -> list[list[Column]]:

@@ -36,7 +36,7 @@ def answer(
     from transformers import set_seed
 
     set_seed(protocol.seed)
-    model.eval()
+    generate: Any = model.eval().generate
     answers = []
     tokens = 0
     for number, prompt in enumerate(prompts, 1):
@@ -47,7 +47,7 @@ def answer(
                 f"prompt {number} has {prompt_tokens} tokens, which leaves no room for an answer: "
                 f"raise the protocol's max_length of {protocol.max_length}"
             )
-        output: Any = model.generate(**encoded, do_sample=True, max_length=protocol.max_length, use_cache=True)
+        output = generate(**encoded, do_sample=True, max_length=protocol.max_length, use_cache=True)
         new_ids = output[0, prompt_tokens:]
         answers.append(str(tokenizer.decode(new_ids, skip_special_tokens=True)).strip())
         tokens += len(new_ids)

@@ -1,0 +1,74 @@
+"""Fixtures of the suite's own tests."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "data"
+
+
+@pytest.fixture
+def write_dataset(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a dataset of `count` train rows, some of them without an answer."""
+
+    def write(count: int = 140, answers: dict[int, str] | None = None, encoding: str = "utf-8") -> Path:
+        path = tmp_path / "dataset.csv"
+        with path.open("w", encoding=encoding, newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["", "data_type", "input_data", "output_data", "output_message", "memory"])
+            for row in range(count):
+                answer = (answers or {}).get(row, f"대답 {row}!")
+                writer.writerow([row, "train", f"질문 {row}?", answer, answer, ""])
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_candidates(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a candidates file with one entry; a keyword changes a key, None leaves it out."""
+
+    def write(**changes: object) -> Path:
+        (tmp_path / "configs").mkdir(exist_ok=True)
+        shutil.copy(DATA / "configs" / "FinguAI-Chat-v1.json", tmp_path / "configs" / "small.json")
+        entry = {
+            "name": "small",
+            "group": "seed",
+            "repo": "somebody/small",
+            "config": "configs/small.json",
+            "parameters": 463987712,
+            "card_license": "apache-2.0",
+            "binding_license": "apache-2.0",
+            "free_license": True,
+            "korean": "supported",
+            "target_modules": ["q_proj", "v_proj"],
+            "text_template": "{input} -> {output}",
+            **changes,
+        }
+        lines = [f"{key} = {json.dumps(value)}" for key, value in entry.items() if value is not None]
+        path = tmp_path / "candidates.toml"
+        path.write_text("\n".join(["[[candidate]]", *lines]) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A pytest session's folder with the suite's own benches and settings, and no network."""
+    shutil.copytree(ROOT / "benches", pytester.path / "benches")
+    shutil.copy(ROOT / "pytest.ini", pytester.path)
+    shutil.copy(ROOT / "conftest.py", pytester.path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    return pytester

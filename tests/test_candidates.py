@@ -1,0 +1,123 @@
+import pytest
+
+from ohlora_fixtures.candidates import read_candidates, select_group
+from ohlora_fixtures.errors import CandidateError, InputError
+from ohlora_fixtures.models import count_parameters
+from ohlora_fixtures.settings import DATA
+
+TRAINABLE_PARAMETERS = {
+    "gemma-2-2b-it": (20766720, 41533440, 83066880),
+    "koquality-polyglot-1.3b": (3145728, 6291456, 12582912),
+    "gemma-ko-v01": (19611648, 39223296, 78446592),
+    "polyglot-ko-1.3b": (3145728, 6291456, 12582912),
+    "llama1B": (11272192, 22544384, 45088768),
+    "KoAlpaca-KoRWKV-1.5B": (14155776, 28311552, 56623104),
+    "FinguAI-Chat-v1": (7569408, 15138816, 30277632),
+}
+"""The study's figures at full size, for ranks 16, 32 and 64."""
+
+OURS = read_candidates(DATA / "candidates.toml")
+SEED = select_group(OURS, "seed")
+
+
+def test_the_seed_group_is_the_studys_seven():
+    assert [candidate.name for candidate in SEED] == list(TRAINABLE_PARAMETERS)
+
+
+@pytest.mark.parametrize("candidate", OURS, ids=lambda candidate: candidate.name)
+def test_parameters_are_those_of_the_architecture(candidate):
+    if candidate.name.startswith("kanana"):
+        with pytest.raises(CandidateError, match=r"kanana.* cannot be built: .*not a multiple"):
+            count_parameters(candidate)
+    else:
+        assert count_parameters(candidate) == candidate.parameters
+
+
+@pytest.mark.parametrize("candidate", SEED, ids=lambda candidate: candidate.name)
+def test_trainable_parameters_at_full_size_are_the_studys(candidate):
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from ohlora_fixtures.protocol import Protocol
+    from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
+
+    counts = []
+    settings = {key: value for key, value in candidate.architecture().items() if key != "torch_dtype"}
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**settings))
+        for rank in (16, 32, 64):
+            adapted = attach_adapter(model, rank, candidate.target_modules, Protocol())
+            counts.append(trainable_parameters(adapted))
+            detach_adapter(adapted)
+    assert tuple(counts) == TRAINABLE_PARAMETERS[candidate.name]
+
+
+def test_group_all_is_every_candidate():
+    assert select_group(OURS, "all") == OURS
+
+
+def test_an_unknown_group_is_refused_with_those_there_are():
+    with pytest.raises(InputError, match="'best' is unknown: the candidates file has all, modern, seed"):
+        select_group(OURS, "best")
+
+
+def test_a_users_own_file_is_read_relative_to_itself(write_candidates, tmp_path):
+    (candidate,) = read_candidates(write_candidates())
+    assert candidate.config == tmp_path / "configs" / "small.json"
+    assert candidate.leaderboard_average is None
+    assert not candidate.remote_code
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"korean": None}, "candidate 'small' in .* lacks the key 'korean'"),
+        ({"name": None}, "candidate 1 in .* lacks the key 'name'"),
+        ({"colour": "red"}, "has the unknown key 'colour': the keys are name, group"),
+        ({"parameters": "many"}, "parameters = 'many', which must be a whole number above 0"),
+        ({"parameters": True}, "must be a whole number above 0"),
+        ({"free_license": "yes"}, "must be true or false"),
+        ({"korean": "fluent"}, "must be 'supported' or 'specialised'"),
+        ({"name": "../up"}, "must be letters, digits"),
+        ({"target_modules": []}, "must be a list of module names"),
+        ({"text_template": "{input} only"}, r"must be a text with \{input\} and then \{output\}"),
+        ({"leaderboard_average": -1}, "must be a number above 0"),
+        ({"repo": " "}, "must be a non-empty text"),
+        ({"config": "configs/none.json"}, r"names the architecture .*none\.json, which does not exist"),
+        ({"config": "candidates.toml"}, "which cannot be read as JSON"),
+    ],
+)
+def test_an_entry_that_cannot_be_used_is_refused(write_candidates, changes, says):
+    with pytest.raises(InputError, match=says):
+        read_candidates(write_candidates(**changes))
+
+
+def test_a_config_without_a_model_type_is_refused(write_candidates, tmp_path):
+    path = write_candidates()
+    (tmp_path / "configs" / "small.json").write_text('{"hidden_size": 64}')
+    with pytest.raises(InputError, match="lacks the field 'model_type'"):
+        read_candidates(path)
+
+
+@pytest.mark.parametrize("text", ["", "title = 'x'", "candidate = 'x'", "candidate = []", "candidate = ['x']"])
+def test_a_file_without_candidate_tables_is_refused(tmp_path, text):
+    path = tmp_path / "candidates.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"must consist of \[\[candidate\]\] tables"):
+        read_candidates(path)
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        read_candidates(tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[[candidate]\n")
+    with pytest.raises(InputError, match="is not valid TOML"):
+        read_candidates(broken)
+
+
+def test_two_candidates_of_one_name_are_refused(write_candidates):
+    path = write_candidates()
+    path.write_text(path.read_text() * 2)
+    with pytest.raises(InputError, match="has 'small' more than once"):
+        read_candidates(path)

@@ -1,0 +1,125 @@
+import csv
+import statistics
+
+import pytest
+
+from ohlora_fixtures.dialogues import (
+    IGNORED_LABEL,
+    Dialogue,
+    encode,
+    encode_all,
+    prompt_text,
+    read_dialogues,
+    split_template,
+)
+from ohlora_fixtures.errors import InputError
+from ohlora_fixtures.protocol import Rows
+from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.stand_ins import stand_in_tokenizer
+
+OURS = DATA / "dialogues.csv"
+KOREAN_TEMPLATE = "### 질문: {input} ### 답변: {output}"
+
+
+def test_our_own_dataset_has_the_originals_shape():
+    with OURS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    train = [row for row in rows if row["data_type"] == "train"]
+    assert list(rows[0]) == ["", "data_type", "input_data", "output_data", "output_message", "memory"]
+    assert [row[""] for row in rows] == [str(index) for index in range(250)]
+    assert len(train) == 200
+    assert sum(bool(row["memory"]) for row in train) == 59
+    assert all(row["output_data"] for row in rows)
+    assert all(row["output_data"] == f"{row['memory']} {row['output_message']}".strip() for row in rows)
+    assert len({row["input_data"] for row in rows}) == 250
+    assert 13.5 < statistics.mean(len(row["input_data"]) for row in rows) < 15.5
+    assert 33 < statistics.mean(len(row["output_data"]) for row in train) < 37
+    assert max(len(row["output_data"]) for row in rows) <= 77
+
+
+@pytest.mark.parametrize("missing", ["", "nan", " NaN ", "None"])
+def test_a_row_without_an_answer_is_no_row_to_train_on(write_dataset, missing):
+    dialogues = read_dialogues(write_dataset(count=5, answers={1: missing}))
+    assert [row.prompt for row in dialogues.usable_train_rows] == ["질문 0?", "질문 2?", "질문 3?", "질문 4?"]
+
+
+def test_rows_of_other_kinds_are_not_train_rows(write_dataset):
+    path = write_dataset(count=3)
+    path.write_text(path.read_text(encoding="utf-8").replace("1,train", "1,valid"), encoding="utf-8")
+    assert [row.answer for row in read_dialogues(path).rows(Rows(0, 2))] == ["대답 0!", "대답 2!"]
+
+
+def test_too_few_rows_are_refused(write_dataset):
+    dialogues = read_dialogues(write_dataset(count=139))
+    with pytest.raises(InputError, match="has 139 train rows with a prompt and an answer, but the protocol needs 140"):
+        dialogues.rows(Rows(120, 140))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "says"),
+    [("cp949", "it seems to be CP949"), ("utf-16", "it seems to be UTF-16"), ("johab", "UTF-8, UTF-16 nor CP949|CP949")],
+)
+def test_other_encodings_are_refused_with_what_they_seem_to_be(write_dataset, encoding, says):
+    with pytest.raises(InputError, match=f"is not UTF-8: .*({says}).*save it as UTF-8"):
+        read_dialogues(write_dataset(encoding=encoding))
+
+
+def test_a_byte_order_mark_is_no_obstacle(write_dataset):
+    plain = read_dialogues(write_dataset())
+    assert read_dialogues(write_dataset(encoding="utf-8-sig")).usable_train_rows == plain.usable_train_rows
+
+
+def test_a_missing_column_is_named(tmp_path):
+    path = tmp_path / "short.csv"
+    path.write_text("data_type,input_data\ntrain,안녕\n", encoding="utf-8")
+    with pytest.raises(InputError, match="lacks the column 'output_data': it needs data_type, input_data, output_data"):
+        read_dialogues(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        read_dialogues(tmp_path / "none.csv")
+
+
+def test_the_space_between_prompt_and_answer_goes_with_the_answer():
+    assert split_template(KOREAN_TEMPLATE) == ("### 질문: {input} ### 답변:", " {output}")
+    assert prompt_text(KOREAN_TEMPLATE, "안녕?") == "### 질문: 안녕? ### 답변:"
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return stand_in_tokenizer(read_dialogues(OURS).texts, chars_per_token=1.5)
+
+
+def test_only_the_answer_and_its_end_are_learned(tokenizer):
+    row = Dialogue("안녕?", "나도 안녕!")
+    example = encode(tokenizer, KOREAN_TEMPLATE, row, max_tokens=100)
+    learned = [label for label in example["labels"] if label != IGNORED_LABEL]
+    assert learned[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(learned[:-1]) == " 나도 안녕!"
+    masked = len(example["labels"]) - len(learned)
+    assert tokenizer.decode(example["input_ids"][:masked]) == "### 질문: 안녕? ### 답변:"
+    assert example["labels"][masked:] == example["input_ids"][masked:]
+
+
+def test_what_stands_after_the_answer_is_learned_too(tokenizer):
+    example = encode(tokenizer, "{input} ### {output}</s>", Dialogue("하나", "둘"), max_tokens=100)
+    learned = [label for label in example["labels"] if label not in (IGNORED_LABEL, tokenizer.eos_token_id)]
+    assert tokenizer.decode(learned) == " 둘</s>"
+
+
+def test_a_tokenizer_that_closes_every_text_does_not_close_the_prompt(tokenizer):
+    class Closing:
+        eos_token_id = tokenizer.eos_token_id
+
+        def __call__(self, text, *, add_special_tokens=True):
+            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+            return {"input_ids": ids + [self.eos_token_id] * add_special_tokens}
+
+    row = Dialogue("안녕?", "나도!")
+    assert encode(Closing(), KOREAN_TEMPLATE, row, 100) == encode(tokenizer, KOREAN_TEMPLATE, row, 100)
+
+
+def test_long_rows_are_cut_off(tokenizer):
+    (example,) = encode_all(tokenizer, KOREAN_TEMPLATE, [Dialogue("안녕?", "그래 " * 50)], max_tokens=20)
+    assert [len(values) for values in example.values()] == [20, 20, 20]

@@ -1,0 +1,235 @@
+"""The main job through real pytest sessions, shortened by the protocol's options."""
+
+import contextlib
+import csv
+import json
+import os
+import pty
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+SHORT = ["--protocol", "epochs=1", "--protocol", "prompt_rows=81:83"]
+SMALLEST = ["--protocol", "epochs=1", "--protocol", "fine_tuning_rows=0:4", "--protocol", "prompt_rows=0:2"]
+
+
+def read_records(folder):
+    return [json.loads(line) for line in (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def run(suite, *arguments):
+    return suite.runpytest_subprocess("benches", "--results-dir", "out", *arguments)
+
+
+def device_with(memory):
+    """A conftest that measures as always but puts another figure in place of the device's memory."""
+    return "pytest_plugins = ['ohlora_fixtures.plugin']\n" + textwrap.dedent(f"""
+        import dataclasses, pytest
+        from ohlora_fixtures.meters.memory import HostMemory, MemoryReading
+
+        class Memory(HostMemory):
+            def stop(self):
+                return MemoryReading({memory})
+
+        @pytest.fixture(scope="session")
+        def device(device):
+            return dataclasses.replace(device, memory=Memory())
+    """)
+
+
+def test_one_candidate_from_command_to_table(suite):
+    result = run(suite, "-k", "llama1B", *SHORT)
+    result.assert_outcomes(passed=4, deselected=24)
+    output = result.stdout.str()
+    assert "REHEARSAL: every candidate ran as a mini replica" in output
+    assert "compare nothing" in output.replace("\n  ", " ")
+    assert "the protocol differs from the study's: epochs 1 instead of 10" in output
+    assert "\x1b" not in output
+    assert "it/s" not in output
+    assert "gemma" not in output
+
+    folder = suite.path / "out"
+    records = read_records(folder)
+    assert [record["case"] for record in records] == [
+        "bench_inference[llama1B]",
+        *(f"bench_fine_tuning[llama1B-r{rank}]" for rank in (16, 32, 64)),
+    ]
+    inference, tuned = records[0], records[2]
+    for record in records:
+        assert (record["outcome"], record["reason"], record["scale"]) == ("passed", None, "mini")
+        assert (record["weights"], record["tokenizer"], record["budget_mib"]) == ("random", "stand-in", 12288.0)
+        assert record["device"].startswith("cpu (")
+        assert record["peak_device_mib"] is record["allocated_after_mib"] is record["peak_reserved_mib"] is None
+        assert record["protocol"]["epochs"] == 1
+        assert record["protocol_changes"] == ["epochs 1 instead of 10", "prompt_rows 81:83 instead of 81:106"]
+        assert 0 < sum(record["seconds_each"]) <= record["seconds"]
+        assert {"torch", "transformers", "peft", "python"} <= set(record["versions"])
+    assert (inference["workload"], inference["lora_rank"], inference["trainable_parameters"]) == ("inference", None, None)
+    assert (len(inference["seconds_each"]), inference["losses"]) == (2, None)
+    assert (tuned["workload"], tuned["lora_rank"]) == ("fine_tuning", 32)
+    assert len(tuned["losses"]) == len(tuned["seconds_each"]) == 5
+    assert len({record["parameters"] for record in records}) == 1
+    assert records[3]["trainable_parameters"] == 2 * tuned["trainable_parameters"]
+
+    table = (folder / "comparison.md").read_text(encoding="utf-8")
+    assert "| llama1B" in table
+    assert "Llama 3.2 Community License" in table
+    assert "<br>26.22" in table
+    assert "REHEARSAL" in table
+    (row,) = csv.DictReader((folder / "comparison.csv").read_text(encoding="utf-8").splitlines())
+    assert (row["candidate"], row["parameters"], row["free_license"]) == ("llama1B", "1235814400", "False")
+    assert float(row["fine_tuning_r32_seconds"]) == tuned["seconds"]
+    assert (row["study_fine_tuning_r32_seconds"], row["study_inference_allocated_after_mib"]) == ("26.8", "2358.13")
+    assert row["within_budget"] == ""
+    answers = list(csv.reader((folder / "answers" / "llama1B.csv").read_text(encoding="utf-8").splitlines()))
+    assert answers[0] == ["prompt", "answer"]
+    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    assert environment["versions"] == inference["versions"]
+
+
+def test_stored_runs_carry_memory_and_can_be_compared(suite):
+    run(suite, "-k", "FinguAI and (r16 or inference)", *SMALLEST).assert_outcomes(passed=2, deselected=26)
+    (stored,) = (suite.path / "results" / "pytest-benchmark").rglob("*.json")
+    assert stored.name == "0001_out.json"
+    benchmarks = {each["name"]: each for each in json.loads(stored.read_text())["benchmarks"]}
+    tuned = benchmarks["bench_fine_tuning[FinguAI-Chat-v1-r16]"]
+    assert (tuned["group"], tuned["stats"]["rounds"]) == ("fine_tuning", 1)
+    assert tuned["extra_info"]["peak_device_mib"] is None
+    assert tuned["extra_info"].keys() >= {"scale", "weights", "device", "peak_allocated_mib", "peak_rss_growth_mib"}
+
+    result = run(suite, "-k", "FinguAI and r16", "--benchmark-compare", *SMALLEST)
+    result.assert_outcomes(passed=1, deselected=27)
+    result.stdout.fnmatch_lines(["*r16] (0001_out)*", "*r16] (NOW)*"])
+
+
+def test_two_workers_share_the_candidates(suite):
+    result = run(suite, "-k", "polyglot and (r16 or inference)", "-n", "2", "--dist", "loadgroup", *SMALLEST)
+    result.assert_outcomes(passed=4)
+    records = read_records(suite.path / "out")
+    assert {record["case"] for record in records} == {
+        f"bench_{case}"
+        for name in ("koquality-polyglot-1.3b", "polyglot-ko-1.3b")
+        for case in (f"inference[{name}]", f"fine_tuning[{name}-r16]")
+    }
+    assert all(record["seconds"] > 0 and record["tokens"] > 0 for record in records)
+    assert (suite.path / "out" / "answers" / "polyglot-ko-1.3b.csv").exists()
+    assert "REHEARSAL" in result.stdout.str()
+
+
+def test_a_case_over_the_budget_fails_with_one_sentence(suite):
+    (suite.path / "conftest.py").write_text(device_with("peak_device_mib=12288.5"))
+    result = run(suite, "-k", "FinguAI and inference", *SMALLEST)
+    result.assert_outcomes(failed=1, deselected=27)
+    sentence = "peak device memory 12288.50 MiB is 0.50 MiB (0.0%) above the VRAM budget of 12288.00 MiB"
+    assert sentence in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
+    assert "fixtures.py" not in result.stdout.str()
+    (record,) = read_records(suite.path / "out")
+    assert (record["outcome"], record["reason"], record["peak_device_mib"]) == ("over_budget", sentence, 12288.5)
+    assert record["seconds"] > 0
+
+    result = run(suite, "-k", "FinguAI and inference", "--vram-budget", "12288.5MiB", *SMALLEST)
+    result.assert_outcomes(passed=1, deselected=27)
+
+
+def test_running_out_of_memory_is_an_outcome_and_the_session_goes_on(suite):
+    (suite.path / "conftest.py").write_text(
+        device_with("peak_device_mib=100.0")
+        + textwrap.dedent("""
+        @pytest.fixture
+        def examples(lora_rank, examples, monkeypatch):
+            import torch
+            from ohlora_fixtures.workloads.trainer import StepTrainer
+
+            def training_step(self, *args, **kwargs):
+                raise torch.OutOfMemoryError("CUDA out of memory.\\nTried to allocate 2.00 GiB")
+
+            if lora_rank == 32:
+                monkeypatch.setattr(StepTrainer, "training_step", training_step)
+            return examples
+        """)
+    )
+    result = run(suite, "-k", "FinguAI and fine_tuning", *SMALLEST)
+    result.assert_outcomes(passed=2, failed=1, deselected=25)
+    outcomes = {record["lora_rank"]: record["outcome"] for record in read_records(suite.path / "out")}
+    assert outcomes == {16: "passed", 32: "out_of_memory", 64: "passed"}
+    reason = "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
+    assert f"out of memory: bench_fine_tuning[FinguAI-Chat-v1-r32]: {reason}" in result.stdout.str().replace("\n  ", " ")
+
+
+def test_a_candidate_that_cannot_be_built_is_an_error_and_the_session_goes_on(suite):
+    result = run(suite, "--candidate-group", "modern", "-k", "(kanana or Qwen3-0) and (r16 or inference)", *SMALLEST)
+    result.assert_outcomes(passed=2, errors=2, deselected=28)
+    records = {record["case"]: record for record in read_records(suite.path / "out")}
+    broken = records["bench_fine_tuning[kanana-1.5-2.1b-instruct-2505-r16]"]
+    assert broken["outcome"] == "error"
+    assert broken["reason"].startswith("kanana-1.5-2.1b-instruct-2505 cannot be built: ")
+    assert "not a multiple" in broken["reason"]
+    assert "\n" not in broken["reason"]
+    assert broken["device"].startswith("cpu (")
+    assert broken["seconds"] is broken["parameters"] is None
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_another_failure_is_kept_and_lets_go_of_the_model(suite):
+    (suite.path / "conftest.py").write_text(
+        device_with("")
+        + textwrap.dedent("""
+        import gc, weakref
+        MODELS = []
+
+        @pytest.fixture
+        def prompts(candidate, loaded_model):
+            MODELS.append(weakref.ref(loaded_model.model))
+            return ["안녕 " * 100] if candidate.name == "llama1B" else ["안녕"]
+
+        def pytest_runtest_logreport(report):
+            if "FinguAI" in report.nodeid and report.when == "call":
+                gc.collect()
+                print("ALIVE", [model() is not None for model in MODELS])
+        """)
+    )
+    result = run(suite, "-k", "(llama1B or FinguAI) and inference", "-s", *SMALLEST)
+    result.assert_outcomes(passed=1, failed=1, deselected=26)
+    record, _ = read_records(suite.path / "out")
+    assert record["outcome"] == "error"
+    assert record["reason"].startswith("ValueError: prompt 1 has ")
+    assert "ALIVE [False, True]" in result.stdout.str()
+
+
+def test_an_interrupted_session_keeps_what_it_has(suite):
+    (suite.path / "conftest.py").write_text(
+        device_with("")
+        + "\n@pytest.fixture\ndef lora_rank(lora_rank):\n    if lora_rank == 32: raise KeyboardInterrupt\n    return lora_rank\n"
+    )
+    result = run(suite, "-k", "FinguAI and fine_tuning", *SMALLEST)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert [record["lora_rank"] for record in read_records(suite.path / "out")] == [16]
+    assert "FinguAI" in (suite.path / "out" / "comparison.md").read_text(encoding="utf-8")
+
+
+def test_a_terminal_shows_progress_and_takes_it_away(suite, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    output = run_in_terminal(suite, "-k", "FinguAI and r16", "--protocol", "epochs=20", "--results-dir", "out")
+    shown, _, after = output.rpartition("it/s")
+    assert "/100 steps, " in shown
+    assert "\x1b[K" in after
+    assert "passed" in after
+
+
+def run_in_terminal(suite, *arguments):
+    """What a session prints to a terminal, colours and cursor movements included."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pytest", "benches", *arguments]
+    process = subprocess.Popen(command, cwd=suite.path, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    output = b""
+    with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed
+        while chunk := os.read(ours, 4096):
+            output += chunk
+    process.wait()
+    os.close(ours)
+    return output.decode(errors="replace")

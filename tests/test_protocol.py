@@ -1,0 +1,48 @@
+import pytest
+
+from ohlora_fixtures.errors import InputError
+from ohlora_fixtures.protocol import Protocol, Rows, parse_protocol
+
+
+def test_the_default_is_the_studys():
+    protocol = Protocol()
+    assert protocol.steps == 50
+    assert len(protocol.prompt_rows) == 25
+    assert protocol.usable_rows_needed == 140
+    assert protocol.changes() == []
+
+
+def test_settings_are_read_by_their_kind():
+    protocol = parse_protocol(["epochs=1", "prompt_rows=0:3", "learning_rate=1e-3", "gradient_checkpointing=true"])
+    assert protocol == Protocol(epochs=1, prompt_rows=Rows(0, 3), learning_rate=1e-3, gradient_checkpointing=True)
+
+
+def test_changes_are_told_and_change_the_hash():
+    protocol = parse_protocol(["epochs=1", "prompt_rows=81:83"])
+    assert protocol.changes() == ["epochs 1 instead of 10", "prompt_rows 81:83 instead of 81:106"]
+    assert protocol.hash() != Protocol().hash()
+    assert parse_protocol(["epochs=10"]).hash() == Protocol().hash()
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("epochs", "is not NAME=VALUE"),
+        ("epoch=1", "with one of the names lora_alpha, lora_dropout"),
+        ("epochs=0", "needs a whole number of at least 1, such as epochs=10"),
+        ("epochs=1.5", "needs a whole number"),
+        ("learning_rate=fast", "needs a number of at least 0"),
+        ("learning_rate=nan", "needs a number of at least 0"),
+        ("lora_dropout=1", "lora_dropout='1'"),
+        ("prompt_rows=5", "needs a range START:STOP, such as prompt_rows=81:106"),
+        ("prompt_rows=5:5", "needs a range"),
+        ("gradient_checkpointing=maybe", "needs true or false"),
+    ],
+)
+def test_other_settings_are_refused(setting, says):
+    with pytest.raises(InputError, match=says):
+        parse_protocol([setting])
+
+
+def test_a_last_batch_that_is_not_full_is_a_step_too():
+    assert Protocol(fine_tuning_rows=Rows(0, 5), epochs=2).steps == 4

@@ -1,0 +1,42 @@
+import pytest
+
+from ohlora_fixtures.candidates import read_candidates
+from ohlora_fixtures.dialogues import read_dialogues
+from ohlora_fixtures.models import ModelSource, load
+from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.stand_ins import mini_architecture, stand_in_tokenizer
+
+TEXTS = read_dialogues(DATA / "dialogues.csv").texts
+CANDIDATES = [c for c in read_candidates(DATA / "candidates.toml") if not c.name.startswith("kanana")]
+
+
+@pytest.mark.parametrize("wanted", [1.38, 1.55, 2.05])
+def test_the_tokenizer_gives_the_wanted_characters_a_token(wanted):
+    tokenizer = stand_in_tokenizer(TEXTS, wanted)
+    given = sum(map(len, TEXTS)) / sum(len(ids) for ids in tokenizer(list(TEXTS))["input_ids"])
+    assert given == pytest.approx(wanted, rel=0.01)
+
+
+def test_the_tokenizer_loses_nothing_and_is_the_same_every_time():
+    tokenizer = stand_in_tokenizer(TEXTS, 1.5)
+    text = "처음 보는 글자 뷁 🦄 and English"
+    ids = tokenizer(text)["input_ids"]
+    assert tokenizer.decode(ids) == text
+    assert stand_in_tokenizer(TEXTS, 1.5)(text)["input_ids"] == ids
+    assert tokenizer.eos_token_id == tokenizer.pad_token_id
+
+
+def test_a_replica_keeps_the_ratio_of_heads():
+    mini = mini_architecture({"num_attention_heads": 8, "num_key_value_heads": 1, "hidden_size": 2048}, 999, 0)
+    assert (mini["num_attention_heads"], mini["num_key_value_heads"]) == (4, 1)
+    assert mini["vocab_size"] == 999
+    assert "intermediate_size" not in mini
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: candidate.name)
+def test_every_candidate_has_a_replica_of_its_own_class(candidate):
+    source = ModelSource("mini", "random", None, allow_remote_code=False, device="cpu", seed=0)
+    loaded = load(candidate, source, TEXTS)
+    assert type(loaded.model).__name__ == candidate.architecture()["architectures"][0]
+    assert loaded.parameters < 1_000_000
+    assert loaded.tokenizer_origin == "stand-in"

@@ -1,0 +1,82 @@
+"""What a user can get wrong ends in one plain sentence and exit code 4, before any model is loaded."""
+
+import pytest
+
+USAGE_ERROR = 4
+
+
+def refused(result, *sentences):
+    assert result.ret == USAGE_ERROR
+    errors = [line for line in result.errlines + result.outlines if line.startswith("ERROR: ")]
+    assert len(errors) == 1, errors
+    for sentence in sentences:
+        assert sentence in errors[0]
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--candidate-group", "best"], "candidate group 'best' is unknown: the candidates file has all, modern, seed"),
+        (["--candidates", "none.toml"], "none.toml does not exist: give --candidates the path of a TOML file"),
+        (["--dataset", "none.csv"], "none.csv does not exist: give --dataset the path of a CSV file"),
+        (["--model-dir", "none"], "none does not exist: give --model-dir a folder"),
+        (["--lora-ranks", "0"], "LoRA ranks '0' must be different whole numbers of at least 1, such as 16,32,64"),
+        (["--lora-ranks", "16,big"], "LoRA ranks '16,big' must be different whole numbers"),
+        (["--lora-ranks", "16,16"], "LoRA ranks '16,16' must be different"),
+        (["--lora-ranks", "16,"], "LoRA ranks '16,' must be"),
+        (["--vram-budget", "12"], "'12' is not a memory size"),
+        (["--scale", "huge"], "--scale 'huge' is not one of auto, full, mini"),
+        (["--weights", "none"], "--weights 'none' is not one of hub, random"),
+        (["--weights", "hub", "--scale", "mini"], "--weights hub needs full size"),
+        (["--protocol", "epochs=0"], "protocol setting epochs='0' needs a whole number of at least 1"),
+        (["--protocol", "prompt_rows=300:310"], "has 200 train rows with a prompt and an answer, but the protocol needs 310"),
+    ],
+)
+def test_options(suite, arguments, says):
+    refused(suite.runpytest("benches", *arguments), says)
+
+
+def test_a_candidates_file(suite, write_candidates):
+    refused(suite.runpytest("benches", "--candidates", write_candidates(korean=None)), "lacks the key 'korean'")
+    refused(suite.runpytest("benches", "--candidates", write_candidates(size=3)), "has the unknown key 'size'")
+
+
+def test_a_dataset(suite, write_dataset):
+    refused(suite.runpytest("benches", "--dataset", write_dataset(count=139)), "has 139 train rows", "needs 140")
+    refused(suite.runpytest("benches", "--dataset", write_dataset(encoding="cp949")), "it seems to be CP949")
+
+
+def test_an_ini_setting(suite):
+    suite.makeini((suite.path / "pytest.ini").read_text() + "\nvram_budget = lots\n")
+    (suite.path / "tox.ini").rename(suite.path / "pytest.ini")
+    refused(suite.runpytest("benches"), "'lots' is not a memory size")
+
+
+def test_a_parameter_count_that_does_not_match_its_architecture(suite, write_candidates):
+    path = write_candidates(parameters=463987713)
+    result = suite.runpytest_subprocess("benches", "--candidates", path)
+    refused(result, "candidate 'small' has parameters = 463987713", "small.json has 463987712: correct one of them")
+
+
+def test_a_parameter_count_under_xdist(suite, write_candidates):
+    path = write_candidates(parameters=1)
+    result = suite.runpytest_subprocess("benches", "--candidates", path, "-n", "2", "--dist", "loadgroup")
+    refused(result, "candidate 'small' has parameters = 1")
+
+
+def test_the_hub_without_network(suite, write_candidates):
+    result = suite.runpytest_subprocess("benches", "--candidates", write_candidates(), "--scale", "full")
+    refused(result, "the Hub cannot be reached for somebody/small", "--model-dir", "--weights random")
+
+
+def test_hub_weights_without_a_gpu_say_what_to_add(suite):
+    refused(suite.runpytest_subprocess("benches", "--weights", "hub"), "add --scale full for the CPU")
+
+
+def test_model_folders(suite):
+    weights = suite.mkdir("weights")
+    result = suite.runpytest_subprocess("benches", "-k", "Fingu", "--scale", "full", "--model-dir", weights)
+    refused(result, "has no folder FinguAI-Chat-v1: put its weights there")
+    result = suite.runpytest_subprocess("benches", "-k", "Fingu", "--model-dir", weights)
+    refused(result, "the weights are random at mini scale", "leave --model-dir out")
