@@ -70,7 +70,7 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
         raise InputError(f"candidates file {path} does not exist: give --candidates the path of a TOML file") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"candidates file {path} is not valid TOML: {error}") from None
-    entries = document.get("candidate")
+    entries: Any = document.get("candidate")
     is_list = isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)
     if set(document) != {"candidate"} or not is_list:
         raise InputError(f"candidates file {path} must consist of [[candidate]] tables, at least one")

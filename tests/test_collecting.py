@@ -50,7 +50,10 @@ def test_a_command_line_option_goes_before_its_ini_setting(suite, write_candidat
     path = write_candidates()
     settings = (suite.path / "pytest.ini").read_text() + f"\ncandidates = {path}\nlora_ranks = 2\n"
     (suite.path / "pytest.ini").write_text(settings)
-    assert collected(suite.runpytest("--collect-only", "-q")) == ["bench_inference[small]", "bench_fine_tuning[small-r2]"]
+    assert collected(suite.runpytest("--collect-only", "-q")) == [
+        "bench_inference[small]",
+        "bench_fine_tuning[small-r2]",
+    ]
     result = suite.runpytest("--collect-only", "-q", "--lora-ranks", "3")
     assert collected(result) == ["bench_inference[small]", "bench_fine_tuning[small-r3]"]
 
@@ -68,7 +71,9 @@ def test_collecting_imports_nothing_heavy_and_leaves_nothing_behind(suite):
 
 def test_a_session_without_benches_is_left_alone(pytester, monkeypatch):
     pytester.makeconftest("pytest_plugins = ['ohlora_fixtures.plugin']")
-    pytester.makepyfile("import pytest\n@pytest.fixture\ndef candidate(): return 1\ndef test_it(candidate): assert candidate")
+    pytester.makepyfile(
+        "import pytest\n@pytest.fixture\ndef candidate(): return 1\ndef test_it(candidate): assert candidate"
+    )
     result = pytester.runpytest("--candidates", "none.toml")
     result.assert_outcomes(passed=1)
     assert not (pytester.path / "results").exists()

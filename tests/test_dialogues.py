@@ -57,7 +57,11 @@ def test_too_few_rows_are_refused(write_dataset):
 
 @pytest.mark.parametrize(
     ("encoding", "says"),
-    [("cp949", "it seems to be CP949"), ("utf-16", "it seems to be UTF-16"), ("johab", "UTF-8, UTF-16 nor CP949|CP949")],
+    [
+        ("cp949", "it seems to be CP949"),
+        ("utf-16", "it seems to be UTF-16"),
+        ("johab", "UTF-8, UTF-16 nor CP949|CP949"),
+    ],
 )
 def test_other_encodings_are_refused_with_what_they_seem_to_be(write_dataset, encoding, says):
     with pytest.raises(InputError, match=f"is not UTF-8: .*({says}).*save it as UTF-8"):

@@ -66,7 +66,11 @@ def test_one_candidate_from_command_to_table(suite):
         assert record["protocol_changes"] == ["epochs 1 instead of 10", "prompt_rows 81:83 instead of 81:106"]
         assert 0 < sum(record["seconds_each"]) <= record["seconds"]
         assert {"torch", "transformers", "peft", "python"} <= set(record["versions"])
-    assert (inference["workload"], inference["lora_rank"], inference["trainable_parameters"]) == ("inference", None, None)
+    assert (inference["workload"], inference["lora_rank"], inference["trainable_parameters"]) == (
+        "inference",
+        None,
+        None,
+    )
     assert (len(inference["seconds_each"]), inference["losses"]) == (2, None)
     assert (tuned["workload"], tuned["lora_rank"]) == ("fine_tuning", 32)
     assert len(tuned["losses"]) == len(tuned["seconds_each"]) == 5
@@ -156,7 +160,9 @@ def test_running_out_of_memory_is_an_outcome_and_the_session_goes_on(suite):
     outcomes = {record["lora_rank"]: record["outcome"] for record in read_records(suite.path / "out")}
     assert outcomes == {16: "passed", 32: "out_of_memory", 64: "passed"}
     reason = "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
-    assert f"out of memory: bench_fine_tuning[FinguAI-Chat-v1-r32]: {reason}" in result.stdout.str().replace("\n  ", " ")
+    assert f"out of memory: bench_fine_tuning[FinguAI-Chat-v1-r32]: {reason}" in result.stdout.str().replace(
+        "\n  ", " "
+    )
 
 
 def test_a_candidate_that_cannot_be_built_is_an_error_and_the_session_goes_on(suite):
@@ -202,7 +208,13 @@ def test_another_failure_is_kept_and_lets_go_of_the_model(suite):
 def test_an_interrupted_session_keeps_what_it_has(suite):
     (suite.path / "conftest.py").write_text(
         device_with("")
-        + "\n@pytest.fixture\ndef lora_rank(lora_rank):\n    if lora_rank == 32: raise KeyboardInterrupt\n    return lora_rank\n"
+        + textwrap.dedent("""
+        @pytest.fixture
+        def lora_rank(lora_rank):
+            if lora_rank == 32:
+                raise KeyboardInterrupt
+            return lora_rank
+        """)
     )
     result = run(suite, "-k", "FinguAI and fine_tuning", *SMALLEST)
     assert result.ret == pytest.ExitCode.INTERRUPTED

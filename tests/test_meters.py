@@ -210,7 +210,14 @@ def test_the_steady_state_leaves_the_warm_up_out():
 
 @pytest.mark.parametrize(
     ("visible", "count", "worker", "chosen"),
-    [(None, 2, 0, "0"), (None, 2, 1, "1"), (None, 2, 2, "0"), ("3,5", 8, 1, "5"), ("GPU-a", 8, 0, "GPU-a"), ("", 2, 0, "")],
+    [
+        (None, 2, 0, "0"),
+        (None, 2, 1, "1"),
+        (None, 2, 2, "0"),
+        ("3,5", 8, 1, "5"),
+        ("GPU-a", 8, 0, "GPU-a"),
+        ("", 2, 0, ""),
+    ],
 )
 def test_each_worker_gets_one_gpu(visible, count, worker, chosen):
     environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}

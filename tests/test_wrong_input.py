@@ -30,7 +30,10 @@ def refused(result, *sentences):
         (["--weights", "none"], "--weights 'none' is not one of hub, random"),
         (["--weights", "hub", "--scale", "mini"], "--weights hub needs full size"),
         (["--protocol", "epochs=0"], "protocol setting epochs='0' needs a whole number of at least 1"),
-        (["--protocol", "prompt_rows=300:310"], "has 200 train rows with a prompt and an answer, but the protocol needs 310"),
+        (
+            ["--protocol", "prompt_rows=300:310"],
+            "has 200 train rows with a prompt and an answer, but the protocol needs 310",
+        ),
     ],
 )
 def test_options(suite, arguments, says):

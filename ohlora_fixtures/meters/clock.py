@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import Any, Protocol
 
 
@@ -33,7 +34,7 @@ class WallClock:
     def stop(self) -> tuple[float, tuple[float, ...]]:
         """Seconds of the whole run, and of each step or prompt."""
         seconds = time.perf_counter() - self._marks[0]
-        return seconds, tuple(end - begin for begin, end in zip(self._marks, self._marks[1:], strict=False))
+        return seconds, tuple(end - begin for begin, end in pairwise(self._marks))
 
 
 class CudaClock:
@@ -60,8 +61,7 @@ class CudaClock:
         """Seconds of the whole run, and of each step or prompt, once the device is idle again."""
         self._cuda.synchronize()
         seconds = time.perf_counter() - self._began
-        pairs = zip(self._events, self._events[1:], strict=False)
-        return seconds, tuple(begin.elapsed_time(end) / 1000 for begin, end in pairs)
+        return seconds, tuple(begin.elapsed_time(end) / 1000 for begin, end in pairwise(self._events))
 
     def _event(self) -> Any:
         event = self._cuda.Event(enable_timing=True)

@@ -13,7 +13,7 @@ def write_answers(path: Path, answers: Iterable[tuple[str, str]]) -> None:
     """Write prompts and answers as CSV that a spreadsheet will not run as formulas."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)  # an answer may hold line ends
         writer.writerow(["prompt", "answer"])
         writer.writerows([_harmless(prompt), _harmless(answer)] for prompt, answer in answers)
 

@@ -7,8 +7,7 @@ import io
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from tabulate import tabulate
+from itertools import zip_longest
 
 from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Published, Row
 from ..records import Record
@@ -25,6 +24,8 @@ class Column:
     """The head, lines separated by newlines."""
     cells: list[str]
     """Here's figure and, on a second line, the study's."""
+    is_text: bool = True
+    """Whether it reads from the left, as words do, and not from the right, as figures do."""
 
     @property
     def width(self) -> int:
@@ -34,17 +35,7 @@ class Column:
 
 def terminal(comparison: Comparison, width: int) -> str:
     """The table for a terminal of `width` characters; columns that do not fit go into a table below."""
-    blocks = _blocks(_columns(comparison), width)
-    tables = [
-        tabulate(
-            [list(row) for row in zip(*(column.cells for column in block), strict=True)],
-            headers=[column.head for column in block],
-            tablefmt="simple",
-            disable_numparse=True,
-            colalign=["left"] * 2 + ["right"] * (len(block) - 2),
-        )
-        for block in blocks
-    ]
+    tables = ["\n".join(_aligned(block)) for block in _blocks(_columns(comparison), width)]
     notes = (textwrap.fill(note, width, subsequent_indent="  ", break_on_hyphens=False) for note in _notes(comparison))
     return "\n\n".join([*tables, "\n".join(notes)])
 
@@ -52,14 +43,13 @@ def terminal(comparison: Comparison, width: int) -> str:
 def markdown(comparison: Comparison) -> str:
     """The table as a Markdown page."""
     columns = _columns(comparison)
-    cells = [[cell.replace("|", "\\|").replace("\n", "<br>") for cell in column.cells] for column in columns]
-    table = tabulate(
-        [list(row) for row in zip(*cells, strict=True)],
-        headers=[column.head.replace("\n", " ") for column in columns],
-        tablefmt="pipe",
-        disable_numparse=True,
-        colalign=["left"] * 2 + ["right"] * (len(columns) - 2),
-    )
+    rows = zip(*(column.cells for column in columns), strict=True)
+    lines = [
+        [column.head for column in columns],
+        [":---" if column.is_text else "---:" for column in columns],
+        *([cell.replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in rows),
+    ]
+    table = "\n".join(f"| {' | '.join(cell.replace(chr(10), ' ') for cell in line)} |" for line in lines)
     notes = "\n".join(f"- {note}" for note in _notes(comparison))
     return f"# Comparison\n\n{table}\n\n{notes}\n"
 
@@ -113,7 +103,7 @@ def _columns(comparison: Comparison) -> list[Column]:
     return [
         _facts("candidate", comparison, lambda row: row.candidate.name),
         Column("", ["here\nstudy" if row.published else "here" for row in comparison.rows]),
-        _facts("para-\nmeters", comparison, lambda row: f"{row.candidate.parameters / 1e9:.2f} B"),
+        _facts("size", comparison, lambda row: f"{row.candidate.parameters / 1e9:.2f} B"),
         _facts("Ko-LLM\naverage", comparison, lambda row: _number(row.candidate.leaderboard_average)),
         _facts("licence", comparison, lambda row: row.candidate.binding_license),
         *(
@@ -148,7 +138,7 @@ def _figures(
         record, published = row.records.get(key), row.published.get(key)
         first = _NONE if record is None else _here(record, here(record))
         cells.append(f"{first}\n{_number(study(published))}" if published else first)
-    return Column(head, cells)
+    return Column(head, cells, is_text=False)
 
 
 def _here(record: Record, figure: float | None) -> str:
@@ -183,6 +173,7 @@ def _number(value: float | None) -> str:
 def _notes(comparison: Comparison) -> list[str]:
     notes = []
     some = next((record for record in comparison.records if record.tokenizer), None)
+    has_study = any(row.published for row in comparison.rows)
     if comparison.is_rehearsal:
         notes.append(
             "REHEARSAL: every candidate ran as a mini replica with random weights. The cases are real runs of the "
@@ -191,9 +182,14 @@ def _notes(comparison: Comparison) -> list[str]:
     if comparison.lora_ranks:
         notes.append(f"r{comparison.lora_ranks[0]} s: seconds of the whole fine-tuning run at that LoRA rank")
     if (INFERENCE, None) in _keys(comparison):
-        notes.append("prompt s: seconds of inference for one prompt, here the steady median, in the study the mean")
-    here = "peak on the device" if comparison.has_device_memory else "growth of the process's resident set"
-    notes.append(f"MiB: here {here}, in the study what was allocated after the run, not the peak")
+        notes.append("prompt s: seconds of inference for one prompt, the steady median")
+    memory = "most memory on the device" if comparison.has_device_memory else "growth of the process's resident set"
+    notes.append(f"MiB: {memory}")
+    if has_study:
+        notes.append(
+            "study: the published figures, from a Colab T4 with 15 GB; its prompt s is the mean, "
+            "its MiB what was allocated after the run, not the peak"
+        )
     if some is not None:
         notes.append(f"here: {some.device}, {some.scale} size, {some.weights} weights, {some.tokenizer} tokenizer")
         notes.append(f"budget {some.budget_mib:.0f} MiB, protocol {some.protocol_hash}")
@@ -201,8 +197,6 @@ def _notes(comparison: Comparison) -> list[str]:
             notes.append("weights are random: time and memory are real, answers are not")
         if some.protocol_changes:
             notes.append("the protocol differs from the study's: " + ", ".join(some.protocol_changes))
-    if any(row.published for row in comparison.rows):
-        notes.append("study: the published figures, from a Colab T4 with 15 GB")
     not_passed: dict[tuple[str, str | None], list[str]] = {}
     for record in comparison.records:
         if record.outcome != "passed":
@@ -213,6 +207,19 @@ def _notes(comparison: Comparison) -> list[str]:
 
 def _words(outcome: str) -> str:
     return outcome.replace("_", " ")
+
+
+def _aligned(columns: list[Column]) -> list[str]:
+    lines: list[str] = []
+    heads = [column.head for column in columns]
+    for texts in (heads, ["-" * column.width for column in columns], *zip(*(c.cells for c in columns), strict=True)):
+        for parts in zip_longest(*(text.split("\n") for text in texts), fillvalue=""):
+            placed = (
+                part.ljust(column.width) if column.is_text else part.rjust(column.width)
+                for part, column in zip(parts, columns, strict=True)
+            )
+            lines.append("  ".join(placed).rstrip())
+    return lines
 
 
 def _blocks(columns: list[Column], width: int) -> list[list[Column]]:

@@ -1,0 +1,162 @@
+"""The comparison as tables, the answers' file, the progress line."""
+
+import csv
+import json
+
+import pytest
+
+from ohlora_fixtures.candidates import read_candidates
+from ohlora_fixtures.comparison import compare, read_published
+from ohlora_fixtures.records import Record, append
+from ohlora_fixtures.report import table
+from ohlora_fixtures.report.answers import write_answers
+from ohlora_fixtures.report.progress import Progress
+from ohlora_fixtures.session import REFERENCE
+from ohlora_fixtures.settings import DATA
+
+CANDIDATES = read_candidates(DATA / "candidates.toml")
+PUBLISHED = read_published(REFERENCE)
+
+
+def record(candidate="gemma-2-2b-it", rank=16, **changes):
+    workload = "inference" if rank is None else "fine_tuning"
+    facts = {
+        "case": f"bench_{workload}[{candidate}{'' if rank is None else f'-r{rank}'}]",
+        "candidate": candidate,
+        "workload": workload,
+        "lora_rank": rank,
+        "outcome": "passed",
+        "reason": None,
+        "protocol": {},
+        "protocol_hash": "0123456789ab",
+        "protocol_changes": [],
+        "dataset_sha256": "",
+        "budget_mib": 12288.0,
+        "versions": {},
+        "scale": "full",
+        "weights": "hub",
+        "tokenizer": "own",
+        "device": "NVIDIA T4",
+        "seconds": 60.0,
+        "steady_median_seconds": 1.25,
+        "peak_device_mib": 9000.0,
+    }
+    return Record(**facts | changes)
+
+
+def comparison_of(*records):
+    return compare(CANDIDATES, (16, 32, 64), records, PUBLISHED)
+
+
+def test_the_published_figures_are_28():
+    assert sum(len(figures) for figures in PUBLISHED.values()) == 28
+    assert PUBLISHED["gemma-2-2b-it"][("fine_tuning", 64)].allocated_after_mib == 5968.73
+
+
+def test_only_what_ran_has_a_row_and_a_column():
+    found = comparison_of(record(rank=32), record("llama1B", rank=32))
+    assert [row.candidate.name for row in found.rows] == ["gemma-2-2b-it", "llama1B"]
+    assert found.lora_ranks == (32,)
+    assert "r16" not in table.terminal(found, 100)
+    assert "prompt  " not in table.terminal(found, 100).partition("\n\n")[0]
+
+
+def test_figures_stand_above_the_studys():
+    text = table.terminal(comparison_of(record(), record(rank=None)), 200)
+    here, study = (line.split() for line in text.splitlines() if line.startswith(("gemma", " " * 15 + "study")))
+    assert here[:2] == ["gemma-2-2b-it", "here"]
+    assert here[-6:-1] == ["Use", "60.00", "1.25", "9000.00", "9000.00"]
+    assert study == ["study", "58.71", "4.03", "5249.39", "4987.46"]
+    assert "REHEARSAL" not in text
+
+
+def test_a_candidate_the_study_did_not_have_has_no_second_line():
+    assert "study" not in table.terminal(comparison_of(record("Qwen3-0.6B")), 100)
+
+
+@pytest.mark.parametrize(
+    ("records", "verdict", "word"),
+    [
+        ([record(peak_device_mib=12288.0)], True, "yes"),
+        ([record(), record(rank=32, peak_device_mib=12288.01, outcome="over_budget", reason="too much")], False, "no"),
+        ([record(), record(rank=32, peak_device_mib=None, outcome="out_of_memory", reason="full")], False, "no"),
+        ([record(peak_device_mib=None)], None, "not judged"),
+    ],
+)
+def test_the_budget_is_judged_over_all_cases(records, verdict, word):
+    found = comparison_of(*records)
+    assert found.rows[0].within_budget() is verdict
+    assert any(line.rstrip().endswith(f" {word}") for line in table.terminal(found, 200).splitlines())
+
+
+def test_what_did_not_pass_is_told_once_for_each_reason():
+    failed = {"outcome": "error", "reason": "cannot be built", "seconds": None, "peak_device_mib": None}
+    text = table.terminal(comparison_of(record(**failed), record(rank=32, **failed), record("llama1B")), 300)
+    assert text.count("cannot be built") == 1
+    assert "error: bench_fine_tuning[gemma-2-2b-it-r16], bench_fine_tuning[gemma-2-2b-it-r32]: cannot be built" in text
+
+
+def test_random_weights_at_full_size_are_told():
+    text = table.terminal(comparison_of(record(weights="random")), 200)
+    assert "time and memory are real, answers are not" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_tables_fit_the_terminal(width):
+    ranks = [record(rank=rank, seconds=123.45) for rank in (16, 32, 64, None)]
+    assert max(map(len, table.terminal(comparison_of(*ranks), width).splitlines())) <= width
+
+
+def test_markdown_keeps_its_table_whole():
+    text = table.markdown(comparison_of(record(outcome="failed", reason="a | b"), record("llama1B")))
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in rows}) == 1
+    assert len(rows) == 4
+
+
+def test_csv_has_plain_numbers_and_empty_cells():
+    (row,) = csv.DictReader(table.comma_separated(comparison_of(record("Qwen3-0.6B"))).splitlines())
+    assert (row["fine_tuning_r16_seconds"], row["fine_tuning_r16_peak_device_mib"]) == ("60.0", "9000.0")
+    assert row["leaderboard_average"] == row["study_fine_tuning_r16_seconds"] == ""
+    assert row["within_budget"] == "True"
+
+
+def test_a_records_line_is_on_disk_at_once_and_null_is_kept(tmp_path):
+    path = tmp_path / "new" / "records.jsonl"
+    append(path, record(reason="이유"))
+    append(path, record(rank=None))
+    first, second = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert first["reason"] == "이유"
+    assert second["lora_rank"] is None
+    assert Record(**first) == record(reason="이유")
+
+
+@pytest.mark.parametrize("answer", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")'])
+def test_a_spreadsheet_will_not_run_an_answer(tmp_path, answer):
+    write_answers(tmp_path / "answers" / "x.csv", [("안녕, 너", answer)])
+    with (tmp_path / "answers" / "x.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [["prompt", "answer"], ["안녕, 너", f"'{answer}"]]
+
+
+@pytest.mark.parametrize(
+    ("room", "shown"),
+    [(40, " 1/50 steps, 2.0 it/s, 905 MiB"), (24, " 1/50 steps, 2.0 it/s"), (15, " 1/50 steps"), (5, " ")],
+)
+def test_progress_shows_what_there_is_room_for(monkeypatch, room, shown):
+    now = iter([0.0, 0.5])
+    monkeypatch.setattr("ohlora_fixtures.report.progress.time.perf_counter", lambda: next(now))
+    written = []
+    Progress(written.append, room, lambda: 905.2, total=50, unit="steps").tick()
+    assert written == [f"\x1b7\x1b[K{shown}\x1b8"]
+
+
+def test_progress_is_shown_four_times_a_second_at_most(monkeypatch):
+    now = iter([0.0, 0.1, 0.2, 0.3, 0.4])
+    monkeypatch.setattr("ohlora_fixtures.report.progress.time.perf_counter", lambda: next(now))
+    written = []
+    progress = Progress(written.append, 80, lambda: None, total=50, unit="prompts")
+    for _ in range(4):
+        progress.tick()
+    assert [text.split(",")[0] for text in written] == ["\x1b7\x1b[K 3/50 prompts"]
+    progress.stop()
+    assert written[-1] == "\x1b7\x1b[K\x1b8"
