@@ -8,11 +8,12 @@ import pytest
 def keep_benchmarks(config: pytest.Config, name: str) -> None:
     """Save every run as `results/pytest-benchmark/<machine>/<number>_<name>.json`, unless the user chose otherwise.
 
-    Nothing is saved where pytest-benchmark has nothing: while only collecting, and under pytest-xdist.
+    Where pytest-benchmark measures nothing, as under pytest-xdist, there is nothing to save.
     """
     option = config.option
+    if option.collectonly or getattr(option, "dist", "no") != "no" or option.benchmark_disable:
+        return
     if option.benchmark_storage == "file://./.benchmarks":
         option.benchmark_storage = f"file://{config.rootpath / 'results' / 'pytest-benchmark'}"
-    has_times = not option.collectonly and getattr(option, "dist", "no") == "no" and not option.benchmark_disable
-    if has_times and not option.benchmark_autosave:
+    if not option.benchmark_autosave:
         option.benchmark_autosave = name
