@@ -47,7 +47,7 @@ class Candidate:
     leaderboard_average: float | None = None
     """Average on the Open Ko-LLM Leaderboard, percent."""
     chars_per_token: float | None = None
-    """Characters a token of its tokenizer on Korean dialogue, for a stand-in tokenizer."""
+    """Characters a token of its tokenizer, over rows in its text template: for a stand-in tokenizer."""
     revision: str | None = None
     """Commit, tag or branch of the weights; None takes the newest."""
     remote_code: bool = False

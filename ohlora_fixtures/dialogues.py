@@ -7,7 +7,6 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -58,10 +57,9 @@ class Dialogues:
             )
         return self.usable_train_rows[rows.start : rows.stop]
 
-    @cached_property
-    def texts(self) -> tuple[str, ...]:
-        """Every prompt and answer, for training a stand-in tokenizer."""
-        return tuple(text for row in self.usable_train_rows for text in (row.prompt, row.answer))
+    def texts(self, template: str) -> list[str]:
+        """Every usable train row in a candidate's text template."""
+        return [whole_text(template, row) for row in self.usable_train_rows]
 
 
 class Example(TypedDict):
@@ -109,6 +107,11 @@ def split_template(template: str) -> tuple[str, str]:
     return prompt, before[len(prompt) :] + "{output}" + after
 
 
+def whole_text(template: str, row: Dialogue) -> str:
+    """A row as one training text, without the end-of-sequence token."""
+    return prompt_text(template, row.prompt) + _answer_text(template, row.answer)
+
+
 def prompt_text(template: str, prompt: str) -> str:
     """The text a model gets to answer."""
     return split_template(template)[0].replace("{input}", prompt)
@@ -122,8 +125,9 @@ def encode(tokenizer: PreTrainedTokenizerBase, template: str, row: Dialogue, max
     prompt_ids = tokenizer(prompt_text(template, row.prompt))["input_ids"]
     if prompt_ids and prompt_ids[-1] == tokenizer.eos_token_id:  # some tokenizers close every text
         prompt_ids = prompt_ids[:-1]
-    answer = split_template(template)[1].replace("{output}", row.answer)
-    answer_ids = tokenizer(answer, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+    answer_ids = tokenizer(_answer_text(template, row.answer), add_special_tokens=False)["input_ids"] + [
+        tokenizer.eos_token_id
+    ]
     input_ids = (prompt_ids + answer_ids)[:max_tokens]
     labels = ([IGNORED_LABEL] * len(prompt_ids) + answer_ids)[:max_tokens]
     return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}
@@ -134,6 +138,10 @@ def encode_all(
 ) -> list[Example]:
     """Encode rows for fine-tuning, each at its own length."""
     return [encode(tokenizer, template, row, max_tokens) for row in rows]
+
+
+def _answer_text(template: str, answer: str) -> str:
+    return split_template(template)[1].replace("{output}", answer)
 
 
 def _decode(data: bytes, path: Path) -> str:

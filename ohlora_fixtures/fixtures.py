@@ -109,7 +109,7 @@ def lora_rank(request: pytest.FixtureRequest) -> int:
 def loaded_model(device: Device, candidate: Candidate, dialogues: Dialogues) -> Iterator[LoadedModel]:
     """The candidate's model and tokenizer, loaded once for all its cases and let go before the next candidate's."""
     with _told_in_one_sentence():
-        loaded = models.load(candidate, device.source, dialogues.texts)
+        loaded = models.load(candidate, device.source, dialogues.texts(candidate.text_template))
     yield loaded
     models.release(loaded)
 

@@ -35,7 +35,7 @@ def test_the_harness_costs_at_most_one_percent(capsys):
     dialogues = read_dialogues(DATA / "dialogues.csv")
     candidate = next(each for each in read_candidates(DATA / "candidates.toml") if each.name == "FinguAI-Chat-v1")
     source = ModelSource("mini", "random", None, allow_remote_code=False, device="cpu", seed=protocol.seed)
-    loaded = load(candidate, source, dialogues.texts)
+    loaded = load(candidate, source, dialogues.texts(candidate.text_template))
     rows = dialogues.rows(protocol.fine_tuning_rows)
     examples = encode_all(loaded.tokenizer, candidate.text_template, rows, protocol.max_row_tokens)
     adapted = attach_adapter(loaded.model, 16, candidate.target_modules, protocol)

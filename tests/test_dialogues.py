@@ -92,7 +92,7 @@ def test_the_space_between_prompt_and_answer_goes_with_the_answer():
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return stand_in_tokenizer(read_dialogues(OURS).texts, chars_per_token=1.5)
+    return stand_in_tokenizer(read_dialogues(OURS).texts(KOREAN_TEMPLATE), chars_per_token=1.5)
 
 
 def test_only_the_answer_and_its_end_are_learned(tokenizer):

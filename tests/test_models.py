@@ -14,7 +14,7 @@ from ohlora_fixtures.protocol import Protocol
 from ohlora_fixtures.settings import DATA
 from ohlora_fixtures.workloads.inference import answer
 
-TEXTS = read_dialogues(DATA / "dialogues.csv").texts
+TEXTS = read_dialogues(DATA / "dialogues.csv").texts("### 질문: {input} ### 답변: {output}")
 RANDOM = ModelSource("mini", "random", None, allow_remote_code=False, device="cpu", seed=1)
 CANDIDATE = next(each for each in read_candidates(DATA / "candidates.toml") if each.name == "llama1B")
 

@@ -6,7 +6,7 @@ from ohlora_fixtures.models import ModelSource, load
 from ohlora_fixtures.settings import DATA
 from ohlora_fixtures.stand_ins import mini_architecture, stand_in_tokenizer
 
-TEXTS = read_dialogues(DATA / "dialogues.csv").texts
+TEXTS = read_dialogues(DATA / "dialogues.csv").texts("### 질문: {input} ### 답변: {output}")
 CANDIDATES = [c for c in read_candidates(DATA / "candidates.toml") if not c.name.startswith("kanana")]
 
 

@@ -33,12 +33,16 @@ def _one_thread():
 
 @pytest.fixture(scope="module", params=NAMES)
 def loaded(request):
-    return load(CANDIDATES[request.param], SOURCE, DIALOGUES.texts)
+    return load(CANDIDATES[request.param], SOURCE, texts_for(request.param))
 
 
 @pytest.fixture(scope="module")
 def small():
-    return load(CANDIDATES["FinguAI-Chat-v1"], SOURCE, DIALOGUES.texts)
+    return load(CANDIDATES["FinguAI-Chat-v1"], SOURCE, texts_for("FinguAI-Chat-v1"))
+
+
+def texts_for(name):
+    return DIALOGUES.texts(CANDIDATES[name].text_template)
 
 
 def examples_for(loaded, protocol=SHORT):
