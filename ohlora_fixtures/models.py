@@ -118,8 +118,9 @@ def _build_random(candidate: Candidate, source: ModelSource, texts: Sequence[str
     architecture = candidate.architecture()
     if source.scale == "mini":
         architecture = mini_architecture(architecture, len(tokenizer), tokenizer.eos_token_id)
-    with torch.device(source.device):
+    with torch.device(source.device):  # where filling billions of weights is quick
         model = _from_architecture(architecture)
+    _place(model, source.device)
     # Random weights would now and then sample the end-of-sequence token and cut an answer short.
     model.generation_config.eos_token_id = None
     model.generation_config.pad_token_id = tokenizer.pad_token_id
@@ -147,11 +148,12 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
-    placement = {"dtype": torch.bfloat16, "device_map": {"": source.device}}
+    origin["dtype"] = torch.bfloat16
     try:
-        model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=True, **placement, **origin)
+        model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=True, **origin)
     except OSError:  # the repository has no safetensors; older files are read without unpickling code
-        model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=False, **placement, **origin)
+        model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=False, **origin)
+    _place(model, source.device)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     parameters = _count(model)
     if parameters != candidate.parameters:
@@ -164,6 +166,13 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
 
 def _count(model: PreTrainedModel) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _place(model: Any, device: str) -> None:
+    """Put a model onto the device from the host, as a user's script does: the order of the moves fills the blocks."""
+    model.to("cpu")
+    collect_garbage()
+    model.to(device)
 
 
 def _from_architecture(architecture: dict[str, Any]) -> PreTrainedModel:

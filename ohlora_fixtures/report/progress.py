@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -67,6 +68,7 @@ def progress_on_terminal(
 
     def write(text: str) -> None:
         with capture.global_and_fixture_disabled() if capture else nullcontext():
-            terminal.write_raw(text, flush=True)
+            sys.stdout.write(text)  # past pytest's writer, which would count the text as its own line
+            sys.stdout.flush()
 
     return Progress(write, terminal.fullwidth - terminal.width_of_current_line - 1, memory_mib, total, unit)
