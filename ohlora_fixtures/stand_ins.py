@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 END_OF_SEQUENCE = "<|endoftext|>"
@@ -14,7 +16,8 @@ END_OF_SEQUENCE = "<|endoftext|>"
 TYPICAL_CHARS_PER_TOKEN = 1.5
 """For a candidate whose own figure is unknown: the middle of the seed candidates' 1.38 to 2.05."""
 
-_BYTES = 256
+_SMALLEST_VOCABULARY = 257
+"""Every byte and the special token."""
 _LARGEST_VOCABULARY = 8192
 
 _MINI_SIZES: dict[str, int] = {
@@ -39,15 +42,18 @@ def stand_in_tokenizer(texts: Sequence[str], chars_per_token: float | None) -> P
     """
     from transformers import PreTrainedTokenizerFast
 
+    vocabulary, merges = _learned_merges(texts)
     wanted = chars_per_token or TYPICAL_CHARS_PER_TOKEN
     characters = sum(map(len, texts))
-    low, high = _BYTES + 1, _LARGEST_VOCABULARY
+    low, high = _SMALLEST_VOCABULARY, len(vocabulary)
     while low < high:
         middle = (low + high) // 2
-        tokens = sum(len(encoding.ids) for encoding in _train(texts, middle).encode_batch(list(texts)))
+        encodings = _byte_level_bpe(vocabulary, merges, middle).encode_batch(texts)
+        tokens = sum(len(encoding.ids) for encoding in encodings)
         low, high = (low, middle) if characters >= wanted * tokens else (middle + 1, high)
     special = dict.fromkeys(("bos_token", "eos_token", "pad_token", "unk_token"), END_OF_SEQUENCE)
-    return PreTrainedTokenizerFast(tokenizer_object=_train(texts, low), padding_side="right", **special)
+    tokenizer = _byte_level_bpe(vocabulary, merges, low)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, padding_side="right", **special)
 
 
 def mini_architecture(architecture: dict[str, Any], vocabulary: int, special_token_id: int) -> dict[str, Any]:
@@ -66,17 +72,29 @@ def mini_architecture(architecture: dict[str, Any], vocabulary: int, special_tok
     return mini
 
 
-def _train(texts: Sequence[str], vocabulary: int) -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+def _learned_merges(texts: Sequence[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The largest vocabulary and its merges, most useful first: a smaller tokenizer is one that stops earlier."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
+        vocab_size=_LARGEST_VOCABULARY,
         special_tokens=[END_OF_SEQUENCE],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    return model["vocab"], [(left, right) for left, right in model["merges"]]
+
+
+def _byte_level_bpe(vocabulary: dict[str, int], merges: Sequence[tuple[str, str]], size: int) -> Tokenizer:
+    """The tokenizer of the first `size` entries of a vocabulary."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    kept = {token: index for token, index in vocabulary.items() if index < size}
+    tokenizer = Tokenizer(models.BPE(vocab=kept, merges=[pair for pair in merges if "".join(pair) in kept]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
