@@ -13,6 +13,10 @@ from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Published, Row
 from ..records import Record
 
 _NONE = "-"
+_REHEARSAL = (
+    "REHEARSAL: every candidate ran as a mini replica with random weights. The cases are real runs of the code, but "
+    "their times and memory compare nothing: neither the candidates nor this machine with another."
+)
 _WITHOUT_FIGURES = ("out_of_memory", "error", "failed", "skipped")
 
 
@@ -36,8 +40,9 @@ class Column:
 def terminal(comparison: Comparison, width: int) -> str:
     """The table for a terminal of `width` characters; columns that do not fit go into a table below."""
     tables = ["\n".join(_aligned(block)) for block in _blocks(_columns(comparison), width)]
-    notes = (textwrap.fill(note, width, subsequent_indent="  ", break_on_hyphens=False) for note in _notes(comparison))
-    return "\n\n".join([*tables, "\n".join(notes)])
+    notes = "\n".join(_wrapped(note, width) for note in _notes(comparison))
+    warning = [_wrapped(_REHEARSAL, width)] if comparison.is_rehearsal else []
+    return "\n\n".join([*warning, *tables, notes])
 
 
 def markdown(comparison: Comparison) -> str:
@@ -51,7 +56,8 @@ def markdown(comparison: Comparison) -> str:
     ]
     table = "\n".join(f"| {' | '.join(cell.replace(chr(10), ' ') for cell in line)} |" for line in lines)
     notes = "\n".join(f"- {note}" for note in _notes(comparison))
-    return f"# Comparison\n\n{table}\n\n{notes}\n"
+    warning = [f"> **{_REHEARSAL}**"] if comparison.is_rehearsal else []
+    return "\n\n".join(["# Comparison", *warning, table, notes]) + "\n"
 
 
 def comma_separated(comparison: Comparison) -> str:
@@ -174,11 +180,6 @@ def _notes(comparison: Comparison) -> list[str]:
     notes = []
     some = next((record for record in comparison.records if record.tokenizer), None)
     has_study = any(row.published for row in comparison.rows)
-    if comparison.is_rehearsal:
-        notes.append(
-            "REHEARSAL: every candidate ran as a mini replica with random weights. The cases are real runs of the "
-            "code, but their times and memory compare nothing: neither the candidates nor this machine with another."
-        )
     if comparison.lora_ranks:
         notes.append(f"r{comparison.lora_ranks[0]} s: seconds of the whole fine-tuning run at that LoRA rank")
     if (INFERENCE, None) in _keys(comparison):
@@ -207,6 +208,10 @@ def _notes(comparison: Comparison) -> list[str]:
 
 def _words(outcome: str) -> str:
     return outcome.replace("_", " ")
+
+
+def _wrapped(text: str, width: int) -> str:
+    return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _aligned(columns: list[Column]) -> list[str]:
