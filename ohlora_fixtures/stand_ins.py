@@ -21,9 +21,9 @@ _SMALLEST_VOCABULARY = 257
 _LARGEST_VOCABULARY = 8192
 
 _MINI_SIZES: dict[str, int] = {
-    "hidden_size": 64,
-    "attention_hidden_size": 64,
-    "intermediate_size": 128,
+    "hidden_size": 32,
+    "attention_hidden_size": 32,
+    "intermediate_size": 64,
     "num_hidden_layers": 2,
     "head_dim": 16,
     "query_pre_attn_scalar": 16,
@@ -31,7 +31,7 @@ _MINI_SIZES: dict[str, int] = {
 }
 """A replica's value for each size setting its architecture has."""
 
-_MINI_HEADS = 4
+_MINI_HEADS = 2
 
 
 def stand_in_tokenizer(texts: Sequence[str], chars_per_token: float | None) -> PreTrainedTokenizerFast:
@@ -59,7 +59,7 @@ def stand_in_tokenizer(texts: Sequence[str], chars_per_token: float | None) -> P
 def mini_architecture(architecture: dict[str, Any], vocabulary: int, special_token_id: int) -> dict[str, Any]:
     """The same architecture class at a size that trains in seconds on a CPU.
 
-    The ratio of query to key-value heads is kept as far as four heads allow.
+    The ratio of query to key-value heads is kept as far as two heads allow.
     """
     mini = {**architecture, **{key: size for key, size in _MINI_SIZES.items() if key in architecture}}
     mini |= {"vocab_size": vocabulary}

@@ -28,7 +28,7 @@ def test_the_tokenizer_loses_nothing_and_is_the_same_every_time():
 
 def test_a_replica_keeps_the_ratio_of_heads():
     mini = mini_architecture({"num_attention_heads": 8, "num_key_value_heads": 1, "hidden_size": 2048}, 999, 0)
-    assert (mini["num_attention_heads"], mini["num_key_value_heads"]) == (4, 1)
+    assert (mini["num_attention_heads"], mini["num_key_value_heads"]) == (2, 1)
     assert mini["vocab_size"] == 999
     assert "intermediate_size" not in mini
 
