@@ -105,9 +105,10 @@ def test_every_step_ticks_and_has_a_loss(loaded):
 
 
 def test_training_learns(small):
-    protocol = replace(SHORT, epochs=30, learning_rate=0.05)
-    losses = tune(small, protocol=protocol).losses
-    assert sum(losses[-4:]) / 4 < sum(losses[:4]) / 4 - 0.1
+    untaught = tune(small, protocol=replace(SHORT, epochs=20, learning_rate=0.0)).losses
+    taught = tune(small, protocol=replace(SHORT, epochs=20, learning_rate=0.1)).losses
+    assert taught[0] == untaught[0]
+    assert all(after < before for after, before in zip(taught[-10:], untaught[-10:], strict=True))
 
 
 def test_adapters_are_fp32_on_a_bf16_base(small):
