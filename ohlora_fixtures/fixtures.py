@@ -86,7 +86,8 @@ def device(pytestconfig: pytest.Config, settings: Settings) -> Device:
     else:
         properties = torch.cuda.get_device_properties(0)
         context.bind(f"GPU-{properties.uuid}")
-        found = Device(properties.name, source, CudaClock(torch.cuda), CudaMemory(torch.cuda, context))
+        memory = CudaMemory(torch.cuda, context, torch._C._cuda_clearCublasWorkspaces)  # noqa: SLF001 - has no public name
+        found = Device(properties.name, source, CudaClock(torch.cuda), memory)
     pytestconfig.stash[SESSION_FACTS] = {"device": found.name, "scale": source.scale, "weights": source.weights}
     return found
 
@@ -167,7 +168,7 @@ def meter(
         _note(request, **facts)
         kept = ("scale", "weights", "device", "parameters", "trainable_parameters", "tokens")
         known: dict[str, Any] = request.config.stash[SESSION_FACTS] | _facts_so_far(request)
-        benchmark.extra_info.update({name: known.get(name) for name in (*kept, *asdict(measurement.memory))})
+        benchmark.extra_info.update({name: known.get(name) for name in (*kept, *_memory_facts(measurement))})
         return measurement
 
     return run
@@ -231,5 +232,14 @@ def _facts(measurement: Measurement[Any], warm_up: int) -> dict[str, Any]:
         "steady_iqr_seconds": settled and settled.iqr_seconds,
         "tokens": result.tokens,
         "losses": list(result.losses) if isinstance(result, FineTuned) else None,
-        **asdict(measurement.memory),
+        **_memory_facts(measurement),
     }
+
+
+def _memory_facts(measurement: Measurement[Any]) -> dict[str, float | None]:
+    """The record's memory figures; the study read inference's before the first prompt."""
+    facts = asdict(measurement.memory)
+    before_mib = facts.pop("allocated_before_mib")
+    if isinstance(measurement.result, Answered):
+        facts["allocated_after_mib"] = before_mib
+    return facts

@@ -67,7 +67,7 @@ class Record:
     tokens: int | None = None
     """Tokens trained on (padding excluded), or generated."""
     allocated_after_mib: float | None = None
-    """CUDA: bytes in live blocks at the end, the study's "max memory"."""
+    """CUDA: bytes in live blocks after loading (inference) or training, the study's "max memory"."""
     peak_allocated_mib: float | None = None
     """CUDA: most bytes in live blocks."""
     peak_reserved_mib: float | None = None

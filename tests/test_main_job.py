@@ -124,7 +124,7 @@ def test_two_workers_share_the_candidates(suite):
 
 def test_budget_and_memory_running_out_are_verdicts_and_the_session_goes_on(suite):
     (suite.path / "conftest.py").write_text(
-        device_with("peak_device_mib=PEAKS.pop(0)")
+        device_with("peak_device_mib=PEAKS.pop(0), allocated_before_mib=1.0, allocated_after_mib=2.0")
         + textwrap.dedent("""
         PEAKS = [12288.0, 12288.5, 100.0]
 
@@ -149,6 +149,7 @@ def test_budget_and_memory_running_out_are_verdicts_and_the_session_goes_on(suit
     full = "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
     assert [record["reason"] for record in records] == [None, over, full, None]
     assert (records[1]["peak_device_mib"], records[1]["seconds"] > 0) == (12288.5, True)
+    assert [record["allocated_after_mib"] for record in records] == [1.0, 2.0, None, 2.0]
     output = result.stdout.str()
     assert over in output
     assert f"out of memory: bench_fine_tuning[FinguAI-Chat-v1-r32]: {full}" in output.replace("\n  ", " ")

@@ -82,6 +82,10 @@ def bound(nvml):
     return context
 
 
+def memory_of(cuda, nvml):
+    return CudaMemory(cuda, bound(nvml), lambda: cuda.calls.append("drop_workspaces"))
+
+
 def test_the_wall_clock_times_the_whole_and_each():
     clock = WallClock()
     clock.start()
@@ -106,14 +110,19 @@ def test_the_cuda_clock_waits_for_the_device_at_both_ends_only():
 
 def test_the_peak_is_reset_after_the_cache_is_emptied():
     cuda = FakeCuda()
-    CudaMemory(cuda, bound(FakeNvml())).start()
-    assert cuda.calls == ["synchronize", "empty_cache", "reset_peak_memory_stats"]
+    memory_of(cuda, FakeNvml()).start()
+    assert cuda.calls == ["synchronize", "drop_workspaces", "empty_cache", "reset_peak_memory_stats"]
 
 
 def test_device_memory_is_peak_reserved_and_the_context():
-    reading = CudaMemory(FakeCuda(), bound(FakeNvml(own_mib=500.0))).stop()
-    assert reading == MemoryReading(
-        allocated_after_mib=100.0, peak_allocated_mib=300.0, peak_reserved_mib=400.0, peak_device_mib=700.0
+    memory = memory_of(FakeCuda(), FakeNvml(own_mib=500.0))
+    memory.start()
+    assert memory.stop() == MemoryReading(
+        allocated_before_mib=100.0,
+        allocated_after_mib=100.0,
+        peak_allocated_mib=300.0,
+        peak_reserved_mib=400.0,
+        peak_device_mib=700.0,
     )
 
 
@@ -124,7 +133,9 @@ def test_without_a_figure_for_the_process_the_cards_use_since_the_start_counts()
 @pytest.mark.parametrize("nvml", [FakeNvml(used_mib=None), FakeNvml(used_mib=100.0)], ids=["no answer", "nonsense"])
 def test_a_context_that_cannot_be_read_is_none(nvml):
     assert bound(nvml).mib(reserved_mib=200.0) is None
-    assert CudaMemory(FakeCuda(), bound(nvml)).stop().peak_device_mib is None
+    memory = memory_of(FakeCuda(), nvml)
+    memory.start()
+    assert memory.stop().peak_device_mib is None
 
 
 def test_a_context_of_no_card_is_none():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 class MemoryReading:
     """What one run took, MiB; None where it does not apply or could not be read."""
 
+    allocated_before_mib: float | None = None
+    """Bytes in live blocks at the start: the study's "max memory" of inference, read after loading."""
     allocated_after_mib: float | None = None
-    """Bytes in live blocks at the end, peak or not: the study's "max memory"."""
+    """Bytes in live blocks at the end, peak or not: the study's "max memory" of fine-tuning."""
     peak_allocated_mib: float | None = None
     """Most bytes in live blocks."""
     peak_reserved_mib: float | None = None
@@ -45,15 +48,24 @@ class Memory(Protocol):
 class CudaMemory:
     """The CUDA caching allocator's own statistics and the context outside it."""
 
-    def __init__(self, cuda: Any, context: CudaContext) -> None:
+    def __init__(self, cuda: Any, context: CudaContext, drop_workspaces: Callable[[], None]) -> None:
+        """`drop_workspaces` gives cuBLAS's workspaces back to PyTorch's allocator."""
         self._cuda = cuda
         self._context = context
+        self._drop_workspaces = drop_workspaces
 
     def start(self) -> None:
-        """Empty the cache first: a peak reset before it would keep segments of the last run."""
+        """Begin as a fresh process would.
+
+        cuBLAS keeps its workspaces from the first matrix product on: without dropping them, a case would
+        count those of the one before. And the cache is emptied before the peaks are reset: a peak reset
+        earlier would keep the last run's segments.
+        """
         self._cuda.synchronize()
+        self._drop_workspaces()
         self._cuda.empty_cache()
         self._cuda.reset_peak_memory_stats()
+        self._allocated_before_mib = self._cuda.memory_allocated() / MIB
 
     def now_mib(self) -> float | None:
         """Bytes in live blocks."""
@@ -66,6 +78,7 @@ class CudaMemory:
         peak_reserved_mib = self._cuda.max_memory_reserved() / MIB
         context_mib = self._context.mib(reserved_mib=self._cuda.memory_reserved() / MIB)
         return MemoryReading(
+            allocated_before_mib=self._allocated_before_mib,
             allocated_after_mib=self._cuda.memory_allocated() / MIB,
             peak_allocated_mib=self._cuda.max_memory_allocated() / MIB,
             peak_reserved_mib=peak_reserved_mib,
