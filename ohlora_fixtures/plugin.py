@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -60,6 +60,11 @@ class SessionHooks:
         self._session = Session(config.stash[SETTINGS])
         self._is_worker = WORKER in os.environ
         self._is_checked = False
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_compare_machine_info(self, compared_benchmark: dict[str, Any]) -> None:
+        """When pytest-benchmark has read a stored run to compare with: compare memory with it, too."""
+        self._session.compare_with(compared_benchmark)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:

@@ -14,6 +14,7 @@ from .outcomes import outcome_and_reason
 from .records import Record
 from .report import table
 from .report.answers import write_answers
+from .report.stored import memory_beside
 from .settings import DATA
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Session:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._records: list[Record] = []
+        self._stored_runs: list[dict[str, Any]] = []
 
     @property
     def has_records(self) -> bool:
@@ -87,6 +89,10 @@ class Session:
         if found["answers"] is not None:
             write_answers(folder / "answers" / f"{record.candidate}.csv", found["answers"])
 
+    def compare_with(self, stored_run: dict[str, Any]) -> None:
+        """Set this session's memory beside that of a run pytest-benchmark has stored."""
+        self._stored_runs.append(stored_run)
+
     def finish(self) -> None:
         """Write the comparison's files."""
         found = self._comparison()
@@ -96,7 +102,11 @@ class Session:
 
     def summary(self, width: int) -> str:
         """The comparison for a terminal, and where its files are."""
-        return f"{table.terminal(self._comparison(), width)}\n\nresults: {self._settings.results_dir}"
+        parts = [table.terminal(self._comparison(), width)]
+        for stored_run in self._stored_runs:
+            heading = f"memory beside the run of {stored_run.get('datetime', 'unknown date')}:"
+            parts.append("\n".join([heading, *memory_beside(self._records, stored_run)]))
+        return "\n\n".join([*parts, f"results: {self._settings.results_dir}"])
 
     def _comparison(self) -> comparison.Comparison:
         settings = self._settings

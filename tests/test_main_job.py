@@ -105,7 +105,14 @@ def test_stored_runs_carry_memory_and_can_be_compared(suite):
 
     result = run(suite, "-k", "FinguAI and r16", "--benchmark-compare", *SMALLEST)
     result.assert_outcomes(passed=1, deselected=27)
-    result.stdout.fnmatch_lines(["*r16] (0001_out)*", "*r16] (NOW)*"])
+    result.stdout.fnmatch_lines(
+        [
+            "memory beside the run of *:",
+            "bench_fine_tuning?FinguAI-Chat-v1-r16?: peak_rss_growth_mib *, stored *",
+            "*r16] (0001_out)*",
+            "*r16] (NOW)*",
+        ]
+    )
 
 
 def test_two_workers_share_the_candidates(suite):

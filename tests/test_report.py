@@ -11,6 +11,7 @@ from ohlora_fixtures.records import Record, append
 from ohlora_fixtures.report import table
 from ohlora_fixtures.report.answers import write_answers
 from ohlora_fixtures.report.progress import Progress
+from ohlora_fixtures.report.stored import memory_beside
 from ohlora_fixtures.session import REFERENCE
 from ohlora_fixtures.settings import DATA
 
@@ -129,6 +130,21 @@ def test_a_records_line_is_on_disk_at_once_and_null_is_kept(tmp_path):
     assert first["reason"] == "이유"
     assert second["lora_rank"] is None
     assert Record(**first) == record(reason="이유")
+
+
+@pytest.mark.parametrize(
+    ("stored", "line"),
+    [
+        ({"peak_device_mib": 8000.0, "peak_reserved_mib": 1.0}, "peak_device_mib 9000.00, stored 8000.00 (+12.5%)"),
+        ({"peak_reserved_mib": 8000.0}, "no memory figure in both runs"),
+        ({"peak_device_mib": 0.0}, "peak_device_mib 9000.00, stored 0.00 (no ratio to zero)"),
+        ({"scale": "mini", "peak_device_mib": 1.0}, "not compared, the stored run had mini size, hub weights"),
+    ],
+)
+def test_memory_stands_beside_a_stored_runs(stored, line):
+    extra_info = {"scale": "full", "weights": "hub", **stored}
+    run = {"benchmarks": [{"name": record().case, "extra_info": extra_info}, {"name": "another"}]}
+    assert memory_beside([record(), record(rank=32)], run) == [f"bench_fine_tuning[gemma-2-2b-it-r16]: {line}"]
 
 
 @pytest.mark.parametrize("answer", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")'])
