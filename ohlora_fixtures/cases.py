@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatch
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .meters.device import Nvml, choose_gpu
 from .settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -79,11 +77,6 @@ def candidates_in(ids: Iterable[str], candidates: Iterable[Candidate]) -> set[Ca
     """The candidates that cases with these node ids are about."""
     names = {found[1] for found in map(_ID.search, ids) if found}
     return {candidate for candidate in candidates if candidate.name in names}
-
-
-def choose_device(worker: str | None) -> None:
-    """Give this process one GPU: the first, or for pytest-xdist's `gw1` the second, and so on."""
-    choose_gpu(os.environ, Nvml().device_count(), worker=int(worker.removeprefix("gw")) if worker else 0)
 
 
 def sort(items: list[pytest.Item]) -> None:

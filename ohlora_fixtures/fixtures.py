@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from . import cases, models
 from .budget import Verdict
+from .devices import Device, open_device
 from .dialogues import encode_all, prompt_text
 from .errors import CandidateError, one_line
-from .meters.clock import Clock, CudaClock, WallClock
-from .meters.device import CudaContext, Nvml, available_cores, describe_cpu
-from .meters.memory import CudaMemory, HostMemory, Memory
-from .meters.meter import Measurement, measure, steady
+from .meters.meter import Measurement, measure
 from .outcomes import CaseFailure
-from .preflight import model_source
+from .records import compact, facts_of
 from .report.progress import progress_on_terminal
 from .session import ANSWERS, CASE_FACTS, SESSION_FACTS
 from .settings import SETTINGS, Settings
-from .workloads.fine_tuning import FineTuned, attach_adapter, detach_adapter, trainable_parameters
+from .workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
 from .workloads.inference import Answered
 
 if TYPE_CHECKING:
@@ -31,22 +27,8 @@ if TYPE_CHECKING:
 
     from .candidates import Candidate
     from .dialogues import Dialogues, Example
-    from .models import LoadedModel, ModelSource
+    from .models import LoadedModel
     from .protocol import Protocol
-
-
-@dataclass(frozen=True)
-class Device:
-    """The session's device and the instruments for it."""
-
-    name: str
-    """What records call it."""
-    source: ModelSource
-    """Where models come from, and onto which device they go."""
-    clock: Clock
-    """Times a run."""
-    memory: Memory
-    """Reads a run's memory."""
 
 
 @pytest.fixture(scope="session")
@@ -69,25 +51,9 @@ def dialogues(settings: Settings) -> Dialogues:
 
 @pytest.fixture(scope="session")
 def device(pytestconfig: pytest.Config, settings: Settings) -> Device:
-    """The device, with threads pinned on the CPU and CUDA's context measured on a GPU."""
-    context = CudaContext(Nvml())  # before CUDA is initialised
-    import torch
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    gc.freeze()  # the libraries' own objects stay: looking through them again would cost every case 0.4 s
-    source = model_source(settings)
-    if source.device == "cpu":
-        # A replica's operations are too small to share, and at full size two threads on one physical core
-        # (or on a core that another process holds) wait for each other: half of the logical cores is safe.
-        torch.set_num_threads(1 if source.scale == "mini" else max(1, available_cores() // 2))
-        found = Device(describe_cpu(), source, WallClock(), HostMemory())
-    else:
-        properties = torch.cuda.get_device_properties(0)
-        context.bind(f"GPU-{properties.uuid}")
-        memory = CudaMemory(torch.cuda, context, torch._C._cuda_clearCublasWorkspaces)  # noqa: SLF001 - has no public name
-        found = Device(properties.name, source, CudaClock(torch.cuda), memory)
+    """The device all cases run on, and its instruments."""
+    found = open_device(settings)
+    source = found.source
     pytestconfig.stash[SESSION_FACTS] = {"device": found.name, "scale": source.scale, "weights": source.weights}
     return found
 
@@ -164,11 +130,9 @@ def meter(
         finally:
             if progress:
                 progress.stop()
-        facts = _facts(measurement, warm_up)
+        facts = facts_of(measurement, warm_up)
         _note(request, **facts)
-        kept = ("scale", "weights", "device", "parameters", "trainable_parameters", "tokens")
-        known: dict[str, Any] = request.config.stash[SESSION_FACTS] | _facts_so_far(request)
-        benchmark.extra_info.update({name: known.get(name) for name in (*kept, *_memory_facts(measurement))})
+        benchmark.extra_info.update(compact(request.config.stash[SESSION_FACTS] | _facts_so_far(request)))
         return measurement
 
     return run
@@ -220,26 +184,3 @@ def _note(request: pytest.FixtureRequest, **facts: Any) -> None:
 def _facts_so_far(request: pytest.FixtureRequest) -> dict[str, Any]:
     case: pytest.Item = request.node
     return case.stash.setdefault(CASE_FACTS, {})
-
-
-def _facts(measurement: Measurement[Any], warm_up: int) -> dict[str, Any]:
-    settled = steady(measurement.seconds_each, warm_up)
-    result = measurement.result
-    return {
-        "seconds": measurement.seconds,
-        "seconds_each": list(measurement.seconds_each),
-        "steady_median_seconds": settled and settled.median_seconds,
-        "steady_iqr_seconds": settled and settled.iqr_seconds,
-        "tokens": result.tokens,
-        "losses": list(result.losses) if isinstance(result, FineTuned) else None,
-        **_memory_facts(measurement),
-    }
-
-
-def _memory_facts(measurement: Measurement[Any]) -> dict[str, float | None]:
-    """The record's memory figures; the study read inference's before the first prompt."""
-    facts = asdict(measurement.memory)
-    before_mib = facts.pop("allocated_before_mib")
-    if isinstance(measurement.result, Answered):
-        facts["allocated_after_mib"] = before_mib
-    return facts

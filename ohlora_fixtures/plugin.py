@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import cases, outcomes, storage
+from . import cases, devices, outcomes, storage
 from .errors import InputError
 from .fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
 from .session import Session
@@ -71,7 +71,7 @@ class SessionHooks:
         """Before the first case: choose this process's GPU, and check what needs the heavy libraries."""
         selected = {cases.candidate_of(item) for item in session.items if cases.is_case(item)}
         if selected and not self._config.option.collectonly:
-            cases.choose_device(os.environ.get(WORKER))
+            devices.choose_device(os.environ.get(WORKER))
             if not self._is_worker:
                 self._check(selected)
 

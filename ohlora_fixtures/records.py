@@ -8,7 +8,14 @@ import platform
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from .meters.meter import steady
+from .workloads.fine_tuning import FineTuned
+from .workloads.inference import Answered
+
+if TYPE_CHECKING:
+    from .meters.meter import Measurement
 
 OUTCOMES = ("passed", "failed", "over_budget", "out_of_memory", "error", "skipped")
 """How a case can end."""
@@ -102,3 +109,27 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def facts_of(measurement: Measurement[Any], warm_up: int) -> dict[str, Any]:
+    """What a measured workload tells a record, by the record's field names."""
+    settled = steady(measurement.seconds_each, warm_up)
+    result = measurement.result
+    memory = asdict(measurement.memory)
+    before_mib = memory.pop("allocated_before_mib")
+    if isinstance(result, Answered):  # the study read inference's figure before the first prompt
+        memory["allocated_after_mib"] = before_mib
+    return {
+        "seconds": measurement.seconds,
+        "seconds_each": list(measurement.seconds_each),
+        "steady_median_seconds": settled and settled.median_seconds,
+        "steady_iqr_seconds": settled and settled.iqr_seconds,
+        "tokens": result.tokens,
+        "losses": list(result.losses) if isinstance(result, FineTuned) else None,
+        **memory,
+    }
+
+
+def compact(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts for pytest-benchmark's `extra_info`: without the lists, and without the time it measures itself."""
+    return {name: value for name, value in facts.items() if name not in ("seconds", "seconds_each", "losses")}
