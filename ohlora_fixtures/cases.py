@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
+from fnmatch import filter as fnmatch_filter
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +28,15 @@ def are_asked_for(config: pytest.Config) -> bool:
     """Whether there is a bench file at or under any path that pytest was given."""
     for argument in config.args:
         path = config.invocation_params.dir / argument.partition("::")[0]
-        if fnmatch(path.name, _FILES) or any(path.rglob(_FILES)):
+        if fnmatch(path.name, _FILES) or _holds_bench(path, config.getini("norecursedirs")):
+            return True
+    return False
+
+
+def _holds_bench(folder: Path, passed_over: list[str]) -> bool:
+    for _, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in passed_over)]
+        if fnmatch_filter(files, _FILES):
             return True
     return False
 

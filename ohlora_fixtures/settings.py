@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -137,7 +138,7 @@ def read_settings(config: pytest.Config) -> Settings:
         weights=weights,
         model_dir=model_dir,
         budget_mib=_read(config, "vram_budget", parse_size_mib) or parse_size_mib("12GB"),
-        results_dir=_path(config, "results_dir") or config.rootpath / "results" / _session_name(),
+        results_dir=_results_dir(config),
         protocol=protocol,
         allow_remote_code=bool(config.getoption("allow_remote_code") or config.getini("allow_remote_code")),
     )
@@ -152,6 +153,18 @@ def parse_ranks(text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts) or len(set(parts)) < len(parts):
         raise InputError(f"LoRA ranks {text!r} must be different whole numbers of at least 1, such as 16,32,64")
     return tuple(map(int, parts))
+
+
+def _results_dir(config: pytest.Config) -> Path:
+    folder = _path(config, "results_dir") or config.rootpath / "results" / _session_name()
+    if hasattr(config, "workerinput"):  # a pytest-xdist worker writes nothing there
+        return folder
+    if (folder / "records.jsonl").exists():
+        raise InputError(f"results folder {folder} already holds a session's records: give --results-dir another one")
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"results folder {folder} cannot be written: give --results-dir a folder that can")
+    return folder
 
 
 def _session_name() -> str:

@@ -103,7 +103,7 @@ def test_stored_runs_carry_memory_and_can_be_compared(suite):
     assert tuned["extra_info"]["peak_device_mib"] is None
     assert tuned["extra_info"].keys() >= {"scale", "weights", "device", "peak_allocated_mib", "peak_rss_growth_mib"}
 
-    result = run(suite, "-k", "FinguAI and r16", "--benchmark-compare", *SMALLEST)
+    result = suite.runpytest_subprocess("benches", "-k", "FinguAI and r16", "--benchmark-compare", *SMALLEST)
     result.assert_outcomes(passed=1, deselected=27)
     result.stdout.fnmatch_lines(
         [

@@ -56,6 +56,14 @@ def test_a_dataset(suite, write_dataset):
     refused(suite.runpytest("benches", "--dataset", write_dataset(encoding="cp949")), "it seems to be CP949")
 
 
+def test_a_results_folder(suite):
+    suite.makefile(".txt", taken="")
+    refused(suite.runpytest("benches", "--results-dir", "taken.txt"), "taken.txt cannot be written: give --results-dir")
+    refused(suite.runpytest("benches", "--results-dir", "taken.txt/in"), "cannot be written")
+    (suite.mkdir("full") / "records.jsonl").touch()
+    refused(suite.runpytest("benches", "--results-dir", "full"), "full already holds a session's records")
+
+
 def test_an_ini_setting(suite):
     suite.makeini((suite.path / "pytest.ini").read_text() + "\nvram_budget = lots\n")
     (suite.path / "tox.ini").rename(suite.path / "pytest.ini")
