@@ -1,12 +1,6 @@
 """What a user can get wrong ends in one plain sentence and exit code 4, before any model is loaded."""
 
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
-
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.preflight import model_source
 
 USAGE_ERROR = 4
 
@@ -91,14 +85,3 @@ def test_a_weights_folder_without_the_candidate(suite):
     weights = suite.mkdir("weights")
     result = suite.runpytest_subprocess("benches", "-k", "Fingu", "--scale", "full", "--model-dir", weights)
     refused(result, "has no folder FinguAI-Chat-v1: put its weights there")
-
-
-@pytest.mark.parametrize(
-    ("weights", "model_dir", "says"),
-    [("hub", None, "add --scale full for the CPU"), (None, Path(), "the weights are random at mini scale")],
-)
-def test_options_that_do_not_go_together_without_a_gpu(monkeypatch, weights, model_dir, says):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    settings = SimpleNamespace(scale="auto", weights=weights, model_dir=model_dir)
-    with pytest.raises(InputError, match=says):
-        model_source(settings)
