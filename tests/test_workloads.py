@@ -1,5 +1,6 @@
 """Both workloads on mini replicas of every architecture class."""
 
+import gc
 from dataclasses import replace
 
 import pytest
@@ -24,7 +25,8 @@ CANDIDATES = {candidate.name: candidate for candidate in read_candidates(DATA / 
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_thread():
+def _quick():
+    gc.freeze()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
