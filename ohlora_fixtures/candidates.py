@@ -66,8 +66,9 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"candidates file {path} does not exist: give --candidates the path of a TOML file") from None
+    except OSError as error:
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise InputError(f"candidates file {path} {reason}: give --candidates the path of a TOML file") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"candidates file {path} is not valid TOML: {error}") from None
     entries: Any = document.get("candidate")

@@ -77,8 +77,9 @@ def read_dialogues(path: Path) -> Dialogues:
     """
     try:
         data = path.read_bytes()
-    except OSError:
-        raise InputError(f"dataset {path} does not exist: give --dataset the path of a CSV file") from None
+    except OSError as error:
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise InputError(f"dataset {path} {reason}: give --dataset the path of a CSV file") from None
     reader = csv.DictReader(io.StringIO(_decode(data, path), newline=""))
     missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
     if missing:

@@ -52,8 +52,18 @@ class LoadedModel:
     """Parameters of the model as loaded, tied weights counted once."""
 
 
-def count_parameters(candidate: Candidate) -> int:
-    """Parameters of the candidate's architecture at full size, tied weights counted once; loads nothing.
+@dataclass(frozen=True)
+class Outline:
+    """What an architecture at full size has, found out without any weights."""
+
+    parameters: int
+    """Parameters, tied weights counted once."""
+    module_names: frozenset[str]
+    """The last part of each module's name, as LoRA targets are given."""
+
+
+def outline(candidate: Candidate) -> Outline:
+    """Build the candidate's architecture at full size on no device and look at it.
 
     Raises CandidateError if transformers cannot build the architecture.
     """
@@ -64,7 +74,7 @@ def count_parameters(candidate: Candidate) -> int:
             model = _from_architecture(candidate.architecture())
     except Exception as error:  # any library error is this candidate's, not the session's
         raise CandidateError(f"{candidate.name} cannot be built: {one_line(error)}") from error
-    return _count(model)
+    return Outline(_count(model), frozenset(name.rpartition(".")[2] for name, _ in model.named_modules()))
 
 
 def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> LoadedModel:
@@ -76,7 +86,7 @@ def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> Loa
 
     set_seed(source.seed)
     if source.weights == "random" and not candidate.remote_code:
-        count_parameters(candidate)  # a replica of what cannot be built at full size would promise too much
+        outline(candidate)  # a replica of what cannot be built at full size would promise too much
     try:
         if source.weights == "hub":
             return _load_pretrained(candidate, source)

@@ -6,7 +6,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from .errors import CandidateError, InputError, one_line
-from .models import ModelSource, count_parameters
+from .models import ModelSource, outline
 
 if TYPE_CHECKING:
     from .candidates import Candidate
@@ -43,14 +43,15 @@ def model_source(settings: Settings) -> ModelSource:
 
 
 def check(settings: Settings, selected: Container[Candidate]) -> None:
-    """Check the whole group's parameter counts, and that the selected candidates' weights can be had.
+    """Check the group's architectures, the protocol's optimizer, and that the selected candidates' weights can be had.
 
     Raises InputError for what the user can mend. A candidate that cannot be built is not one of these:
     its cases end as errors and the others go on.
     """
     source = model_source(settings)
     for candidate in settings.candidates:
-        _check_parameters(candidate)
+        _check_architecture(candidate)
+    _check_optimizer(settings.protocol.optimizer)
     if source.weights != "hub":
         return
     for candidate in (candidate for candidate in settings.candidates if candidate in selected):
@@ -60,18 +61,32 @@ def check(settings: Settings, selected: Container[Candidate]) -> None:
             raise InputError(f"model folder {source.model_dir} has no folder {candidate.name}: put its weights there")
 
 
-def _check_parameters(candidate: Candidate) -> None:
+def _check_architecture(candidate: Candidate) -> None:
     if candidate.remote_code:  # its class is in its repository: the count is checked when it is loaded
         return
     try:
-        counted = count_parameters(candidate)
+        found = outline(candidate)
     except CandidateError:
         return
-    if counted != candidate.parameters:
+    if found.parameters != candidate.parameters:
         raise InputError(
             f"candidate {candidate.name!r} has parameters = {candidate.parameters}, "
-            f"but its architecture {candidate.config} has {counted}: correct one of them"
+            f"but its architecture {candidate.config} has {found.parameters}: correct one of them"
         )
+    missing = [name for name in candidate.target_modules if name.rpartition(".")[2] not in found.module_names]
+    if missing:
+        raise InputError(
+            f"candidate {candidate.name!r} has {missing[0]!r} in target_modules, "
+            f"but its architecture {candidate.config} has no module of that name"
+        )
+
+
+def _check_optimizer(name: str) -> None:
+    from transformers.training_args import OptimizerNames
+
+    known = [each.value for each in OptimizerNames]
+    if name not in known:
+        raise InputError(f"protocol setting optimizer={name!r} is not one of {', '.join(known)}")
 
 
 def _check_hub(candidate: Candidate) -> None:

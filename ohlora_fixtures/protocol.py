@@ -114,7 +114,7 @@ def _parse(name: str, default: Any, text: str) -> Any:
         value = reader(text)
     except (ValueError, KeyError):
         value = None
-    if value is None or (name == "lora_dropout" and value >= 1):
+    if value is None or (name in _BELOW and value >= _BELOW[name]):
         raise InputError(f"protocol setting {name}={text!r} needs {kind}, such as {name}={default}")
     return value
 
@@ -139,6 +139,9 @@ def _rows(text: str) -> Rows:
         raise ValueError
     return Rows(start, stop)
 
+
+_BELOW = {"lora_dropout": 1, "seed": 2**32}
+"""Limits that values must stay below; numpy's seeds have 32 bits."""
 
 _READERS: dict[type, tuple[str, Any]] = {
     bool: ("true or false", {"true": True, "false": False}.__getitem__),

@@ -2,7 +2,7 @@ import pytest
 
 from ohlora_fixtures.candidates import read_candidates, select_group
 from ohlora_fixtures.errors import CandidateError, InputError
-from ohlora_fixtures.models import count_parameters
+from ohlora_fixtures.models import outline
 from ohlora_fixtures.settings import DATA
 
 TRAINABLE_PARAMETERS = {
@@ -28,9 +28,9 @@ def test_the_seed_group_is_the_studys_seven():
 def test_parameters_are_those_of_the_architecture(candidate):
     if candidate.name.startswith("kanana"):
         with pytest.raises(CandidateError, match=r"kanana.* cannot be built: .*not a multiple"):
-            count_parameters(candidate)
+            outline(candidate)
     else:
-        assert count_parameters(candidate) == candidate.parameters
+        assert outline(candidate).parameters == candidate.parameters
 
 
 @pytest.mark.parametrize("candidate", SEED, ids=lambda candidate: candidate.name)
@@ -110,6 +110,8 @@ def test_a_file_without_candidate_tables_is_refused(tmp_path, text):
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_candidates(tmp_path / "none.toml")
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\): give --candidates"):
+        read_candidates(tmp_path)
     broken = tmp_path / "broken.toml"
     broken.write_text("[[candidate]\n")
     with pytest.raises(InputError, match="is not valid TOML"):

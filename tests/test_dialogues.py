@@ -83,6 +83,8 @@ def test_a_missing_column_is_named(tmp_path):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_dialogues(tmp_path / "none.csv")
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\): give --dataset"):
+        read_dialogues(tmp_path)
 
 
 def test_the_space_between_prompt_and_answer_goes_with_the_answer():

@@ -9,7 +9,7 @@ import torch
 from ohlora_fixtures.candidates import read_candidates
 from ohlora_fixtures.dialogues import read_dialogues
 from ohlora_fixtures.errors import CandidateError
-from ohlora_fixtures.models import ModelSource, count_parameters, load, release
+from ohlora_fixtures.models import ModelSource, load, outline, release
 from ohlora_fixtures.protocol import Protocol
 from ohlora_fixtures.settings import DATA
 from ohlora_fixtures.workloads.inference import answer
@@ -104,7 +104,7 @@ def test_an_architecture_that_transformers_refuses_is_one_line(tmp_path, setting
     path = tmp_path / "config.json"
     path.write_text(json.dumps(settings))
     with pytest.raises(CandidateError, match=f"llama1B cannot be built: .*{says}") as caught:
-        count_parameters(replace(CANDIDATE, config=path))
+        outline(replace(CANDIDATE, config=path))
     assert "\n" not in str(caught.value)
 
 

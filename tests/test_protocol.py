@@ -34,6 +34,7 @@ def test_changes_are_told_and_change_the_hash():
         ("learning_rate=fast", "needs a number of at least 0"),
         ("learning_rate=nan", "needs a number of at least 0"),
         ("lora_dropout=1", "lora_dropout='1'"),
+        ("seed=4294967296", "seed='4294967296'"),
         ("prompt_rows=5", "needs a range START:STOP, such as prompt_rows=81:106"),
         ("prompt_rows=5:5", "needs a range"),
         ("gradient_checkpointing=maybe", "needs true or false"),

@@ -1,6 +1,13 @@
 """What a user can get wrong ends in one plain sentence and exit code 4, before any model is loaded."""
 
+from types import SimpleNamespace
+
 import pytest
+
+from ohlora_fixtures.candidates import read_candidates
+from ohlora_fixtures.errors import InputError
+from ohlora_fixtures.preflight import check
+from ohlora_fixtures.protocol import Protocol
 
 USAGE_ERROR = 4
 
@@ -68,6 +75,21 @@ def test_a_parameter_count_that_does_not_match_its_architecture(suite, write_can
     path = write_candidates(parameters=463987713)
     result = suite.runpytest_subprocess("benches", "--candidates", path)
     refused(result, "candidate 'small' has parameters = 463987713", "small.json has 463987712: correct one of them")
+
+
+@pytest.mark.parametrize(
+    ("changes", "optimizer", "says"),
+    [
+        ({"target_modules": ["q_proj", "w_proj"]}, "sgd", "has 'w_proj' in target_modules, but its architecture"),
+        ({}, "adam-best", "optimizer='adam-best' is not one of adamw_torch, "),
+    ],
+)
+def test_what_only_the_libraries_know(write_candidates, changes, optimizer, says):
+    candidates = read_candidates(write_candidates(**changes))
+    options = {"scale": "mini", "weights": None, "model_dir": None, "allow_remote_code": False}
+    settings = SimpleNamespace(candidates=candidates, protocol=Protocol(optimizer=optimizer), **options)
+    with pytest.raises(InputError, match=says):
+        check(settings, candidates)
 
 
 def test_a_parameter_count_under_xdist(suite, write_candidates):
