@@ -15,7 +15,7 @@ from .errors import InputError
 ALL_GROUPS = "all"
 """The group name that stands for every candidate of a file."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
     if set(document) != {"candidate"} or not is_list:
         raise InputError(f"candidates file {path} must consist of [[candidate]] tables, at least one")
     candidates = tuple(_candidate(entry, number, path) for number, entry in enumerate(entries, 1))
-    names = [candidate.name for candidate in candidates]
+    names = [candidate.name.lower() for candidate in candidates]  # files are named after them, on any system
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise InputError(f"candidates file {path} has {repeated[0]!r} more than once: give each candidate its own name")
@@ -91,7 +91,7 @@ def select_group(candidates: Sequence[Candidate], group: str) -> tuple[Candidate
     selected = tuple(candidate for candidate in candidates if group in (ALL_GROUPS, candidate.group))
     if not selected:
         known = ", ".join(sorted({candidate.group for candidate in candidates} | {ALL_GROUPS}))
-        raise InputError(f"candidate group {group!r} is unknown: the candidates file has {known}")
+        raise InputError(f"candidate group {group!r} is unknown: choose with --candidate-group among {known}")
     return selected
 
 
@@ -137,7 +137,7 @@ _TEXT: _Check = ("a non-empty text", lambda value: isinstance(value, str) and bo
 _FLAG: _Check = ("true or false", lambda value: isinstance(value, bool))
 _KINDS: dict[str, _Check] = {
     "name": (
-        "letters, digits, '.', '_' and '-' alone",
+        "letters, digits, '.', '_' and '-' alone, 100 at most",
         lambda value: isinstance(value, str) and _NAME.fullmatch(value) is not None,
     ),
     "parameters": ("a whole number above 0", lambda value: _is_number(value) and isinstance(value, int)),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from .errors import InputError
+from .errors import CandidateError, InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -80,10 +80,13 @@ def read_dialogues(path: Path) -> Dialogues:
     except OSError as error:
         reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise InputError(f"dataset {path} {reason}: give --dataset the path of a CSV file") from None
-    reader = csv.DictReader(io.StringIO(_decode(data, path), newline=""))
-    missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
+    reader = csv.DictReader(io.StringIO(_decode(data, path), newline=""), strict=True)
+    heads = reader.fieldnames or ()
+    missing = [column for column in _COLUMNS if column not in heads]
     if missing:
-        raise InputError(f"dataset {path} lacks the column {missing[0]!r}: it needs {', '.join(_COLUMNS)}")
+        separator = next((each for each in ";\t" if len(heads) == 1 and each in heads[0]), None)
+        seems = f"; it seems to be separated by {separator!r}, not by commas" if separator else ""
+        raise InputError(f"dataset {path} lacks the column {missing[0]!r}: it needs {', '.join(_COLUMNS)}{seems}")
     try:
         train = [
             Dialogue(row["input_data"].strip(), row["output_data"].strip())
@@ -93,7 +96,9 @@ def read_dialogues(path: Path) -> Dialogues:
             and not _lacks(row["output_data"])
         ]
     except csv.Error as error:
-        raise InputError(f"dataset {path} is not a readable CSV file: {error} near line {reader.line_num}") from None
+        raise InputError(
+            f"dataset {path} is not a readable CSV file: {error} near line {reader.line_num}; mend its quotes there"
+        ) from None
     return Dialogues(path, hashlib.sha256(data).hexdigest(), tuple(train))
 
 
@@ -122,6 +127,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, template: str, row: Dialogue, max
     """Encode a row so that only its answer, closed by the end-of-sequence token, is learned.
 
     Prompt and answer are encoded separately, so the border between them needs no search for token ids.
+
+    Raises CandidateError for a prompt so long that nothing of the answer is left.
     """
     prompt_ids = tokenizer(prompt_text(template, row.prompt))["input_ids"]
     if prompt_ids and prompt_ids[-1] == tokenizer.eos_token_id:  # some tokenizers close every text
@@ -130,6 +137,11 @@ def encode(tokenizer: PreTrainedTokenizerBase, template: str, row: Dialogue, max
         tokenizer.eos_token_id
     ]
     input_ids = (prompt_ids + answer_ids)[:max_tokens]
+    if len(prompt_ids) >= max_tokens:
+        raise CandidateError(
+            f"the training row {row.prompt[:20]!r} has {len(prompt_ids)} prompt tokens, which leaves no room for its "
+            f"answer: raise the protocol's max_row_tokens of {max_tokens}"
+        )
     labels = ([IGNORED_LABEL] * len(prompt_ids) + answer_ids)[:max_tokens]
     return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,8 @@ def examples(loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol
     """The protocol's training rows, encoded with the candidate's tokenizer."""
     rows = dialogues.rows(protocol.fine_tuning_rows)
     template = loaded_model.candidate.text_template
-    return encode_all(loaded_model.tokenizer, template, rows, protocol.max_row_tokens)
+    with _told_in_one_sentence():
+        return encode_all(loaded_model.tokenizer, template, rows, protocol.max_row_tokens)
 
 
 @pytest.fixture
@@ -110,7 +112,7 @@ def prompts(candidate: Candidate, dialogues: Dialogues, protocol: Protocol) -> l
 
 @pytest.fixture
 def meter(
-    request: pytest.FixtureRequest, benchmark: Any, device: Device, loaded_model: LoadedModel
+    request: pytest.FixtureRequest, benchmark: Any, device: Device, loaded_model: LoadedModel, protocol: Protocol
 ) -> Callable[..., Measurement[Any]]:
     """Runs a workload once, measured by the suite's own meters and by pytest-benchmark.
 
@@ -127,12 +129,19 @@ def meter(
                 measurement: Measurement[Any] = benchmark.pedantic(
                     measure, args=(lambda tick: work(*arguments, tick), device.clock, device.memory, watch)
                 )
+        except BaseException:  # pytest-benchmark looks for ordinary errors only, and trips over an interrupted case
+            benchmark.has_error = True
+            raise
         finally:
             if progress:
                 progress.stop()
         facts = facts_of(measurement, warm_up)
         _note(request, **facts)
-        benchmark.extra_info.update(compact(request.config.stash[SESSION_FACTS] | _facts_so_far(request)))
+        benchmark.extra_info.update(
+            compact(request.config.stash[SESSION_FACTS] | _facts_so_far(request) | {"protocol_hash": protocol.hash()})
+        )
+        if not all(map(math.isfinite, facts["losses"] or ())):
+            raise CaseFailure("failed", "training diverged: a step's loss is not a finite number")
         return measurement
 
     return run

@@ -9,7 +9,7 @@ import pytest
 
 from .errors import one_line
 
-Ending = Literal["over_budget", "out_of_memory", "error"]
+Ending = Literal["failed", "over_budget", "out_of_memory", "error"]
 
 
 class CaseFailure(pytest.fail.Exception):  # type: ignore[name-defined, misc]

@@ -106,6 +106,7 @@ class SessionHooks:
         if self._session.has_records:
             self._session.finish()
 
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """In pytest's summary: show the comparison."""
         if self._session.has_records:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -109,28 +110,24 @@ def parse_protocol(settings: Iterable[str]) -> Protocol:
 
 
 def _parse(name: str, default: Any, text: str) -> Any:
-    kind, reader = _READERS[type(default)]
+    kind, reader = _READERS_BY_NAME.get(name) or _READERS[type(default)]
     try:
         value = reader(text)
     except (ValueError, KeyError):
         value = None
-    if value is None or (name in _BELOW and value >= _BELOW[name]):
+    if value is None:
         raise InputError(f"protocol setting {name}={text!r} needs {kind}, such as {name}={default}")
     return value
 
 
-def _positive_int(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+def _number(read: Callable[[str], float], least: float, below: float) -> Callable[[str], float]:
+    def reader(text: str) -> float:
+        value = read(text)
+        if not least <= value < below:
+            raise ValueError
+        return value
 
-
-def _non_negative_float(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError
-    return value
+    return reader
 
 
 def _rows(text: str) -> Rows:
@@ -140,13 +137,17 @@ def _rows(text: str) -> Rows:
     return Rows(start, stop)
 
 
-_BELOW = {"lora_dropout": 1, "seed": 2**32}
-"""Limits that values must stay below; numpy's seeds have 32 bits."""
-
 _READERS: dict[type, tuple[str, Any]] = {
     bool: ("true or false", {"true": True, "false": False}.__getitem__),
-    int: ("a whole number of at least 1", _positive_int),
-    float: ("a number of at least 0", _non_negative_float),
+    int: ("a whole number of at least 1", _number(int, 1, math.inf)),
+    float: ("a finite number of at least 0", _number(float, 0, math.inf)),
     str: ("a name", str),
-    Rows: ("a range START:STOP", _rows),
+    Rows: ("a range START:STOP with START below STOP", _rows),
+}
+
+_READERS_BY_NAME: dict[str, tuple[str, Any]] = {
+    "lora_dropout": ("a number from 0 to below 1", _number(float, 0, 1)),
+    "seed": ("a whole number from 0 to below 2^32", _number(int, 0, 2**32)),
+    "warm_up_steps": ("a whole number of at least 0", _number(int, 0, math.inf)),
+    "warm_up_prompts": ("a whole number of at least 0", _number(int, 0, math.inf)),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from dataclasses import asdict, dataclass
@@ -83,12 +84,15 @@ class Record:
     """CUDA: what the card must have, reserved and context; the budget is enforced on it."""
     peak_rss_growth_mib: float | None = None
     """CPU: growth of the process's resident set."""
-    losses: list[float] | None = None
-    """Training loss of each step."""
+    losses: list[float | None] | None = None
+    """Training loss of each step; None for one that is not a finite number."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields in a form JSON can hold."""
-        return asdict(self)
+        """The fields in a form JSON can hold: it has no NaN and no infinity."""
+        facts = asdict(self)
+        if self.losses is not None:
+            facts["losses"] = [loss if loss is not None and math.isfinite(loss) else None for loss in self.losses]
+        return facts
 
 
 def append(path: Path, record: Record) -> None:

@@ -24,6 +24,9 @@ DATA = next(folder for folder in (_PACKAGE / "data", _PACKAGE.parent / "data") i
 
 Parsed = TypeVar("Parsed")
 
+_LARGEST_RANK = 8192
+"""No candidate has a layer wider than its rank could then be."""
+
 SCALES = ("auto", "full", "mini")
 WEIGHTS = ("hub", "random")
 
@@ -116,7 +119,7 @@ def read_settings(config: pytest.Config) -> Settings:
 
     Raises InputError for the first thing that cannot be used.
     """
-    protocol = parse_protocol(config.getoption("protocol") or config.getini("protocol") or ())
+    protocol = parse_protocol([*(config.getini("protocol") or ()), *(config.getoption("protocol") or ())])
     dialogues = read_dialogues(_path(config, "dataset") or DATA / "dialogues.csv")
     for rows in (protocol.fine_tuning_rows, protocol.prompt_rows):
         dialogues.rows(rows)
@@ -125,7 +128,7 @@ def read_settings(config: pytest.Config) -> Settings:
     model_dir = _path(config, "model_dir")
     if model_dir is not None and not model_dir.is_dir():
         raise InputError(
-            f"model folder {model_dir} does not exist: give --model-dir a folder with one folder per candidate"
+            f"model folder {model_dir} is no folder: give --model-dir a folder with one folder per candidate"
         )
     if weights == "hub" and scale == "mini":
         raise InputError("--weights hub needs full size: mini replicas have random weights only; add --scale full")
@@ -147,11 +150,15 @@ def read_settings(config: pytest.Config) -> Settings:
 def parse_ranks(text: str) -> tuple[int, ...]:
     """Read `16,32,64`.
 
-    Raises InputError unless every rank is a whole number of at least 1 and none comes twice.
+    Raises InputError unless every rank is a whole number from 1 to 8192 and none comes twice.
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts) or len(set(parts)) < len(parts):
-        raise InputError(f"LoRA ranks {text!r} must be different whole numbers of at least 1, such as 16,32,64")
+    if not all(part.isascii() and part.isdigit() and 0 < int(part) <= _LARGEST_RANK for part in parts) or len(
+        set(parts)
+    ) < len(parts):
+        raise InputError(
+            f"LoRA ranks {text!r} must be different whole numbers from 1 to {_LARGEST_RANK}, such as 16,32,64"
+        )
     return tuple(map(int, parts))
 
 
@@ -183,6 +190,8 @@ def _read(config: pytest.Config, name: str, parse: Callable[[str], Parsed]) -> P
 
 def _path(config: pytest.Config, name: str) -> Path | None:
     """A path: given on the command line, relative to where pytest was started; in an ini file, to that file."""
+    if config.getoption(name) == "":
+        raise InputError(f"--{name.replace('_', '-')} is empty: give it a path")
     if config.getoption(name) is not None:
         return config.invocation_params.dir / str(config.getoption(name))
     folder = config.inipath.parent if config.inipath else config.rootpath

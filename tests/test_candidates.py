@@ -57,7 +57,7 @@ def test_group_all_is_every_candidate():
 
 
 def test_an_unknown_group_is_refused_with_those_there_are():
-    with pytest.raises(InputError, match="'best' is unknown: the candidates file has all, modern, seed"):
+    with pytest.raises(InputError, match="'best' is unknown: choose with --candidate-group among all, modern, seed"):
         select_group(OURS, "best")
 
 

@@ -12,7 +12,7 @@ from ohlora_fixtures.dialogues import (
     read_dialogues,
     split_template,
 )
-from ohlora_fixtures.errors import InputError
+from ohlora_fixtures.errors import CandidateError, InputError
 from ohlora_fixtures.protocol import Rows
 from ohlora_fixtures.settings import DATA
 from ohlora_fixtures.stand_ins import stand_in_tokenizer
@@ -124,6 +124,25 @@ def test_a_tokenizer_that_closes_every_text_does_not_close_the_prompt(tokenizer)
 
     row = Dialogue("안녕?", "나도!")
     assert encode(Closing(), KOREAN_TEMPLATE, row, 100) == encode(tokenizer, KOREAN_TEMPLATE, row, 100)
+
+
+def test_a_prompt_that_leaves_no_answer_to_learn_is_refused(tokenizer):
+    with pytest.raises(CandidateError, match="leaves no room for its answer: raise the protocol's max_row_tokens of 3"):
+        encode(tokenizer, KOREAN_TEMPLATE, Dialogue("안녕?", "그래"), max_tokens=3)
+
+
+def test_a_separator_other_than_a_comma_is_named(tmp_path):
+    path = tmp_path / "semicolons.csv"
+    path.write_text("data_type;input_data;output_data\ntrain;하나;둘\n", encoding="utf-8")
+    with pytest.raises(InputError, match="it seems to be separated by ';', not by commas"):
+        read_dialogues(path)
+
+
+def test_an_unclosed_quote_is_refused_and_not_read_over(tmp_path):
+    path = tmp_path / "quote.csv"
+    path.write_text('data_type,input_data,output_data\ntrain,"하나,둘\ntrain,셋,넷\n', encoding="utf-8")
+    with pytest.raises(InputError, match="is not a readable CSV file"):
+        read_dialogues(path)
 
 
 def test_long_rows_are_cut_off(tokenizer):

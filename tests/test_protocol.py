@@ -31,11 +31,11 @@ def test_changes_are_told_and_change_the_hash():
         ("epoch=1", "with one of the names lora_alpha, lora_dropout"),
         ("epochs=0", "needs a whole number of at least 1, such as epochs=10"),
         ("epochs=1.5", "needs a whole number"),
-        ("learning_rate=fast", "needs a number of at least 0"),
-        ("learning_rate=nan", "needs a number of at least 0"),
-        ("lora_dropout=1", "lora_dropout='1'"),
+        ("learning_rate=fast", "needs a finite number of at least 0"),
+        ("learning_rate=nan", "needs a finite number of at least 0"),
+        ("lora_dropout=1", "needs a number from 0 to below 1"),
         ("seed=4294967296", "seed='4294967296'"),
-        ("prompt_rows=5", "needs a range START:STOP, such as prompt_rows=81:106"),
+        ("prompt_rows=5", "needs a range START:STOP with START below STOP, such as prompt_rows=81:106"),
         ("prompt_rows=5:5", "needs a range"),
         ("gradient_checkpointing=maybe", "needs true or false"),
     ],
@@ -47,3 +47,8 @@ def test_other_settings_are_refused(setting, says):
 
 def test_a_last_batch_that_is_not_full_is_a_step_too():
     assert Protocol(fine_tuning_rows=Rows(0, 5), epochs=2).steps == 4
+
+
+def test_the_warm_up_can_be_switched_off_and_a_seed_be_zero():
+    protocol = parse_protocol(["warm_up_steps=0", "warm_up_prompts=0", "seed=0"])
+    assert (protocol.warm_up_steps, protocol.warm_up_prompts, protocol.seed) == (0, 0, 0)

@@ -102,6 +102,15 @@ def test_random_weights_at_full_size_are_told():
     assert "time and memory are real, answers are not" in text
 
 
+def test_without_a_steady_state_the_median_of_all_prompts_stands():
+    text = table.terminal(comparison_of(record(rank=None, steady_median_seconds=None, seconds_each=[7.5])), 200)
+    assert " 7.50 " in text
+
+
+def test_a_loss_that_is_no_number_is_null():
+    assert record(losses=[1.5, float("nan"), float("inf")]).as_dict()["losses"] == [1.5, None, None]
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
 def test_tables_fit_the_terminal(width):
     ranks = [record(rank=rank, seconds=123.45) for rank in (16, 32, 64, None)]
@@ -138,6 +147,10 @@ def test_a_records_line_is_on_disk_at_once_and_null_is_kept(tmp_path):
         ({"peak_device_mib": 8000.0, "peak_reserved_mib": 1.0}, "peak_device_mib 9000.00, stored 8000.00 (+12.5%)"),
         ({"peak_reserved_mib": 8000.0}, "no memory figure in both runs"),
         ({"peak_device_mib": 0.0}, "peak_device_mib 9000.00, stored 0.00 (no ratio to zero)"),
+        (
+            {"protocol_hash": "ba9876543210"},
+            "not compared, times neither: the stored run followed protocol ba9876543210",
+        ),
         ({"scale": "mini", "peak_device_mib": 1.0}, "not compared, the stored run had mini size, hub weights"),
     ],
 )
@@ -147,11 +160,17 @@ def test_memory_stands_beside_a_stored_runs(stored, line):
     assert memory_beside([record(), record(rank=32)], run) == [f"bench_fine_tuning[gemma-2-2b-it-r16]: {line}"]
 
 
-@pytest.mark.parametrize("answer", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")'])
+@pytest.mark.parametrize("answer", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", '=HYPERLINK("http://x")'])
 def test_a_spreadsheet_will_not_run_an_answer(tmp_path, answer):
     write_answers(tmp_path / "answers" / "x.csv", [("안녕, 너", answer)])
     with (tmp_path / "answers" / "x.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [["prompt", "answer"], ["안녕, 너", f"'{answer}"]]
+
+
+def test_answers_keep_emoji_and_lose_control_characters(tmp_path):
+    write_answers(tmp_path / "x.csv", [("안녕", "\x00하나\r\x1b[2J둘\n셋 👩\u200d🚀")])
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file))[1] == ["안녕", "하나[2J둘\n셋 👩\u200d🚀"]
 
 
 @pytest.mark.parametrize(

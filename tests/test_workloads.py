@@ -8,6 +8,7 @@ import torch
 
 from ohlora_fixtures.candidates import read_candidates
 from ohlora_fixtures.dialogues import encode_all, prompt_text, read_dialogues
+from ohlora_fixtures.errors import CandidateError
 from ohlora_fixtures.models import ModelSource, load
 from ohlora_fixtures.protocol import Protocol, Rows
 from ohlora_fixtures.settings import DATA
@@ -158,5 +159,5 @@ def test_sampling_is_seeded(small):
 
 def test_a_prompt_that_leaves_no_room_is_refused(small):
     protocol = replace(SHORT, max_length=5)
-    with pytest.raises(ValueError, match=r"prompt 1 has \d+ tokens, which leaves no room .* max_length of 5"):
+    with pytest.raises(CandidateError, match=r"prompt 1 has \d+ tokens, which leaves no room .* max_length of 5"):
         answer(small.model, small.tokenizer, prompts_for(small), protocol, lambda: None)

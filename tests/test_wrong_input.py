@@ -24,11 +24,14 @@ def refused(result, *sentences):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--candidate-group", "best"], "candidate group 'best' is unknown: the candidates file has all, modern, seed"),
+        (
+            ["--candidate-group", "best"],
+            "candidate group 'best' is unknown: choose with --candidate-group among all, modern, seed",
+        ),
         (["--candidates", "none.toml"], "none.toml does not exist: give --candidates the path of a TOML file"),
         (["--dataset", "none.csv"], "none.csv does not exist: give --dataset the path of a CSV file"),
-        (["--model-dir", "none"], "none does not exist: give --model-dir a folder"),
-        (["--lora-ranks", "0"], "LoRA ranks '0' must be different whole numbers of at least 1, such as 16,32,64"),
+        (["--model-dir", "none"], "none is no folder: give --model-dir a folder"),
+        (["--lora-ranks", "0"], "LoRA ranks '0' must be different whole numbers from 1 to 8192, such as 16,32,64"),
         (["--lora-ranks", "16,big"], "LoRA ranks '16,big' must be different whole numbers"),
         (["--lora-ranks", "16,16"], "LoRA ranks '16,16' must be different"),
         (["--lora-ranks", "16,"], "LoRA ranks '16,' must be"),

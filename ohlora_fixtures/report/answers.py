@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,5 +20,6 @@ def write_answers(path: Path, answers: Iterable[tuple[str, str]]) -> None:
 
 
 def _harmless(text: str) -> str:
-    """A leading apostrophe makes a spreadsheet take a cell as text (OWASP, CSV injection)."""
+    """A leading apostrophe makes a spreadsheet take a cell as text (OWASP, CSV injection); control characters go."""
+    text = "".join(each for each in text if each in "\n\t" or unicodedata.category(each) != "Cc")
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import statistics
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -152,7 +153,11 @@ def _here(record: Record, figure: float | None) -> str:
 
 
 def _seconds(record: Record) -> float | None:
-    return record.steady_median_seconds if record.workload == INFERENCE else record.seconds
+    if record.workload != INFERENCE:
+        return record.seconds
+    if record.steady_median_seconds is None and record.seconds_each:
+        return statistics.median(record.seconds_each)
+    return record.steady_median_seconds
 
 
 def _memory(record: Record) -> float | None:
@@ -183,7 +188,9 @@ def _notes(comparison: Comparison) -> list[str]:
     if comparison.lora_ranks:
         notes.append(f"r{comparison.lora_ranks[0]} s: seconds of the whole fine-tuning run at that LoRA rank")
     if (INFERENCE, None) in _keys(comparison):
-        notes.append("prompt s: seconds of inference for one prompt, the steady median")
+        notes.append(
+            "prompt s: seconds of inference for one prompt, the median after the warm-up, or of all if none is left"
+        )
     memory = "most memory on the device" if comparison.has_device_memory else "growth of the process's resident set"
     notes.append(f"MiB: {memory}")
     if has_study:
@@ -195,7 +202,8 @@ def _notes(comparison: Comparison) -> list[str]:
         notes.append(f"here: {some.device}, {some.scale} size, {some.weights} weights, {some.tokenizer} tokenizer")
         notes.append(f"budget {some.budget_mib:.0f} MiB, protocol {some.protocol_hash}")
         if some.weights == "random" and not comparison.is_rehearsal:
-            notes.append("weights are random: time and memory are real, answers are not")
+            real = "time and memory are" if comparison.has_device_memory else "time is"
+            notes.append(f"weights are random: {real} real, answers are not")
         if some.protocol_changes:
             notes.append("the protocol differs from the study's: " + ", ".join(some.protocol_changes))
     not_passed: dict[tuple[str, str | None], list[str]] = {}

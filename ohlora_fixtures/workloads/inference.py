@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..errors import CandidateError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -31,7 +33,7 @@ def answer(
 ) -> Answered:
     """Sample an answer to each prompt up to the protocol's length, calling `tick` after each.
 
-    Raises ValueError for a prompt that leaves no room for an answer.
+    Raises CandidateError for a prompt that leaves no room for an answer.
     """
     from transformers import set_seed
 
@@ -43,7 +45,7 @@ def answer(
         encoded = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False).to(model.device)
         prompt_tokens = encoded["input_ids"].shape[1]
         if prompt_tokens >= protocol.max_length:
-            raise ValueError(
+            raise CandidateError(
                 f"prompt {number} has {prompt_tokens} tokens, which leaves no room for an answer: "
                 f"raise the protocol's max_length of {protocol.max_length}"
             )
