@@ -68,11 +68,6 @@ class Protocol:
         """Optimizer steps of a fine-tuning case."""
         return self.epochs * -(-len(self.fine_tuning_rows) // self.batch_size)
 
-    @property
-    def usable_rows_needed(self) -> int:
-        """How many usable train rows a dataset must have."""
-        return max(self.fine_tuning_rows.stop, self.prompt_rows.stop)
-
     def as_dict(self) -> dict[str, Any]:
         """The fields in a form JSON can hold."""
         return {name: str(value) if name.endswith("_rows") else value for name, value in self._values().items()}

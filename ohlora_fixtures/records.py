@@ -18,9 +18,6 @@ from .workloads.inference import Answered
 if TYPE_CHECKING:
     from .meters.meter import Measurement
 
-OUTCOMES = ("passed", "failed", "over_budget", "out_of_memory", "error", "skipped")
-"""How a case can end."""
-
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "pytest", "pytest-benchmark")
 
 
@@ -37,7 +34,7 @@ class Record:
     lora_rank: int | None
     """The LoRA rank of a fine-tuning case."""
     outcome: str
-    """One of OUTCOMES."""
+    """`passed`, `failed`, `over_budget`, `out_of_memory`, `error` or `skipped`."""
     reason: str | None
     """Why the case did not pass, in one line."""
     protocol: dict[str, Any]

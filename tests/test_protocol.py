@@ -8,7 +8,6 @@ def test_the_default_is_the_studys():
     protocol = Protocol()
     assert protocol.steps == 50
     assert len(protocol.prompt_rows) == 25
-    assert protocol.usable_rows_needed == 140
     assert protocol.changes() == []
 
 
