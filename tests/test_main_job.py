@@ -204,6 +204,16 @@ def test_another_failure_is_kept_and_lets_go_of_the_model(suite):
     assert "ALIVE [False, True]" in result.stdout.str()
 
 
+def test_training_that_diverges_fails(suite):
+    result = run(
+        suite, "-k", "FinguAI and r16", *SMALLEST, "--protocol", "epochs=4", "--protocol", "learning_rate=1e30"
+    )
+    result.assert_outcomes(failed=1, deselected=27)
+    (record,) = read_records(suite.path / "out")
+    assert (record["outcome"], record["losses"][-1]) == ("failed", None)
+    assert record["reason"].endswith("training diverged: a step's loss is not a finite number")
+
+
 def test_an_interrupted_session_keeps_what_it_has(suite):
     (suite.path / "conftest.py").write_text(
         device_with("")
