@@ -53,6 +53,9 @@ def detach_adapter(adapted: PeftModel) -> None:
     if hasattr(base, "peft_config"):  # older peft leaves it, and warns of a second adapter next time
         del base.peft_config
     base.zero_grad(set_to_none=True)
+    renamed = hasattr(base, "activation_checkpointing_disable")  # in newer transformers
+    (base.activation_checkpointing_disable if renamed else base.gradient_checkpointing_disable)()
+    base.disable_input_require_grads()  # which checkpointing had switched on
     base.requires_grad_(requires_grad=True).eval()
 
 

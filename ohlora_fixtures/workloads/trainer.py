@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from ..protocol import Protocol
 
 
+_LOSSES_PER_BLOCK = 128
+"""As many as fill the 512 bytes that PyTorch's CUDA allocator gives at least: what a step needs does not depend on
+how many there are."""
+
+
 class OneDeviceArguments(TrainingArguments):
     """Training arguments that see one GPU: with several, `Trainer` would multiply the batch by their number."""
 
@@ -33,17 +38,20 @@ class StepTrainer(Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._losses: list[torch.Tensor] = []
+        self._losses: torch.Tensor | None = None
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """One forward and backward pass; returns the detached loss, a scalar."""
         loss: torch.Tensor = super().training_step(*args, **kwargs)
-        self._losses.append(loss)
+        if self._losses is None:  # one block for all of them: a block a step would make the memory creep up
+            blocks = -(-self.state.max_steps // _LOSSES_PER_BLOCK)
+            self._losses = torch.empty(blocks * _LOSSES_PER_BLOCK, dtype=torch.float32, device=loss.device)
+        self._losses[self.state.global_step] = loss
         return loss
 
     def read_losses(self) -> list[float]:
         """Each step's loss so far; waits for the device once."""
-        losses: list[float] = torch.stack(self._losses).float().tolist() if self._losses else []
+        losses: list[float] = [] if self._losses is None else self._losses[: self.state.global_step].tolist()
         return losses
 
 
