@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .tables import COUNT, FLAG, NUMBER, Check, check_keys, read_tables, texts
 
 ALL_GROUPS = "all"
 """The group name that stands for every candidate of a file."""
@@ -64,17 +64,7 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
 
     Raises InputError where the file cannot be used, naming the candidate and the key.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise InputError(f"candidates file {path} {reason}: give --candidates the path of a TOML file") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"candidates file {path} is not valid TOML: {error}") from None
-    entries: Any = document.get("candidate")
-    is_list = isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)
-    if set(document) != {"candidate"} or not is_list:
-        raise InputError(f"candidates file {path} must consist of [[candidate]] tables, at least one")
+    entries = read_tables(path, "candidate", what="candidates file", option="--candidates")
     candidates = tuple(_candidate(entry, number, path) for number, entry in enumerate(entries, 1))
     names = [candidate.name.lower() for candidate in candidates]  # files are named after them, on any system
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -97,17 +87,7 @@ def select_group(candidates: Sequence[Candidate], group: str) -> tuple[Candidate
 
 def _candidate(entry: dict[str, Any], number: int, path: Path) -> Candidate:
     where = f"candidate {entry.get('name', number)!r} in {path}"
-    missing = [field.name for field in fields(Candidate) if field.default is MISSING and field.name not in entry]
-    if missing:
-        raise InputError(f"{where} lacks the key {missing[0]!r}")
-    unknown = sorted(set(entry) - {field.name for field in fields(Candidate)})
-    if unknown:
-        known = ", ".join(field.name for field in fields(Candidate))
-        raise InputError(f"{where} has the unknown key {unknown[0]!r}: the keys are {known}")
-    for key, value in entry.items():
-        kind, accepts = _KINDS.get(key, _TEXT)
-        if not accepts(value):
-            raise InputError(f"{where} has {key} = {value!r}, which must be {kind}")
+    check_keys(entry, Candidate, _CHECKS, where)
     config = path.parent / entry["config"]
     candidate = Candidate(**{**entry, "config": config, "target_modules": tuple(entry["target_modules"])})
     try:
@@ -121,34 +101,23 @@ def _candidate(entry: dict[str, Any], number: int, path: Path) -> Candidate:
     return candidate
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
-
-
 def _is_template(value: Any) -> bool:
     return (
         isinstance(value, str) and re.fullmatch(r"[^{}]*\{input\}[^{}]*\{output\}[^{}]*", value, re.DOTALL) is not None
     )
 
 
-_Check = tuple[str, Callable[[Any], bool]]
-
-_TEXT: _Check = ("a non-empty text", lambda value: isinstance(value, str) and bool(value.strip()))
-_FLAG: _Check = ("true or false", lambda value: isinstance(value, bool))
-_KINDS: dict[str, _Check] = {
+_CHECKS: dict[str, Check] = {
     "name": (
         "letters, digits, '.', '_' and '-' alone, 100 at most",
         lambda value: isinstance(value, str) and _NAME.fullmatch(value) is not None,
     ),
-    "parameters": ("a whole number above 0", lambda value: _is_number(value) and isinstance(value, int)),
-    "free_license": _FLAG,
-    "remote_code": _FLAG,
+    "parameters": COUNT,
+    "free_license": FLAG,
+    "remote_code": FLAG,
     "korean": ("'supported' or 'specialised'", lambda value: value in ("supported", "specialised")),
-    "target_modules": (
-        "a list of module names",
-        lambda value: isinstance(value, list) and bool(value) and all(isinstance(name, str) and name for name in value),
-    ),
+    "target_modules": texts("a list of module names"),
     "text_template": ("a text with {input} and then {output}, once each", _is_template),
-    "leaderboard_average": ("a number above 0", _is_number),
-    "chars_per_token": ("a number above 0", _is_number),
+    "leaderboard_average": NUMBER,
+    "chars_per_token": NUMBER,
 }
