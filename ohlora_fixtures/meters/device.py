@@ -5,9 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+from dataclasses import dataclass
 from typing import Any
 
 from ..budget import MIB
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A card, as NVML describes it."""
+
+    name: str
+    """Its name."""
+    capability: tuple[int, int]
+    """CUDA compute capability, major and minor."""
+    memory_mib: float
+    """All of its memory, MiB."""
 
 
 class Nvml:
@@ -34,6 +47,12 @@ class Nvml:
         """The cards' names."""
         return self._ask(self._names) or []
 
+    def gpu(self, visible: str | None) -> Gpu | None:
+        """The first card that CUDA_VISIBLE_DEVICES shows, an index or a UUID; without the variable, the first."""
+        first = "0" if visible is None else visible.partition(",")[0].strip()
+        found: Gpu | None = self._ask(lambda nvml: self._describe(nvml, first)) if first else None
+        return found
+
     def used_mib(self, uuid: str) -> float | None:
         """Memory in use on a card by all processes, MiB."""
         used = self._ask(lambda nvml: nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByUUID(uuid)).used)
@@ -47,6 +66,15 @@ class Nvml:
     def used_mib_by_uuid(self) -> dict[str, float]:
         """Memory in use on each card, MiB."""
         return self._ask(self._use_of_all) or {}
+
+    @staticmethod
+    def _describe(nvml: Any, name: str) -> Gpu:
+        by_index = name.isdigit()
+        handle = nvml.nvmlDeviceGetHandleByIndex(int(name)) if by_index else nvml.nvmlDeviceGetHandleByUUID(name)
+        major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+        return Gpu(
+            str(nvml.nvmlDeviceGetName(handle)), (major, minor), nvml.nvmlDeviceGetMemoryInfo(handle).total / MIB
+        )
 
     @staticmethod
     def _names(nvml: Any) -> list[str]:
