@@ -1,0 +1,177 @@
+"""PyTorch's CUDA caching allocator as plain bookkeeping: one device, one stream, default settings.
+
+Follows `c10/cuda/CUDACachingAllocator.cpp` (`malloc`, `get_free_block`, `alloc_found_block`, `free_block`,
+`release_cached_blocks`); its rules are the same from torch 2.0 to 2.13. Left out, because off by default:
+expandable segments, `max_split_size_mb`, `roundup_power2_divisions`, garbage collection and private pools.
+Nor is a card that runs full modelled: PyTorch would then empty its cache and try again.
+
+The two pools never share a segment, so each can be played without the other.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+
+MIN_BLOCK_BYTES = 512
+"""`kMinBlockSize`: every request is rounded up to a multiple of it."""
+SMALL_REQUEST_MAX_BYTES = 1 << 20
+"""`kSmallSize`: requests up to this size are served from the small pool."""
+SMALL_SEGMENT_BYTES = 2 << 20
+"""`kSmallBuffer`: size of a segment of the small pool."""
+LARGE_SEGMENT_BYTES = 20 << 20
+"""`kLargeBuffer`: size of a segment for large requests below `LARGE_REQUEST_MIN_BYTES`."""
+LARGE_REQUEST_MIN_BYTES = 10 << 20
+"""`kMinLargeAlloc`: requests from this size on get a segment of their own size ..."""
+LARGE_ROUND_BYTES = 2 << 20
+"""`kRoundLarge`: ... rounded up to a multiple of this."""
+
+_ADDRESS_BITS = 52
+_ADDRESS_MASK = (1 << _ADDRESS_BITS) - 1
+
+
+class Pool:
+    """One of the two pools: its segments, and the blocks they are split into.
+
+    A block is known by its address. Segments get rising addresses with a gap between them: the real ones
+    are unknown, and they decide only between free blocks of the very same size.
+    """
+
+    def __init__(self, *, is_small: bool) -> None:
+        self.is_small = is_small
+        """Whether it serves requests up to 1 MiB."""
+        self.allocated_bytes = 0
+        """In live blocks, rounding and unsplit rests included."""
+        self.reserved_bytes = 0
+        """In segments."""
+        self.peak_allocated_bytes = 0
+        """Most `allocated_bytes` so far."""
+        self.peak_reserved_bytes = 0
+        """Most `reserved_bytes` so far."""
+        self._next_address = LARGE_ROUND_BYTES
+        self._segments: dict[int, int] = {}
+        self._live: dict[int, int] = {}
+        self._free: dict[int, int] = {}
+        self._free_ending_at: dict[int, int] = {}
+        self._free_keys: list[int] = []  # size and address in one int, so that sorting them sorts by both
+
+    def malloc(self, size_bytes: int) -> int:
+        """Allocate at least one byte; returns the block's address."""
+        size = -(-size_bytes // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES
+        position = bisect_left(self._free_keys, size << _ADDRESS_BITS)
+        if position < len(self._free_keys):
+            address = self._free_keys.pop(position) & _ADDRESS_MASK
+            found = self._free.pop(address)
+            del self._free_ending_at[address + found]
+        else:
+            address, found = self._new_segment(size)
+        rest = found - size
+        if rest >= MIN_BLOCK_BYTES if self.is_small else rest > SMALL_REQUEST_MAX_BYTES:
+            self._keep(address + size, rest)
+            found = size
+        self._live[address] = found
+        self.allocated_bytes += found
+        self.peak_allocated_bytes = max(self.peak_allocated_bytes, self.allocated_bytes)
+        return address
+
+    def free(self, address: int) -> None:
+        """Make a block free and join it with free neighbours.
+
+        Raises KeyError for an address at which no live block begins.
+        """
+        size = self._live.pop(address)
+        self.allocated_bytes -= size
+        if address + size in self._free:
+            size += self._forget(address + size)
+        if address in self._free_ending_at:
+            address = self._free_ending_at[address]
+            size += self._forget(address)
+        self._keep(address, size)
+
+    def empty_cache(self) -> None:
+        """Give wholly free segments back to the device."""
+        for address, size in list(self._segments.items()):
+            if self._free.get(address) == size:
+                self._forget(address)
+                del self._segments[address]
+                self.reserved_bytes -= size
+
+    def layout(self) -> tuple[object, ...]:
+        """All that decides what the pool does next: two equal layouts behave the same ever after."""
+        return tuple(self._free_keys), frozenset(self._live), self.reserved_bytes
+
+    def copy(self) -> Pool:
+        """An independent pool in the same state; its peaks begin at the present level."""
+        twin = Pool(is_small=self.is_small)
+        twin.allocated_bytes = twin.peak_allocated_bytes = self.allocated_bytes
+        twin.reserved_bytes = twin.peak_reserved_bytes = self.reserved_bytes
+        twin._next_address = self._next_address
+        twin._segments, twin._live = self._segments.copy(), self._live.copy()
+        twin._free, twin._free_ending_at = self._free.copy(), self._free_ending_at.copy()
+        twin._free_keys = self._free_keys.copy()
+        return twin
+
+    def _new_segment(self, size: int) -> tuple[int, int]:
+        if self.is_small:
+            segment_bytes = SMALL_SEGMENT_BYTES
+        elif size < LARGE_REQUEST_MIN_BYTES:
+            segment_bytes = LARGE_SEGMENT_BYTES
+        else:
+            segment_bytes = -(-size // LARGE_ROUND_BYTES) * LARGE_ROUND_BYTES
+        address = self._next_address
+        self._segments[address] = segment_bytes
+        self._next_address += segment_bytes + MIN_BLOCK_BYTES
+        self.reserved_bytes += segment_bytes
+        self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
+        return address, segment_bytes
+
+    def _keep(self, address: int, size: int) -> None:
+        self._free[address] = size
+        self._free_ending_at[address + size] = address
+        insort(self._free_keys, size << _ADDRESS_BITS | address)
+
+    def _forget(self, address: int) -> int:
+        size = self._free.pop(address)
+        del self._free_ending_at[address + size]
+        del self._free_keys[bisect_left(self._free_keys, size << _ADDRESS_BITS | address)]
+        return size
+
+
+class CachingAllocator:
+    """Both pools together, as `torch.cuda.memory_stats` sees them."""
+
+    def __init__(self) -> None:
+        self.small, self.large = Pool(is_small=True), Pool(is_small=False)
+        self.peak_allocated_bytes = 0
+        """Most bytes in live blocks so far (`allocated_bytes.all.peak`)."""
+        self.peak_reserved_bytes = 0
+        """Most bytes in segments so far (`reserved_bytes.all.peak`)."""
+
+    def malloc(self, size_bytes: int) -> int:
+        """Allocate at least one byte; returns a handle."""
+        pool = self.small if size_bytes <= SMALL_REQUEST_MAX_BYTES else self.large
+        handle = pool.malloc(size_bytes) << 1 | pool.is_small
+        self.peak_allocated_bytes = max(self.peak_allocated_bytes, self.allocated_bytes)
+        self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
+        return handle
+
+    def free(self, handle: int) -> None:
+        """Free what a handle stands for.
+
+        Raises KeyError for one that is not live.
+        """
+        (self.small if handle & 1 else self.large).free(handle >> 1)
+
+    def empty_cache(self) -> None:
+        """Give wholly free segments back to the device."""
+        self.small.empty_cache()
+        self.large.empty_cache()
+
+    @property
+    def allocated_bytes(self) -> int:
+        """Bytes in live blocks (`allocated_bytes.all.current`)."""
+        return self.small.allocated_bytes + self.large.allocated_bytes
+
+    @property
+    def reserved_bytes(self) -> int:
+        """Bytes in segments (`reserved_bytes.all.current`)."""
+        return self.small.reserved_bytes + self.large.reserved_bytes
