@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from .meters.clock import Clock, CudaClock, WallClock
 from .meters.device import CudaContext, Nvml, available_cores, choose_gpu, describe_cpu
 from .meters.memory import CudaMemory, HostMemory, Memory
+from .models import quieten_libraries
 from .preflight import model_source
 
 if TYPE_CHECKING:
@@ -40,11 +40,8 @@ def open_device(settings: Settings) -> Device:
     """Make the device ready: threads pinned on the CPU, the CUDA context measured on a GPU."""
     context = CudaContext(Nvml())  # before CUDA is initialised
     import torch
-    from transformers.utils import logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    gc.freeze()  # the libraries' own objects stay: looking through them again would cost every case 0.4 s
+    quieten_libraries()
     source = model_source(settings)
     if source.device == "cpu":
         # A replica's operations are too small to share, and at full size two threads on one physical core

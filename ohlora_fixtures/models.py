@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .candidates import Candidate
 
 
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
+
+
 @dataclass(frozen=True)
 class ModelSource:
     """Where models come from in this session."""
@@ -62,8 +65,29 @@ class Outline:
     """The last part of each module's name, as LoRA targets are given."""
 
 
+def quieten_libraries() -> None:
+    """Import transformers, without its warnings and bars, and keep what it has made out of the garbage collector.
+
+    Its objects stay: looking through them again would cost every case 0.4 s.
+    """
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    gc.freeze()
+
+
 def outline(candidate: Candidate) -> Outline:
     """Build the candidate's architecture at full size on no device and look at it.
+
+    Raises CandidateError if transformers cannot build the architecture.
+    """
+    model = build_on_meta(candidate)
+    return Outline(count_parameters(model), frozenset(name.rpartition(".")[2] for name, _ in model.named_modules()))
+
+
+def build_on_meta(candidate: Candidate) -> PreTrainedModel:
+    """The candidate's full-size model in bfloat16 with shapes and no weights.
 
     Raises CandidateError if transformers cannot build the architecture.
     """
@@ -71,10 +95,9 @@ def outline(candidate: Candidate) -> Outline:
 
     try:
         with torch.device("meta"):
-            model = _from_architecture(candidate.architecture())
+            return _from_architecture(candidate.architecture())
     except Exception as error:  # any library error is this candidate's, not the session's
         raise CandidateError(f"{candidate.name} cannot be built: {one_line(error)}") from error
-    return Outline(_count(model), frozenset(name.rpartition(".")[2] for name, _ in model.named_modules()))
 
 
 def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> LoadedModel:
@@ -97,6 +120,42 @@ def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> Loa
         if is_out_of_memory(error):
             raise
         raise CandidateError(f"{candidate.name} cannot be loaded: {one_line(error)}") from error
+
+
+def tokenizer_at_hand(candidate: Candidate, model_dir: Path | None) -> Path | None:
+    """The folder that holds the candidate's own tokenizer on this machine; None if a download would be needed."""
+    if candidate.remote_code:
+        return None
+    if model_dir is not None:
+        folder = model_dir / candidate.name
+        return folder if any((folder / name).is_file() for name in _TOKENIZER_FILES) else None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = (try_to_load_from_cache(candidate.repo, name, revision=candidate.revision) for name in _TOKENIZER_FILES)
+    return next((Path(path).parent for path in found if isinstance(path, str)), None)
+
+
+def load_tokenizer(candidate: Candidate, where: str, **origin: Any) -> PreTrainedTokenizerBase:
+    """The candidate's own tokenizer from a folder or the Hub, ready to pad training rows.
+
+    Raises CandidateError if it cannot end a text.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(where, **origin)
+    if tokenizer.eos_token_id is None:
+        raise CandidateError(f"{candidate.name} has a tokenizer without an end-of-sequence token")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def prepare_to_answer_in_full(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let no end-of-sequence token cut an answer short: without trained weights it would come by chance."""
+    model.eval()
+    model.generation_config.eos_token_id = None
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -131,15 +190,13 @@ def _build_random(candidate: Candidate, source: ModelSource, texts: Sequence[str
     with torch.device(source.device):  # where filling billions of weights is quick
         model = _from_architecture(architecture)
     _place(model, source.device)
-    # Random weights would now and then sample the end-of-sequence token and cut an answer short.
-    model.generation_config.eos_token_id = None
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return LoadedModel(candidate, model.eval(), tokenizer, "stand-in", _count(model))
+    prepare_to_answer_in_full(model, tokenizer)
+    return LoadedModel(candidate, model.eval(), tokenizer, "stand-in", count_parameters(model))
 
 
 def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     if candidate.remote_code and not source.allow_remote_code:
         raise CandidateError(
@@ -152,12 +209,7 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
     else:
         where = str(source.model_dir / candidate.name)
         origin["local_files_only"] = True
-    tokenizer = AutoTokenizer.from_pretrained(where, **origin)
-    if tokenizer.eos_token_id is None:
-        raise CandidateError(f"{candidate.name} has a tokenizer without an end-of-sequence token")
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.padding_side = "right"
+    tokenizer = load_tokenizer(candidate, where, **origin)
     origin["dtype"] = torch.bfloat16
     try:
         model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=True, **origin)
@@ -165,7 +217,7 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
         model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=False, **origin)
     _place(model, source.device)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    parameters = _count(model)
+    parameters = count_parameters(model)
     if parameters != candidate.parameters:
         raise CandidateError(
             f"{candidate.name}: the weights at {where} have {parameters} parameters, "
@@ -174,7 +226,8 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
     return LoadedModel(candidate, model.eval(), tokenizer, "own", parameters)
 
 
-def _count(model: PreTrainedModel) -> int:
+def count_parameters(model: PreTrainedModel) -> int:
+    """Parameters, tied weights counted once."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -62,6 +62,35 @@ def write_candidates(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+TINY = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "model_type": "qwen2",
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 8000,
+    "tie_word_embeddings": True,
+    "max_position_embeddings": 512,
+}
+"""An architecture whose plan takes a second."""
+TINY_PARAMETERS = 3229952
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, write_candidates: Callable[..., Path]) -> Callable[..., Path]:
+    """Writes a candidates file with one candidate of the tiny architecture, called `tiny`; keywords change keys."""
+
+    def write(architecture: dict[str, object] | None = None, **changes: object) -> Path:
+        entry = {"name": "tiny", "config": "configs/tiny.json", "parameters": TINY_PARAMETERS, **changes}
+        path = write_candidates(**entry)
+        (tmp_path / "configs" / "tiny.json").write_text(json.dumps(TINY | (architecture or {})), encoding="utf-8")
+        return path
+
+    return write
+
+
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A pytest session's folder with the suite's own benches and settings, and no network."""

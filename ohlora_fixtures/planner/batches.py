@@ -1,0 +1,64 @@
+"""Which rows a plan trains on, how long they are, and which of them share a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import torch
+from transformers import set_seed
+
+from ..dialogues import IGNORED_LABEL, Dialogue, Example, prompt_text, whole_text
+from ..workloads.trainer import make_trainer
+from .estimated_tokenizer import EstimatedTokenizer
+from .on_meta import META, workloads_on_meta
+
+if TYPE_CHECKING:
+    from ..protocol import Protocol
+
+
+def estimated_examples(
+    template: str, rows: Sequence[Dialogue], chars_per_token: float, max_tokens: int
+) -> list[Example]:
+    """Training rows of estimated lengths: the whole text's characters by those a token, and the end of sequence.
+
+    The characters a token of `data/candidates.toml` were counted over whole rows, template included.
+    """
+    examples: list[Example] = []
+    for row in rows:
+        tokens = min(round(len(whole_text(template, row)) / chars_per_token) + 1, max_tokens)
+        prompt_tokens = min(round(len(prompt_text(template, row.prompt)) / chars_per_token), tokens - 1)
+        labels = [IGNORED_LABEL] * prompt_tokens + [1] * (tokens - prompt_tokens)
+        examples.append({"input_ids": [1] * tokens, "attention_mask": [1] * tokens, "labels": labels})
+    return examples
+
+
+@cache
+def drawn_batches(rows: int, protocol: Protocol) -> tuple[tuple[int, ...], ...]:
+    """The rows of each batch of a whole run, as `Trainer`'s own sampler draws them."""
+    trainer = None
+    with workloads_on_meta(lambda: None), patch("accelerate.data_loader.send_to_device", lambda batch, *_, **__: batch):
+        set_seed(protocol.seed)
+        examples: list[Example] = [{"input_ids": [row], "attention_mask": [1], "labels": [1]} for row in range(rows)]
+        trainer = make_trainer(_NoModel(), EstimatedTokenizer(1), examples, protocol, lambda: None)  # type: ignore[arg-type]
+        loader = trainer.get_train_dataloader()
+        drawn = []
+        for epoch in range(protocol.epochs):
+            loader.set_epoch(epoch)  # type: ignore[attr-defined]
+            drawn += [tuple(batch["input_ids"][:, 0].tolist()) for batch in loader]
+    return tuple(drawn)
+
+
+class _NoModel(torch.nn.Module):
+    """As much of a model as `Trainer` asks for before it trains."""
+
+    device = META
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.empty(1, device=META))
+
+    def forward(self, input_ids: object, attention_mask: object, labels: object) -> None:
+        """Never called: `Trainer` reads from its parameters which columns to keep."""

@@ -1,0 +1,185 @@
+"""Plans one candidate's cases: traces what is needed, puts runs together, plays them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from .batches import drawn_batches
+from .interpolation import events_at
+from .player import Played, play
+from .steps import CutTrace, NotComposableError, Step, cut
+from .trace import Trace
+
+if TYPE_CHECKING:
+    from ..dialogues import Example
+    from ..protocol import Protocol
+    from .traced import Batch, TracedCandidate
+
+Shape = tuple[int, int]
+"""Rows of a batch, and the tokens of its longest row."""
+
+_FEW_STEPS = 6
+"""A run of no more steps is traced whole."""
+_FEW_TOKENS = 5
+"""Tokens traced at the beginning of an answer, and at its end."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a fine-tuning run at one LoRA rank is made of."""
+
+    beginning: Trace
+    left_behind: tuple[int, ...]
+    step_of: dict[Shape, Step]
+
+
+class CandidatePlanner:
+    """The plans of one candidate under one protocol."""
+
+    def __init__(
+        self,
+        traced: TracedCandidate,
+        examples: Sequence[Example],
+        longest_prompt_tokens: int,
+        protocol: Protocol,
+        lora_ranks: Sequence[int],
+    ) -> None:
+        """Of the session's `lora_ranks` the lowest and the highest are traced; the others lie on a line between."""
+        self._traced = traced
+        self._examples = examples
+        self.longest_prompt_tokens = longest_prompt_tokens
+        self._protocol = protocol
+        self._traced_ranks = min(lora_ranks), max(lora_ranks)
+        self.advised_rank = lora_ranks[0]
+        """The rank at which advice is given: the session's first."""
+        self._runs: dict[int, Run] = {}
+        self._lengths_agree = True
+
+    @cached_property
+    def batches(self) -> list[list[Example]]:
+        """The batches of a whole run."""
+        drawn = drawn_batches(len(self._examples), self._protocol)
+        return [[self._examples[row] for row in rows] for rows in drawn]
+
+    @cached_property
+    def longest_batch(self) -> list[Example]:
+        """The batch, of those with most rows, that is padded to most tokens."""
+        return max(self.batches, key=shape_of)
+
+    @property
+    def other_rank(self) -> int:
+        """Another rank than the advised one, traced as well."""
+        low, high = self._traced_ranks
+        return 2 * low if low == high else low + high - self.advised_rank if self.advised_rank in (low, high) else low
+
+    def placed(self) -> Played:
+        """The model on the device, before any work."""
+        return play(self._traced.placing())
+
+    def inference(self) -> Played:
+        """The longest prompt answered to the protocol's length; an answer lets go of all that it took."""
+        first, last = self.longest_prompt_tokens, self._protocol.max_length
+        if last - first > 2 * _FEW_TOKENS:
+            try:
+                return self._decoded(first, last)
+            except NotComposableError:
+                pass  # as below
+        return play(self._traced.generation(first, last).trace)
+
+    def _decoded(self, first: int, last: int) -> Played:
+        """Trace the first tokens and the last: in between, sizes grow with the number of tokens as a line does."""
+        early = self._traced.generation(first, first + _FEW_TOKENS)
+        late = self._traced.generation(last - _FEW_TOKENS, last)
+        begun = cut(early.trace, early.ends)
+        second, *others = begun.steps  # the second token finds what the prompt has left, and is unlike the others
+        known = dict(enumerate(others, first + 2))
+        known |= dict(enumerate(cut(late.trace, late.ends).steps[1:], last - _FEW_TOKENS + 2))
+        ends = {tokens: known[tokens].events for tokens in (min(known), max(known))}
+        if any(events_at(tokens, ends) != step.events for tokens, step in known.items()):
+            raise NotComposableError("the check at other lengths failed")
+        decoding = [others[0].with_events(events_at(tokens, ends)) for tokens in range(first + 2, last)]
+        return play(begun.beginning, begun.left_behind, [second, *decoding])
+
+    def fine_tuning(self, lora_rank: int) -> Played:
+        """The whole run."""
+        if len(self.batches) > _FEW_STEPS:
+            try:
+                run = self.run(lora_rank)
+                return play(run.beginning, run.left_behind, [run.step_of[shape_of(each)] for each in self.batches[1:]])
+            except NotComposableError:
+                pass  # steps that hang together in another way: the plain trace is as exact, and slow
+        return play(self._traced.fine_tuning(lora_rank, self.batches).trace)
+
+    def run(self, lora_rank: int) -> Run:
+        """What the run at a rank is made of, ready to be played.
+
+        Raises NotComposableError if it cannot be put together from steps.
+        """
+        if lora_rank not in self._runs:
+            low, high = self._traced_ranks
+            if low < lora_rank < high:
+                self._runs[lora_rank] = _on_line(lora_rank, {low: self.run(low), high: self.run(high)})
+            else:
+                self._runs[lora_rank] = self._traced_run(lora_rank)
+        return self._runs[lora_rank]
+
+    def _traced_run(self, lora_rank: int) -> Run:
+        shapes = sorted({shape_of(batch) for batch in self.batches})
+        also = [_doubled(shape_of(self.longest_batch))] if lora_rank == self.advised_rank else []
+        if self._lengths_agree:
+            try:
+                return self._interpolated_run(lora_rank, shapes, also)
+            except NotComposableError:
+                self._lengths_agree = False
+        traced = [*shapes, *(shape for shape in also if shape not in shapes)]
+        found = self._cut(lora_rank, [*traced, shapes[-1]])
+        return Run(found.beginning, found.left_behind, dict(zip(traced, found.steps, strict=True)))
+
+    def _interpolated_run(self, lora_rank: int, shapes: Sequence[Shape], also: Sequence[Shape]) -> Run:
+        """Trace three lengths and a fourth as a check, and put the others on the curve through them."""
+        usual_rows = Counter(rows for rows, _ in shapes).most_common(1)[0][0]
+        usual = [shape for shape in shapes if shape[0] == usual_rows]
+        if len(usual) <= 4:  # noqa: PLR2004 - nothing to save
+            raise NotComposableError("there are too few lengths for a curve")
+        picked = [usual[0], usual[len(usual) // 2], usual[-1]]
+        check = usual[len(usual) // 4]
+        others = {shape for shape in (*shapes, *also) if shape[0] != usual_rows}
+        traced = [*sorted(others), *picked]
+        found = self._cut(lora_rank, [*traced, check])
+        step_of = dict(zip(traced, found.steps, strict=True))
+        events = {tokens: step_of[rows, tokens].events for rows, tokens in picked}
+        if events_at(check[1], events) != found.last_events:
+            raise NotComposableError("the check at a fourth length failed")
+        alike = step_of[picked[0]]
+        for rows, tokens in usual:
+            step_of.setdefault((rows, tokens), alike.with_events(events_at(tokens, events)))
+        return Run(found.beginning, found.left_behind, step_of)
+
+    def _cut(self, lora_rank: int, shapes: Sequence[Shape]) -> CutTrace:
+        batch_of = {shape_of(batch): batch for batch in [self.longest_batch * 2, *self.batches]}
+        run = self._traced.fine_tuning(lora_rank, [self.batches[0], *(batch_of[shape] for shape in shapes)])
+        return cut(run.trace, run.ends)
+
+
+def shape_of(batch: Batch) -> Shape:
+    """All that a step's memory depends on: the batch's rows, and the tokens they are padded to."""
+    return len(batch), max(len(row["input_ids"]) for row in batch)
+
+
+def _doubled(shape: Shape) -> Shape:
+    return 2 * shape[0], shape[1]
+
+
+def _on_line(lora_rank: int, runs: dict[int, Run]) -> Run:
+    alike, other = runs.values()
+    beginning = events_at(lora_rank, {rank: run.beginning.events for rank, run in runs.items()})
+    step_of = {
+        shape: step.with_events(events_at(lora_rank, {rank: run.step_of[shape].events for rank, run in runs.items()}))
+        for shape, step in alike.step_of.items()
+        if shape in other.step_of
+    }
+    return Run(Trace(beginning, alike.beginning.categories), alike.left_behind, step_of)

@@ -1,0 +1,168 @@
+"""Plans and advice by case: from the store if they are there, else made. Imports nothing heavy until then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from .. import models
+from ..budget import MIB
+from ..dialogues import encode_all, prompt_text
+from ..errors import CandidateError, one_line
+from ..records import versions
+from ..stand_ins import TYPICAL_CHARS_PER_TOKEN
+from .plan import Plan
+from .store import PlanStore, file_digest, source_digest
+
+if TYPE_CHECKING:
+    from ..candidates import Candidate
+    from ..settings import Settings
+
+
+class Planner:
+    """Plans a session's cases, one candidate after the other."""
+
+    def __init__(self, settings: Settings, store: PlanStore) -> None:
+        self._settings = settings
+        self._store = store
+        self._opened: _OpenCandidate | None = None
+
+    def is_kept(self, candidate: Candidate, lora_rank: int | None) -> bool:
+        """Whether a case's plan, and its advice, can be had without the heavy libraries."""
+        needed = [self._facts(candidate, lora_rank)]
+        if self._is_advised(lora_rank):
+            needed.append(self._advice_facts(candidate, lora_rank))
+        return all(self._store.read(facts) is not None for facts in needed)
+
+    def plan(self, candidate: Candidate, lora_rank: int | None) -> Plan:
+        """A case's plan: fine-tuning at a rank, or inference for None.
+
+        Raises CandidateError for a candidate that cannot be built or planned.
+        """
+        facts = self._facts(candidate, lora_rank)
+        kept = self._store.read(facts)
+        if kept is None:
+            kept = _told(candidate, lambda: self._open(candidate).plan(lora_rank).as_dict())
+            self._store.write(facts, kept)
+        return Plan(**kept)
+
+    def advice(self, candidate: Candidate, lora_rank: int | None) -> dict[str, Any] | None:
+        """What else would fit the budget, given with the first rank's case alone; the fields of `Advice`.
+
+        Raises CandidateError as `plan` does.
+        """
+        if not self._is_advised(lora_rank):
+            return None
+        facts = self._advice_facts(candidate, lora_rank)
+        kept = self._store.read(facts)
+        if kept is None:
+            kept = _told(candidate, lambda: {"advice": self._open(candidate).advice()})
+            self._store.write(facts, kept)
+        advice: dict[str, Any] | None = kept["advice"]
+        return advice
+
+    def _is_advised(self, lora_rank: int | None) -> bool:
+        return lora_rank == self._settings.lora_ranks[0]
+
+    def _open(self, candidate: Candidate) -> _OpenCandidate:
+        if self._opened is None or self._opened.candidate != candidate:
+            self._opened = None  # two candidates at once would need twice the memory
+            self._opened = _OpenCandidate(candidate, self._settings)
+        return self._opened
+
+    def _facts(self, candidate: Candidate, lora_rank: int | None) -> dict[str, Any]:
+        ranks = self._settings.lora_ranks
+        is_between = lora_rank is not None and min(ranks) < lora_rank < max(ranks)
+        folder = models.tokenizer_at_hand(candidate, self._settings.model_dir)
+        tokenizer_files = sorted(folder.glob("*token*")) if folder else []
+        return {
+            "candidate": {**asdict(candidate), "config": candidate.architecture()},
+            "lora_rank": lora_rank,
+            "between": [min(ranks), max(ranks)] if is_between else None,
+            "tokenizer": {file.name: file_digest(file) for file in tokenizer_files},
+            "protocol": self._settings.protocol.as_dict(),
+            "dataset": self._settings.dialogues.sha256,
+            "gpu": asdict(self._settings.gpu_profile),
+            "versions": versions(),
+            "source": source_digest(),
+        }
+
+    def _advice_facts(self, candidate: Candidate, lora_rank: int | None) -> dict[str, Any]:
+        return {**self._facts(candidate, lora_rank), "advice_for_mib": self._settings.budget_mib}
+
+
+def _told(candidate: Candidate, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return work()
+    except CandidateError:
+        raise
+    except Exception as error:  # what a library cannot do on meta is this candidate's error, not the session's
+        raise CandidateError(f"{candidate.name} cannot be planned: {one_line(error)}") from error
+
+
+class _OpenCandidate:
+    """A candidate's full-size model on meta, and what is planned with it."""
+
+    def __init__(self, candidate: Candidate, settings: Settings) -> None:
+        from .batches import estimated_examples
+        from .candidate_planner import CandidatePlanner
+        from .estimated_tokenizer import EstimatedTokenizer
+        from .traced import TracedCandidate
+
+        models.quieten_libraries()
+        self.candidate = candidate
+        protocol = settings.protocol
+        profile = settings.gpu_profile
+        self._limit_mib = settings.budget_mib - profile.context_mib
+        self._context_mib = profile.context_mib
+        template = candidate.text_template
+        rows = settings.dialogues.rows(protocol.fine_tuning_rows)
+        prompts = [prompt_text(template, row.prompt) for row in settings.dialogues.rows(protocol.prompt_rows)]
+        model = models.build_on_meta(candidate)
+        folder = models.tokenizer_at_hand(candidate, settings.model_dir)
+        if folder is None:
+            chars_per_token = candidate.chars_per_token or TYPICAL_CHARS_PER_TOKEN
+            tokenizer: Any = EstimatedTokenizer(chars_per_token)
+            self._examples = estimated_examples(template, rows, chars_per_token, protocol.max_row_tokens)
+        else:
+            tokenizer = models.load_tokenizer(candidate, str(folder), local_files_only=True)
+            self._examples = encode_all(tokenizer, template, rows, protocol.max_row_tokens)
+        self._tokenizer_origin = "estimated" if folder is None else "own"
+        models.prepare_to_answer_in_full(model, tokenizer)
+        self._parameters = models.count_parameters(model)
+        self._prompt_tokens = max(len(tokenizer(prompt)["input_ids"]) for prompt in prompts)
+        self._traced = TracedCandidate(candidate, model, tokenizer, protocol, profile)
+        self._planner = CandidatePlanner(
+            self._traced, self._examples, self._prompt_tokens, protocol, settings.lora_ranks
+        )
+
+    def plan(self, lora_rank: int | None) -> Plan:
+        if lora_rank is None:
+            played = self._planner.inference()
+            after_bytes, longest, trainable = self._planner.placed().allocated_bytes, self._prompt_tokens, None
+        else:
+            played = self._planner.fine_tuning(lora_rank)
+            after_bytes, longest = played.allocated_bytes, max(len(row["input_ids"]) for row in self._examples)
+            trainable = self._traced.trainable_parameters(lora_rank)
+        return Plan(
+            parameters=self._parameters,
+            trainable_parameters=trainable,
+            tokenizer=self._tokenizer_origin,
+            longest_tokens=longest,
+            allocated_after_mib=after_bytes / MIB,
+            peak_allocated_mib=played.peak_allocated_bytes / MIB,
+            peak_reserved_mib=played.peak_reserved_bytes / MIB,
+            context_mib=self._context_mib,
+            breakdown_mib={name: size_bytes / MIB for name, size_bytes in played.at_peak.items()},
+        )
+
+    def advice(self) -> dict[str, Any] | None:
+        """The fields of `Advice`; None for a candidate whose runs cannot be put together from steps."""
+        from .advice import Advisor
+        from .steps import NotComposableError
+
+        try:
+            return asdict(Advisor(self._planner, self._traced, self._limit_mib).advise())
+        except NotComposableError:
+            return None

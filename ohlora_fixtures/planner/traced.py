@@ -1,0 +1,235 @@
+"""One candidate's workloads, traced on meta tensors: the functions that the benches measure."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils.data import DataLoader
+from transformers import Trainer
+
+from ..workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune, trainable_parameters
+from ..workloads.inference import answer
+from .attention import fused_attention
+from .attention_kernels import temporaries
+from .cuda_kernels import CudaKernels, Workspaces
+from .estimated_tokenizer import EstimatedTokenizer
+from .meta_kernels import MetaKernels
+from .on_meta import workloads_on_meta
+from .placement import cuda_order
+from .repeated import Recordings, loops_recorded
+from .trace import Category, Trace
+from .tracer import StorageTracer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from ..candidates import Candidate
+    from ..dialogues import Example
+    from ..protocol import Protocol
+    from .profiles import GpuProfile
+
+Batch = Sequence["Example"]
+
+
+@dataclass(frozen=True)
+class TracedRun:
+    """A traced run of several steps."""
+
+    trace: Trace
+    """From placing the model to the end of the last step or answer."""
+    ends: tuple[int, ...]
+    """Where each training step ends, or the drawing of each token begins: positions in the trace's events."""
+
+    def until_step(self, count: int) -> Trace:
+        """The trace up to the end of a step, counted from 1."""
+        return _shortened(self.trace, self.ends[count - 1])
+
+
+class TracedCandidate:
+    """Traces one candidate's workloads; what traces have in common is worked out once."""
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        protocol: Protocol,
+        profile: GpuProfile,
+    ) -> None:
+        """Take the candidate's full-size model on meta."""
+        self._candidate = candidate
+        self._model = model
+        self._tokenizer = tokenizer
+        self._protocol = protocol
+        self._profile = profile
+        self._kernels = MetaKernels()
+        self._recordings: Recordings = {}
+
+    @property
+    def checkpoints(self) -> bool:
+        """Whether the protocol recomputes activations."""
+        return self._protocol.gradient_checkpointing
+
+    def placing(self) -> Trace:
+        """The model reaching the device."""
+        with self._tracing(self._protocol) as tracer:
+            return tracer.trace
+
+    def fine_tuning(self, lora_rank: int, batches: Sequence[Batch], **changes: Any) -> TracedRun:
+        """Placing the model, attaching the adapter, and one step for each batch in the order given.
+
+        `changes` are protocol settings that differ from the protocol's own.
+        """
+        protocol = replace(self._protocol, epochs=1, **changes)
+        ends: list[int] = []
+        with ExitStack() as stack:
+            tracer = stack.enter_context(self._tracing(protocol))
+            with tracer.labelled(Category.ADAPTERS):
+                adapted = attach_adapter(self._model, lora_rank, self._candidate.target_modules, protocol)
+            stack.callback(detach_adapter, adapted)
+            self._parameters_per_rank = trainable_parameters(adapted) // lora_rank
+            stack.enter_context(_gradients_labelled(adapted, tracer))
+            stack.enter_context(_optimizer_labelled(tracer))
+            stack.enter_context(_given_batches(batches))
+            rows = [row for batch in batches for row in batch]
+            fine_tune(adapted, self._tokenizer, rows, protocol, lambda: ends.append(len(tracer.trace.events)))
+            return TracedRun(_shortened(tracer.trace, ends[-1]), tuple(ends))
+
+    def trainable_parameters(self, lora_rank: int) -> int:
+        """Parameters of the adapter at a rank, once any rank has been traced: they grow in proportion to it."""
+        return self._parameters_per_rank * lora_rank
+
+    def generation(self, prompt_tokens: int, max_length: int) -> TracedRun:
+        """Placing the model, and a prompt answered up to a length in tokens, the prompt's included."""
+        protocol = replace(self._protocol, max_length=max_length)
+        ends: list[int] = []
+        with self._tracing(protocol) as tracer:
+            tracer.before[torch.ops.aten.multinomial.default] = lambda: ends.append(len(tracer.trace.events))
+            answer(self._model, EstimatedTokenizer(1), ["x" * prompt_tokens], protocol, lambda: None)
+        return TracedRun(tracer.trace, tuple(ends))
+
+    def one_after_the_other(
+        self, prompt_tokens: int, kept_bytes: Sequence[int], lora_ranks: Sequence[int], batches: Sequence[Batch]
+    ) -> dict[int, Trace]:
+        """As a notebook runs it: answering, then each rank's adapter in place of the last; the traces up to each end.
+
+        `kept_bytes` are blocks that stay from the answering on. A trainer is let go when the next one begins.
+        """
+        protocol = replace(self._protocol, epochs=1)
+        ends: dict[int, int] = {}
+        rows = [row for batch in batches for row in batch]
+        alive: list[Any] = []
+        with warnings.catch_warnings(), self._tracing(protocol) as tracer, _given_batches(batches):
+            warnings.simplefilter("ignore")  # peft's, of an adapter in place of another
+            for size in kept_bytes:
+                tracer.trace.allocate(size, Category.ACTIVATIONS)
+            answer(self._model, EstimatedTokenizer(1), ["x" * prompt_tokens], protocol, lambda: None)
+            for rank in lora_ranks:
+                adapted = attach_adapter(self._model, rank, self._candidate.target_modules, protocol)
+                alive.clear()  # what cycles hold goes only when `Trainer.train` collects garbage
+                alive.append(fine_tune(adapted, self._tokenizer, rows, protocol, lambda: None))
+                ends[rank] = len(tracer.trace.events)
+            detach_adapter(adapted)
+        return {rank: _shortened(tracer.trace, end) for rank, end in ends.items()}
+
+    @contextmanager
+    def _tracing(self, protocol: Protocol) -> Iterator[StorageTracer]:
+        trace = Trace()
+        is_fused = self._profile.attention == "fused"
+        tracer = StorageTracer(
+            trace,
+            self._model.config.get_text_config().vocab_size,
+            meta_kernels=self._kernels,
+            cuda_kernels=CudaKernels(
+                Workspaces(self._profile.cublas_workspace_bytes),
+                partial(temporaries, compute_capability=self._profile.capability) if is_fused else None,
+            ),
+        )
+        with ExitStack() as stack:
+            stack.enter_context(_garbage_kept())
+            stack.enter_context(workloads_on_meta(trace.empty_cache))
+            if not protocol.gradient_checkpointing:  # it runs a layer twice, and lets go of it in between
+                stack.enter_context(loops_recorded(tracer, self._recordings))
+            if is_fused:
+                fused = fused_attention(self._profile.capability)
+                stack.enter_context(patch.object(torch.nn.functional, "scaled_dot_product_attention", fused))
+            stack.enter_context(tracer)
+            tracer.adopt(cuda_order(self._model), Category.BASE_WEIGHTS)
+            yield tracer
+
+
+def _shortened(trace: Trace, length: int) -> Trace:
+    events = trace.events[:length]
+    return Trace(events, trace.categories[: sum(event > 0 for event in events)])
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Collect no garbage but where the code asks for it: when Python does by itself, no two traces are alike."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def _given_batches(batches: Sequence[Batch]) -> Iterator[None]:
+    """Let `Trainer` take the batches given instead of drawing its own."""
+    borders = [sum(map(len, batches[:count])) for count in range(len(batches) + 1)]
+    indices = [list(range(start, stop)) for start, stop in pairwise(borders)]
+
+    def get_train_dataloader(trainer: Trainer) -> Any:
+        loader = DataLoader(trainer.train_dataset, batch_sampler=indices, collate_fn=trainer.data_collator)  # type: ignore[arg-type]
+        return trainer.accelerator.prepare(loader)
+
+    with patch.object(Trainer, "get_train_dataloader", get_train_dataloader):
+        yield
+
+
+@contextmanager
+def _gradients_labelled(model: torch.nn.Module, tracer: StorageTracer) -> Iterator[None]:
+    """Tell the blocks that end up as a parameter's gradient from other results of the backward pass."""
+
+    def relabel(parameter: torch.Tensor) -> None:
+        assert parameter.grad is not None
+        tracer.relabel(parameter.grad, Category.GRADIENTS)
+
+    trained = (parameter for parameter in model.parameters() if parameter.requires_grad)
+    hooks = [parameter.register_post_accumulate_grad_hook(relabel) for parameter in trained]
+    yield
+    for hook in hooks:
+        hook.remove()
+
+
+@contextmanager
+def _optimizer_labelled(tracer: StorageTracer) -> Iterator[None]:
+    """Label what an optimizer's step allocates: its states and its temporaries."""
+
+    def labels(category: Category) -> Callable[..., None]:
+        def begin(*_: Any) -> None:
+            tracer.category = category
+
+        return begin
+
+    hooks = (
+        register_optimizer_step_pre_hook(labels(Category.OPTIMIZER)),
+        register_optimizer_step_post_hook(labels(Category.ACTIVATIONS)),
+    )
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

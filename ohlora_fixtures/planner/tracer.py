@@ -1,0 +1,192 @@
+"""Which storages live when: the allocations and frees of a run.
+
+A `TorchDispatchMode` sees every operator below autograd. A storage that an operator returns and that was
+not alive before is an allocation; the death of its weak reference is the free. Views, in-place operators
+and operators that return an input bring no new storage and do not count.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from . import known_values
+from .cuda_kernels import FILLS, CudaKernels
+from .meta_kernels import Kernel, MetaKernels
+from .trace import Category, Trace
+
+_aten = torch.ops.aten
+
+
+class _StorageRef(weakref.ref[torch.UntypedStorage]):
+    """A weak reference to a storage that knows its trace, its allocation's id and its key in the live table."""
+
+    __slots__ = ("allocation", "key", "trace")
+    allocation: int
+    key: int
+    trace: Trace
+
+
+class StorageTracer(TorchDispatchMode):
+    """Records the storages of one kind of device into `trace`; everything else passes unseen."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        vocabulary: int,
+        device_type: str = "meta",
+        meta_kernels: MetaKernels | None = None,
+        cuda_kernels: CudaKernels | None = None,
+    ) -> None:
+        """`vocabulary` tells logits from other activations by their last dimension."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.trace = trace
+        self.category = Category.ACTIVATIONS
+        self.before: dict[torch._ops.OpOverload, Callable[[], None]] = {}
+        """What to call before an operator runs."""
+        self._vocabulary = vocabulary
+        self._device_type = device_type
+        self._meta_kernels = meta_kernels
+        self._cuda_kernels = cuda_kernels
+        self._live: dict[int, _StorageRef] = {}
+        self._known: dict[torch._ops.OpOverload, tuple[Kernel, bool]] = {}
+
+    @contextmanager
+    def labelled(self, category: Category) -> Iterator[None]:
+        """Label the block's allocations that are not told apart otherwise."""
+        before, self.category = self.category, category
+        try:
+            yield
+        finally:
+            self.category = before
+
+    def relabel(self, tensor: torch.Tensor, category: Category) -> None:
+        """Say what a live tensor's block turned out to be for."""
+        self.trace.categories[self.allocation_of(tensor)] = category
+
+    def allocation_of(self, tensor: torch.Tensor) -> int:
+        """The id of a live tensor's allocation."""
+        return self._live[tensor.untyped_storage()._cdata].allocation
+
+    def hand_over(self, tensor: torch.Tensor) -> int:
+        """Stop following a live tensor: the caller appends its free. Returns its allocation's id."""
+        return self._live.pop(tensor.untyped_storage()._cdata).allocation
+
+    def make(self, shape: torch.Size, dtype: torch.dtype, allocation: int) -> torch.Tensor:
+        """A tensor on the traced device that stands for an allocation already in the trace."""
+        with self.aside():
+            tensor = torch.empty(shape, dtype=dtype, device=self._device_type)
+            self.hand_over(tensor)
+        self._follow(tensor.untyped_storage(), allocation)
+        return tensor
+
+    @contextmanager
+    def aside(self) -> Iterator[Trace]:
+        """Record what happens in the block into a trace of its own, without what CUDA kernels add."""
+        before, self.trace = self.trace, Trace()
+        cuda_kernels, self._cuda_kernels = self._cuda_kernels, None
+        try:
+            yield self.trace
+        finally:
+            self.trace, self._cuda_kernels = before, cuda_kernels
+
+    def adopt(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
+        """Count tensors that were made before the tracing began, in the order given."""
+        for tensor in tensors:
+            self._note(tensor, category)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:  # torch's own switch: nothing is compiled here, and its guard costs a tenth
+        return False
+
+    def __torch_dispatch__(
+        self,
+        func: torch._ops.OpOverload,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run an operator and note what it brings."""
+        kwargs = kwargs or {}
+        if self._device_type == "meta":
+            if func in FILLS and args[0].device.type != "meta":
+                return args[0]
+            if func is _aten._local_scalar_dense.default and args[0].device.type == "meta":
+                return _scalar(args[0])
+            if func is _aten._to_copy.default and _goes_to_host(args[0], kwargs):
+                return _host_copy(args[0], kwargs)
+        if func in self.before:
+            self.before[func]()
+        kernel, brings_storage = self._known.get(func) or self._learn(func)
+        out = kernel(*args, **kwargs)
+        if brings_storage:
+            self._note_results(func, args, out)
+        if type(out) is torch.Tensor and out.device.type == "meta" and not out.is_floating_point():
+            known_values.follow(func, args, kwargs, out)
+        return out
+
+    def _note_results(self, func: torch._ops.OpOverload, args: Sequence[Any], out: Any) -> None:
+        tensors = [
+            each for each in (out if isinstance(out, (tuple, list)) else (out,)) if isinstance(each, torch.Tensor)
+        ]
+        for tensor in tensors:
+            self._note(tensor)
+        if self._cuda_kernels is not None and tensors and tensors[0].device.type == self._device_type:
+            self._cuda_kernels.add_to(self.trace, func, args, self.category)
+
+    def _learn(self, func: torch._ops.OpOverload) -> tuple[Kernel, bool]:
+        kernel = func if self._meta_kernels is None else self._meta_kernels.kernel(func)
+        brings_storage = any(each.alias_info is None for each in func._schema.returns)
+        known = self._known[func] = (kernel, brings_storage)
+        return known
+
+    def _note(self, tensor: torch.Tensor, category: Category | None = None) -> None:
+        if tensor.device.type != self._device_type:
+            return
+        storage = tensor.untyped_storage()
+        size_bytes = storage.nbytes()
+        if storage._cdata in self._live or size_bytes == 0:
+            return
+        if category is None:
+            category = self.category
+            if category is Category.ACTIVATIONS and tensor.dim() and tensor.shape[-1] == self._vocabulary:
+                category = Category.LOGITS_AND_LOSS
+        self._follow(storage, self.trace.allocate(size_bytes, category))
+
+    def _follow(self, storage: torch.UntypedStorage, allocation: int) -> None:
+        reference = _StorageRef(storage, self._forget)
+        reference.key = storage._cdata
+        reference.trace = self.trace
+        reference.allocation = allocation
+        self._live[reference.key] = reference
+
+    def _forget(self, reference: _StorageRef) -> None:
+        reference.trace.free(reference.allocation)
+        del self._live[reference.key]
+
+
+def _scalar(tensor: torch.Tensor) -> Any:
+    """A meta tensor's value: the real one where it follows from the data, else an unremarkable one.
+
+    That is a loss that is a number, or an answer that is not finished.
+    """
+    known = known_values.value_of(tensor)
+    if known is not None:
+        return known.item()
+    return False if tensor.dtype is torch.bool else torch.ones((), dtype=tensor.dtype).item()
+
+
+def _goes_to_host(source: torch.Tensor, kwargs: dict[str, Any]) -> bool:
+    target = kwargs.get("device")
+    return target is not None and target.type != "meta" and source.device.type == "meta"
+
+
+def _host_copy(source: torch.Tensor, kwargs: dict[str, Any]) -> torch.Tensor:
+    known = known_values.value_of(source)
+    values = torch.ones(source.shape, dtype=source.dtype) if known is None else known
+    return values.to(device=kwargs["device"], dtype=kwargs.get("dtype") or source.dtype)

@@ -1,0 +1,95 @@
+"""What the planner does with a tokenizer, and what it cannot plan."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from ohlora_fixtures.candidates import read_candidates
+from ohlora_fixtures.dialogues import encode_all, prompt_text, read_dialogues
+from ohlora_fixtures.errors import CandidateError
+from ohlora_fixtures.planner.planner import Planner
+from ohlora_fixtures.planner.profiles import read_profiles
+from ohlora_fixtures.planner.store import PlanStore
+from ohlora_fixtures.protocol import Protocol
+from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.stand_ins import stand_in_tokenizer
+
+
+@pytest.fixture
+def settings(tiny):
+    return SimpleNamespace(
+        candidates=read_candidates(tiny()),
+        dialogues=read_dialogues(DATA / "dialogues.csv"),
+        protocol=Protocol(epochs=1),
+        lora_ranks=(8,),
+        model_dir=None,
+        budget_mib=12288.0,
+        gpu_profile=read_profiles(DATA / "gpus.toml")[0],
+    )
+
+
+def test_lengths_are_estimated_from_characters_a_token(settings):
+    (candidate,) = settings.candidates
+    plan = Planner(settings, PlanStore(None)).plan(replace(candidate, chars_per_token=2.0), 8)
+    rows = settings.dialogues.rows(settings.protocol.fine_tuning_rows)
+    template_characters = len(candidate.text_template) - len("{input}{output}")
+    longest = max(template_characters + len(row.prompt) + len(row.answer) for row in rows)
+    assert (plan.tokenizer, plan.longest_tokens) == ("estimated", round(longest / 2.0) + 1)
+
+
+def test_a_tokenizer_at_hand_gives_the_real_lengths(settings, tmp_path):
+    (candidate,) = settings.candidates
+    tokenizer = stand_in_tokenizer(settings.dialogues.texts(candidate.text_template), 1.2)
+    tokenizer.save_pretrained(tmp_path / "weights" / "tiny")
+    settings.model_dir = tmp_path / "weights"
+    planner = Planner(settings, PlanStore(tmp_path / "plans"))
+    tuned, answered = planner.plan(candidate, 8), planner.plan(candidate, None)
+    rows = settings.dialogues.rows(settings.protocol.fine_tuning_rows)
+    examples = encode_all(tokenizer, candidate.text_template, rows, 512)
+    assert (tuned.tokenizer, tuned.longest_tokens) == ("own", max(len(row["input_ids"]) for row in examples))
+    prompts = settings.dialogues.rows(settings.protocol.prompt_rows)
+    longest = max(len(tokenizer(prompt_text(candidate.text_template, row.prompt))["input_ids"]) for row in prompts)
+    assert answered.longest_tokens == longest
+
+    assert planner.is_kept(candidate, None)
+    path = tmp_path / "weights" / "tiny" / "tokenizer.json"
+    path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    assert not planner.is_kept(candidate, None)  # another file, another plan
+
+
+def test_what_a_library_refuses_on_meta_is_told_in_one_sentence(settings):
+    settings.protocol = Protocol(optimizer="adamw_torch_fused")
+    with pytest.raises(CandidateError, match=r"^tiny cannot be planned: \w+: [^\n]+$"):
+        Planner(settings, PlanStore(None)).plan(settings.candidates[0], 8)
+
+
+def test_a_store_that_cannot_be_written_is_no_obstacle(tmp_path):
+    taken = tmp_path / "taken"
+    taken.touch()
+    store = PlanStore(taken / "plans")
+    store.write({"a": 1}, {"b": 2})
+    assert store.read({"a": 1}) is None
+
+
+def test_advice_is_given_at_the_first_rank_and_moves_with_the_budget(settings):
+    (candidate,) = settings.candidates
+    settings.lora_ranks = (16, 8)
+    planner = Planner(settings, PlanStore(None))
+    assert planner.advice(candidate, 8) is planner.advice(candidate, None) is None
+    roomy = planner.advice(candidate, 16)
+    settings.budget_mib = 400.0
+    tight = Planner(settings, PlanStore(None)).advice(candidate, 16)
+    assert (roomy["lora_rank"], roomy["batch_size"]) == (16, 4)
+    assert 4 < tight["largest_batch"] < roomy["largest_batch"]
+    assert 16 < tight["largest_rank"] < roomy["largest_rank"]
+    assert tight["largest_rank"] % 8 == 0
+    assert roomy["checkpointing_saves_mib"] == tight["checkpointing_saves_mib"] > 0
+
+    for changes, fits in (
+        ({"batch_size": tight["largest_batch"]}, True),
+        ({"batch_size": 2 * tight["largest_batch"]}, False),
+    ):
+        settings.protocol = replace(Protocol(epochs=1), **changes)
+        plan = Planner(settings, PlanStore(None)).plan(candidate, 16)
+        assert (plan.peak_device_mib <= 400.0) is fits
