@@ -15,4 +15,4 @@ def bench_fine_tuning(candidate, lora_rank, adapted_model, loaded_model, example
         unit="steps",
         warm_up=protocol.warm_up_steps,
     )
-    enforce_budget(measurement)
+    enforce_budget(measurement.memory.peak_device_mib)

@@ -16,4 +16,4 @@ def bench_inference(candidate, loaded_model, prompts, protocol, meter, keep_answ
         warm_up=protocol.warm_up_prompts,
     )
     keep_answers(measurement.result)
-    enforce_budget(measurement)
+    enforce_budget(measurement.memory.peak_device_mib)

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 _BENCH = "bench_"
 _FILES = f"{_BENCH}*.py"
-_ID = re.compile(rf"::{_BENCH}\w+\[(.+?)(?:-r[0-9]+)?\](?:@|$)")
-_WORKLOADS = ("inference", "fine_tuning")
-"""In running order: inference wants the untouched model."""
+_ID = re.compile(rf"::{_BENCH}(\w+)\[(.+)\](?:@|$)")
+_RANK = re.compile(r"-r[0-9]+$")
+PLAN = "plan"
+_WORKLOADS = (PLAN, "inference", "fine_tuning")
+"""In running order: a plan is known first, and inference wants the untouched model."""
 
 
 def are_asked_for(config: pytest.Config) -> bool:
@@ -44,7 +46,8 @@ def _holds_bench(folder: Path, passed_over: list[str]) -> bool:
 def parametrize(metafunc: pytest.Metafunc) -> None:
     """Run a bench once for each candidate and, if it asks for a LoRA rank, each rank.
 
-    Ids are `[gemma-2-2b-it]` and `[gemma-2-2b-it-r16]`. One candidate's cases form an xdist group, so that
+    Ids are `[gemma-2-2b-it]` and `[gemma-2-2b-it-r16]`; a plan's are `[gemma-2-2b-it-inference]` and the latter. One
+    candidate's cases form an xdist group, so that
     with `--dist loadgroup` one worker loads its model, once.
     """
     settings = metafunc.config.stash.get(SETTINGS, None)
@@ -59,6 +62,9 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     if "lora_rank" in metafunc.fixturenames:
         ranks = [pytest.param(rank, id=f"r{rank}") for rank in settings.lora_ranks]
         metafunc.parametrize("lora_rank", ranks, indirect=True)
+    if "planned_rank" in metafunc.fixturenames:
+        ranks = [pytest.param(rank, id=f"r{rank}") for rank in settings.lora_ranks]
+        metafunc.parametrize("planned_rank", [pytest.param(None, id="inference"), *ranks], indirect=True)
 
 
 def is_case(item: pytest.Item) -> bool:
@@ -73,9 +79,16 @@ def candidate_of(item: pytest.Item) -> Candidate:
 
 
 def lora_rank_of(item: pytest.Item) -> int | None:
-    """The LoRA rank of a case, None for inference."""
-    rank: int | None = _param(item, "lora_rank")
+    """The LoRA rank of a case, measured or planned; None for inference."""
+    rank: int | None = _param(item, "planned_rank" if workload_of(item) == PLAN else "lora_rank")
     return rank
+
+
+def planned_workload_of(item: pytest.Item) -> str | None:
+    """What a plan is the plan of; None for what is measured."""
+    if workload_of(item) != PLAN:
+        return None
+    return "inference" if lora_rank_of(item) is None else "fine_tuning"
 
 
 def workload_of(item: pytest.Item) -> str:
@@ -84,9 +97,9 @@ def workload_of(item: pytest.Item) -> str:
     return item.originalname.removeprefix(_BENCH)
 
 
-def candidates_in(ids: Iterable[str], candidates: Iterable[Candidate]) -> set[Candidate]:
-    """The candidates that cases with these node ids are about."""
-    names = {found[1] for found in map(_ID.search, ids) if found}
+def measured_in(ids: Iterable[str], candidates: Iterable[Candidate]) -> set[Candidate]:
+    """The candidates that the measured ones of the cases with these node ids are about."""
+    names = {_RANK.sub("", found[2]) for found in map(_ID.search, ids) if found and found[1] != PLAN}
     return {candidate for candidate in candidates if candidate.name in names}
 
 

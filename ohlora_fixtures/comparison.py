@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,20 +35,11 @@ class Row:
     candidate: Candidate
     """Which candidate."""
     records: dict[Key, Record]
-    """This session's results."""
+    """What this session measured."""
+    plans: dict[Key, Record]
+    """What it planned, by what it is the plan of."""
     published: dict[Key, Published]
     """The study's figures, where it has any."""
-
-    def within_budget(self) -> bool | None:
-        """Whether every judged case keeps to the budget; None if no case could be judged."""
-        judged = [
-            Verdict(record.peak_device_mib, record.budget_mib).within
-            for record in self.records.values()
-            if record.peak_device_mib is not None
-        ]
-        if any(record.outcome == "out_of_memory" for record in self.records.values()):
-            return False
-        return all(judged) if judged else None
 
 
 @dataclass(frozen=True)
@@ -69,8 +60,20 @@ class Comparison:
 
     @property
     def has_device_memory(self) -> bool:
-        """Whether any case's memory on a card was read."""
-        return any(record.peak_device_mib is not None for record in self.records)
+        """Whether any case's memory on a card was measured."""
+        return any(record.peak_device_mib is not None for record in self.records if not record.planned_workload)
+
+
+def within_budget(records: Mapping[Key, Record]) -> bool | None:
+    """Whether every judged case keeps to the budget; None if no case could be judged."""
+    judged = [
+        Verdict(record.peak_device_mib, record.budget_mib).within
+        for record in records.values()
+        if record.peak_device_mib is not None
+    ]
+    if any(record.outcome == "out_of_memory" for record in records.values()):
+        return False
+    return all(judged) if judged else None
 
 
 def compare(
@@ -82,9 +85,11 @@ def compare(
     """Sort records into a row a candidate; candidates without a record get none."""
     rows = []
     for candidate in candidates:
-        own = {(record.workload, record.lora_rank): record for record in records if record.candidate == candidate.name}
+        own = [record for record in records if record.candidate == candidate.name]
+        measured = {(each.workload, each.lora_rank): each for each in own if each.planned_workload is None}
+        plans = {(each.planned_workload, each.lora_rank): each for each in own if each.planned_workload is not None}
         if own:
-            rows.append(Row(candidate, own, published.get(candidate.name, {})))
+            rows.append(Row(candidate, measured, plans, published.get(candidate.name, {})))
     ran = {record.lora_rank for record in records}
     return Comparison(tuple(rows), tuple(rank for rank in lora_ranks if rank in ran), tuple(records))
 

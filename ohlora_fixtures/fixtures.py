@@ -16,9 +16,10 @@ from .dialogues import encode_all, prompt_text
 from .errors import CandidateError, one_line
 from .meters.meter import Measurement, measure
 from .outcomes import CaseFailure
-from .records import compact, facts_of
+from .planner.plan import Plan
+from .records import compact, facts_of, facts_of_plan
 from .report.progress import progress_on_terminal
-from .session import ANSWERS, CASE_FACTS, SESSION_FACTS
+from .session import ANSWERS, CASE_FACTS, PLANNER, SESSION_FACTS
 from .settings import SETTINGS, Settings
 from .workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
 from .workloads.inference import Answered
@@ -71,6 +72,30 @@ def lora_rank(request: pytest.FixtureRequest) -> int:
     """The LoRA rank of a case."""
     rank: int = request.param
     return rank
+
+
+@pytest.fixture
+def planned_rank(request: pytest.FixtureRequest) -> int | None:
+    """The LoRA rank that a plan is for, None for inference."""
+    rank: int | None = request.param
+    return rank
+
+
+@pytest.fixture
+def plan(request: pytest.FixtureRequest, settings: Settings) -> Callable[[Candidate, int | None], Plan]:
+    """Plans a candidate's fine-tuning at a rank, or its inference for None, on the session's GPU profile."""
+    planner = request.config.stash[PLANNER]
+    profile = settings.gpu_profile
+
+    def make(candidate: Candidate, lora_rank: int | None) -> Plan:
+        _note(request, device=profile.card[0], gpu_profile=profile.name, scale="full")
+        with _told_in_one_sentence():
+            found: Plan = planner.plan(candidate, lora_rank)
+            _note(request, **facts_of_plan(found))
+            _note(request, advice=planner.advice(candidate, lora_rank))
+        return found
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -158,16 +183,16 @@ def keep_answers(request: pytest.FixtureRequest, prompts: list[str]) -> Callable
 
 
 @pytest.fixture
-def enforce_budget(settings: Settings) -> Callable[[Measurement[Any]], None]:
-    """Fails the case, in one sentence, if its peak on the device exceeds the VRAM budget.
+def enforce_budget(settings: Settings) -> Callable[[float | None], None]:
+    """Fails the case, in one sentence, if its peak on the device, in MiB, exceeds the VRAM budget.
 
     Without a figure for the device, as on the CPU, there is nothing to judge.
     """
 
-    def enforce(measurement: Measurement[Any]) -> None:
-        if measurement.memory.peak_device_mib is None:
+    def enforce(peak_device_mib: float | None) -> None:
+        if peak_device_mib is None:
             return
-        verdict = Verdict(measurement.memory.peak_device_mib, settings.budget_mib)
+        verdict = Verdict(peak_device_mib, settings.budget_mib)
         if not verdict.within:
             raise CaseFailure("over_budget", verdict.sentence())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +10,13 @@ import pytest
 from . import cases, devices, outcomes, storage
 from .errors import InputError
 from .fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
-from .session import Session
+from .planner.planner import Planner
+from .planner.store import PlanStore
+from .session import PLANNER, Session
 from .settings import SETTINGS, add_options, read_settings
 
 if TYPE_CHECKING:
     from .candidates import Candidate
-
-WORKER = "PYTEST_XDIST_WORKER"
-"""pytest-xdist names each worker process in this variable: gw0, gw1, ..."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,8 +56,14 @@ class SessionHooks:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._session = Session(config.stash[SETTINGS])
-        self._is_worker = WORKER in os.environ
+        self._worker: str | None = getattr(config, "workerinput", {}).get("workerid")
         self._is_checked = False
+
+    def pytest_sessionstart(self) -> None:
+        """Once every plugin is there: plans are kept in pytest's own cache, where there is one."""
+        cache = getattr(self._config, "cache", None)
+        folder = cache.mkdir("ohlora-plans") if cache else None
+        self._config.stash[PLANNER] = Planner(self._config.stash[SETTINGS], PlanStore(folder))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_compare_machine_info(self, compared_benchmark: dict[str, Any]) -> None:
@@ -69,19 +73,23 @@ class SessionHooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Before the first case: choose this process's GPU, and check what needs the heavy libraries."""
-        selected = {cases.candidate_of(item) for item in session.items if cases.is_case(item)}
+        selected = [item for item in session.items if cases.is_case(item)]
         if selected and not self._config.option.collectonly:
-            devices.choose_device(os.environ.get(WORKER))
-            if not self._is_worker:
-                self._check(selected)
+            devices.choose_device(self._worker)
+            planner = self._config.stash[PLANNER]
+            measured = {cases.candidate_of(item) for item in selected if not cases.planned_workload_of(item)}
+            is_known = not measured and all(
+                planner.is_kept(cases.candidate_of(item), cases.lora_rank_of(item)) for item in selected
+            )
+            if self._worker is None and not is_known:
+                self._check(measured)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """In pytest-xdist's controller, which has no items of its own: the same check, once."""
-        selected = cases.candidates_in(ids, self._config.stash[SETTINGS].candidates)
-        if selected and not self._is_checked:
+        if not self._is_checked:
             self._is_checked = True
-            self._check(selected)
+            self._check(cases.measured_in(ids, self._config.stash[SETTINGS].candidates))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -97,7 +105,7 @@ class SessionHooks:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """When a report arrives, from an xdist worker too: keep its record."""
-        if not self._is_worker:
+        if self._worker is None:
             self._session.keep(report)
 
     @pytest.hookimpl(tryfirst=True)
@@ -113,10 +121,10 @@ class SessionHooks:
             terminalreporter.section("comparison")
             terminalreporter.write_line(self._session.summary(terminalreporter.config.get_terminal_writer().fullwidth))
 
-    def _check(self, selected: set[Candidate]) -> None:
+    def _check(self, measured: set[Candidate]) -> None:
         from . import preflight
 
         try:
-            preflight.check(self._config.stash[SETTINGS], selected)
+            preflight.check(self._config.stash[SETTINGS], measured)
         except InputError as error:
             raise pytest.UsageError(str(error)) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from .errors import CandidateError, InputError, one_line
@@ -42,19 +42,19 @@ def model_source(settings: Settings) -> ModelSource:
     )
 
 
-def check(settings: Settings, selected: Container[Candidate]) -> None:
-    """Check the group's architectures, the protocol's optimizer, and that the selected candidates' weights can be had.
+def check(settings: Settings, measured: Collection[Candidate]) -> None:
+    """Check the group's architectures, the protocol's optimizer, and that the measured candidates' weights can be had.
 
     Raises InputError for what the user can mend. A candidate that cannot be built is not one of these:
     its cases end as errors and the others go on.
     """
-    source = model_source(settings)
+    source = model_source(settings) if measured else None
     for candidate in settings.candidates:
         _check_architecture(candidate)
     _check_optimizer(settings.protocol.optimizer)
-    if source.weights != "hub":
+    if source is None or source.weights != "hub":
         return
-    for candidate in (candidate for candidate in settings.candidates if candidate in selected):
+    for candidate in (candidate for candidate in settings.candidates if candidate in measured):
         if source.model_dir is None:
             _check_hub(candidate)
         elif not (source.model_dir / candidate.name).is_dir():

@@ -17,6 +17,7 @@ from .workloads.inference import Answered
 
 if TYPE_CHECKING:
     from .meters.meter import Measurement
+    from .planner.plan import Plan
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "pytest", "pytest-benchmark")
 
@@ -30,9 +31,9 @@ class Record:
     candidate: str
     """The candidate's name."""
     workload: str
-    """`inference` or `fine_tuning`."""
+    """`plan`, `inference` or `fine_tuning`."""
     lora_rank: int | None
-    """The LoRA rank of a fine-tuning case."""
+    """The LoRA rank of a fine-tuning case or of its plan."""
     outcome: str
     """`passed`, `failed`, `over_budget`, `out_of_memory`, `error` or `skipped`."""
     reason: str | None
@@ -49,14 +50,18 @@ class Record:
     """The VRAM budget in force."""
     versions: dict[str, str]
     """Python's and the libraries' versions."""
+    planned_workload: str | None = None
+    """What a plan is the plan of."""
     scale: str | None = None
     """`full` or `mini`."""
     weights: str | None = None
     """`hub` or `random`."""
     tokenizer: str | None = None
-    """`own`, or `stand-in` for one trained on the dataset."""
+    """`own`, or `stand-in` for one trained on the dataset; a plan's lengths can be `estimated`."""
     device: str | None = None
-    """The device's name."""
+    """The device's name; a plan's is the card planned for."""
+    gpu_profile: str | None = None
+    """Plan: the name of the card's profile."""
     parameters: int | None = None
     """Parameters of the model that ran, tied weights counted once."""
     trainable_parameters: int | None = None
@@ -81,6 +86,14 @@ class Record:
     """CUDA: what the card must have, reserved and context; the budget is enforced on it."""
     peak_rss_growth_mib: float | None = None
     """CPU: growth of the process's resident set."""
+    context_mib: float | None = None
+    """Plan: the CUDA context, from the GPU profile; `peak_device_mib` is reserved and context."""
+    breakdown_mib: dict[str, float] | None = None
+    """Plan: what the live blocks held when most was allocated; adds up to `peak_allocated_mib`."""
+    longest_tokens: int | None = None
+    """Plan: tokens that the longest batch is padded to, or of the longest prompt."""
+    advice: dict[str, Any] | None = None
+    """Plan at the first rank: the largest batch and rank that fit, and what gradient checkpointing saves."""
     losses: list[float | None] | None = None
     """Training loss of each step; None for one that is not a finite number."""
 
@@ -129,6 +142,11 @@ def facts_of(measurement: Measurement[Any], warm_up: int) -> dict[str, Any]:
         "losses": list(result.losses) if isinstance(result, FineTuned) else None,
         **memory,
     }
+
+
+def facts_of_plan(plan: Plan) -> dict[str, Any]:
+    """What a plan tells a record, by the record's field names."""
+    return plan.as_dict() | {"peak_device_mib": plan.peak_device_mib}
 
 
 def compact(facts: dict[str, Any]) -> dict[str, Any]:

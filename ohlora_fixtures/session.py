@@ -11,6 +11,7 @@ from . import cases, comparison, records
 from .environment import describe_environment
 from .meters.device import Nvml
 from .outcomes import outcome_and_reason
+from .planner.planner import Planner
 from .records import Record
 from .report import table
 from .report.answers import write_answers
@@ -28,6 +29,9 @@ CASE_FACTS = pytest.StashKey[dict[str, Any]]()
 
 ANSWERS = pytest.StashKey[list[tuple[str, str]]]()
 """Where, on its item, an inference case puts its prompts and answers."""
+
+PLANNER = pytest.StashKey[Planner]()
+"""Where, on the config, the session's planner is."""
 
 REFERENCE = DATA / "reference" / "published_results.csv"
 
@@ -59,6 +63,7 @@ class Session:
             case=item.name,
             candidate=cases.candidate_of(item).name,
             workload=cases.workload_of(item),
+            planned_workload=cases.planned_workload_of(item),
             lora_rank=cases.lora_rank_of(item),
             outcome=outcome,
             reason=reason,
@@ -68,7 +73,7 @@ class Session:
             dataset_sha256=settings.dialogues.sha256,
             budget_mib=settings.budget_mib,
             versions=records.versions(),
-            **item.config.stash.get(SESSION_FACTS, {}),
+            **({} if cases.planned_workload_of(item) else item.config.stash.get(SESSION_FACTS, {})),
             **item.stash.get(CASE_FACTS, {}),
         )
         report.ohlora = {"record": record.as_dict(), "answers": item.stash.get(ANSWERS, None)}  # type: ignore[attr-defined]

@@ -16,6 +16,8 @@ from .budget import parse_size_mib
 from .candidates import Candidate, read_candidates, select_group
 from .dialogues import Dialogues, read_dialogues
 from .errors import InputError
+from .meters.device import Nvml
+from .planner.profiles import GpuProfile, choose_profile, read_profiles
 from .protocol import Protocol, parse_protocol
 
 _PACKAGE = Path(__file__).parent
@@ -59,6 +61,11 @@ OPTIONS = (
     Option("weights", "hub|random", "pretrained, or random ones of the same shape (default: hub at full scale)"),
     Option("model_dir", "DIR", "take weights from DIR/<candidate name> instead of the Hub"),
     Option("vram_budget", "SIZE", "most memory a case may need on the device (default: 12GB)"),
+    Option(
+        "gpu_profile",
+        "NAME|PATH",
+        "card to plan for, or a TOML file with its data (default: the GPU present, else m6000)",
+    ),
     Option("results_dir", "DIR", "where the session's files go (default: results/<UTC time>-<short id>)"),
     Option(
         "protocol", "NAME=VALUE", "change one setting of the experiment, such as epochs=1; repeatable", repeatable=True
@@ -84,6 +91,8 @@ class Settings:
     """Folder of weights instead of the Hub."""
     budget_mib: float
     """The VRAM budget."""
+    gpu_profile: GpuProfile
+    """The card that cases are planned for."""
     results_dir: Path
     """The session's own folder; made when its first file is written."""
     protocol: Protocol
@@ -141,6 +150,7 @@ def read_settings(config: pytest.Config) -> Settings:
         weights=weights,
         model_dir=model_dir,
         budget_mib=_read(config, "vram_budget", parse_size_mib) or parse_size_mib("12GB"),
+        gpu_profile=_gpu_profile(config),
         results_dir=_results_dir(config),
         protocol=protocol,
         allow_remote_code=bool(config.getoption("allow_remote_code") or config.getini("allow_remote_code")),
@@ -160,6 +170,13 @@ def parse_ranks(text: str) -> tuple[int, ...]:
             f"LoRA ranks {text!r} must be different whole numbers from 1 to {_LARGEST_RANK}, such as 16,32,64"
         )
     return tuple(map(int, parts))
+
+
+def _gpu_profile(config: pytest.Config) -> GpuProfile:
+    present = Nvml().gpu(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    is_option = config.getoption("gpu_profile") is not None
+    folder = config.inipath.parent if config.inipath and not is_option else config.invocation_params.dir
+    return choose_profile(_value(config, "gpu_profile"), read_profiles(DATA / "gpus.toml"), present, folder)
 
 
 def _results_dir(config: pytest.Config) -> Path:

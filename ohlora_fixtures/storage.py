@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 
@@ -17,3 +19,4 @@ def keep_benchmarks(config: pytest.Config, name: str) -> None:
         option.benchmark_storage = f"file://{config.rootpath / 'results' / 'pytest-benchmark'}"
     if not option.benchmark_autosave:
         option.benchmark_autosave = name
+        warnings.filterwarnings("ignore", "Not saving anything")  # nobody asked: a plan alone has nothing to save

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+MEASURED = ["benches/bench_inference.py", "benches/bench_fine_tuning.py"]
 SEED = [
     "gemma-2-2b-it",
     "koquality-polyglot-1.3b",
@@ -19,22 +20,29 @@ def collected(result):
     return [line.partition("::")[2] for line in result.outlines if "::" in line]
 
 
-def test_the_main_job_has_28_cases_each_candidates_together(suite):
+def test_the_main_job_has_28_cases_and_their_plans_each_candidates_together(suite):
     expected = []
     for name in SEED:
+        expected.append(f"bench_plan[{name}-inference]")
+        expected += [f"bench_plan[{name}-r{rank}]" for rank in (16, 32, 64)]
         expected.append(f"bench_inference[{name}]")
         expected += [f"bench_fine_tuning[{name}-r{rank}]" for rank in (16, 32, 64)]
     assert collected(suite.runpytest("benches", "--collect-only", "-q")) == expected
 
 
 def test_k_chooses_candidates(suite):
-    result = suite.runpytest("benches", "--collect-only", "-q", "-k", "gemma and r64")
+    result = suite.runpytest("benches", "--collect-only", "-q", "-k", "gemma and r64 and fine")
     assert collected(result) == ["bench_fine_tuning[gemma-2-2b-it-r64]", "bench_fine_tuning[gemma-ko-v01-r64]"]
+
+
+def test_k_plan_chooses_the_plans(suite):
+    result = suite.runpytest("benches", "--collect-only", "-q", "-k", "plan and llama", "--lora-ranks", "8")
+    assert collected(result) == ["bench_plan[llama1B-inference]", "bench_plan[llama1B-r8]"]
 
 
 def test_groups_and_ranks(suite):
     result = suite.runpytest(
-        "benches", "--collect-only", "-q", "--candidate-group", "all", "--lora-ranks", "8, 4", "-k", "Qwen3-0 or kanana"
+        *MEASURED, "--collect-only", "-q", "--candidate-group", "all", "--lora-ranks", "8, 4", "-k", "Qwen3-0 or kanana"
     )
     assert collected(result) == [
         "bench_inference[kanana-1.5-2.1b-instruct-2505]",
@@ -50,11 +58,11 @@ def test_a_command_line_option_goes_before_its_ini_setting(suite, write_candidat
     path = write_candidates()
     settings = (suite.path / "pytest.ini").read_text() + f"\ncandidates = {path}\nlora_ranks = 2\n"
     (suite.path / "pytest.ini").write_text(settings)
-    assert collected(suite.runpytest("--collect-only", "-q")) == [
+    assert collected(suite.runpytest(*MEASURED, "--collect-only", "-q")) == [
         "bench_inference[small]",
         "bench_fine_tuning[small-r2]",
     ]
-    result = suite.runpytest("--collect-only", "-q", "--lora-ranks", "3")
+    result = suite.runpytest(*MEASURED, "--collect-only", "-q", "--lora-ranks", "3")
     assert collected(result) == ["bench_inference[small]", "bench_fine_tuning[small-r3]"]
 
 

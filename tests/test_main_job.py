@@ -11,6 +11,7 @@ import textwrap
 
 import pytest
 
+MEASURED = ["benches/bench_inference.py", "benches/bench_fine_tuning.py"]
 SHORT = ["--protocol", "epochs=1", "--protocol", "prompt_rows=81:83"]
 SMALLEST = ["--protocol", "epochs=1", "--protocol", "fine_tuning_rows=0:4", "--protocol", "prompt_rows=0:2"]
 
@@ -20,7 +21,7 @@ def read_records(folder):
 
 
 def run(suite, *arguments):
-    return suite.runpytest_subprocess("benches", "--results-dir", "out", *arguments)
+    return suite.runpytest_subprocess(*MEASURED, "--results-dir", "out", *arguments)
 
 
 def device_with(memory):
@@ -103,7 +104,7 @@ def test_stored_runs_carry_memory_and_can_be_compared(suite):
     assert tuned["extra_info"]["peak_device_mib"] is None
     assert tuned["extra_info"].keys() >= {"scale", "weights", "device", "peak_allocated_mib", "peak_rss_growth_mib"}
 
-    result = suite.runpytest_subprocess("benches", "-k", "FinguAI and r16", "--benchmark-compare", *SMALLEST)
+    result = suite.runpytest_subprocess(*MEASURED, "-k", "FinguAI and r16", "--benchmark-compare", *SMALLEST)
     result.assert_outcomes(passed=1, deselected=27)
     result.stdout.fnmatch_lines(
         [
@@ -251,7 +252,7 @@ def test_a_terminal_shows_progress_and_takes_it_away(suite, monkeypatch):
 def run_in_terminal(suite, *arguments):
     """What a session prints to a terminal, colours and cursor movements included."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "pytest", "benches", *arguments]
+    command = [sys.executable, "-m", "pytest", *MEASURED, *arguments]
     process = subprocess.Popen(command, cwd=suite.path, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     output = b""

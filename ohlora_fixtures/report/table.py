@@ -6,59 +6,47 @@ import csv
 import io
 import statistics
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import zip_longest
 
-from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Published, Row
+from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Row, within_budget
 from ..records import Record
+from . import plans
+from .columns import Column, as_markdown, for_terminal
 
 _NONE = "-"
 _REHEARSAL = (
     "REHEARSAL: every candidate ran as a mini replica with random weights. The cases are real runs of the code, but "
     "their times and memory compare nothing: neither the candidates nor this machine with another."
 )
+_STUDY = (
+    "study: the published figures, from a Colab T4 with 15 GB; its prompt s is the mean, "
+    "its MiB what was allocated after the run, not the peak"
+)
 _WITHOUT_FIGURES = ("out_of_memory", "error", "failed", "skipped")
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of the table: its head, and a cell of one or two lines for each row."""
-
-    head: str
-    """The head, lines separated by newlines."""
-    cells: list[str]
-    """Here's figure and, on a second line, the study's."""
-    is_text: bool = True
-    """Whether it reads from the left, as words do, and not from the right, as figures do."""
-
-    @property
-    def width(self) -> int:
-        """Characters of the longest line."""
-        return max(len(line) for text in (self.head, *self.cells) for line in text.split("\n"))
-
-
 def terminal(comparison: Comparison, width: int) -> str:
-    """The table for a terminal of `width` characters; columns that do not fit go into a table below."""
-    tables = ["\n".join(_aligned(block)) for block in _blocks(_columns(comparison), width)]
+    """The comparison for a terminal of `width` characters."""
+    parts = [_wrapped(_REHEARSAL, width)] if comparison.is_rehearsal else []
+    parts.append(for_terminal(_columns(comparison), width))
+    advised = plans.advice(comparison)
+    if advised:
+        parts += [_wrapped(plans.advice_heading(comparison), width), for_terminal(advised, width)]
     notes = "\n".join(_wrapped(note, width) for note in _notes(comparison))
-    warning = [_wrapped(_REHEARSAL, width)] if comparison.is_rehearsal else []
-    return "\n\n".join([*warning, *tables, notes])
+    return "\n\n".join([*parts, notes])
 
 
 def markdown(comparison: Comparison) -> str:
-    """The table as a Markdown page."""
-    columns = _columns(comparison)
-    rows = zip(*(column.cells for column in columns), strict=True)
-    lines = [
-        [column.head for column in columns],
-        [":---" if column.is_text else "---:" for column in columns],
-        *([cell.replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in rows),
-    ]
-    table = "\n".join(f"| {' | '.join(cell.replace(chr(10), ' ') for cell in line)} |" for line in lines)
-    notes = "\n".join(f"- {note}" for note in _notes(comparison))
-    warning = [f"> **{_REHEARSAL}**"] if comparison.is_rehearsal else []
-    return "\n\n".join(["# Comparison", *warning, table, notes]) + "\n"
+    """The comparison as a Markdown page."""
+    parts = ["# Comparison", *([f"> **{_REHEARSAL}**"] if comparison.is_rehearsal else [])]
+    parts += [as_markdown(_columns(comparison)), "\n".join(f"- {note}" for note in _notes(comparison))]
+    advised, made_of = plans.advice(comparison), plans.breakdown(comparison)
+    if advised:
+        parts += ["## What else would fit", plans.advice_heading(comparison), as_markdown(advised)]
+    if made_of:
+        parts += ["## What the planned peak is made of", plans.BREAKDOWN_HEADING, as_markdown(made_of)]
+    return "\n\n".join(parts) + "\n"
 
 
 def comma_separated(comparison: Comparison) -> str:
@@ -68,8 +56,9 @@ def comma_separated(comparison: Comparison) -> str:
     for workload, rank in keys:
         prefix = workload if rank is None else f"{workload}_r{rank}"
         heads += [f"{prefix}_{name}" for name in ("outcome", *_RECORD_FIGURES)]
+        heads += [f"plan_{prefix}_{name}" for name in ("outcome", *_PLAN_FIGURES)]
         heads += [f"study_{prefix}_{name}" for name in ("seconds", "allocated_after_mib")]
-    heads += ["within_budget", "scale", "weights", "device", "protocol_hash"]
+    heads += ["within_budget", "plan_within_budget", "scale", "weights", "device", "gpu_profile", "protocol_hash"]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(heads)
@@ -78,11 +67,14 @@ def comma_separated(comparison: Comparison) -> str:
         line: list[object] = [candidate.name, candidate.parameters, candidate.leaderboard_average]
         line += [candidate.card_license, candidate.binding_license, candidate.free_license]
         for key in keys:
-            record, published = row.records.get(key), row.published.get(key)
+            record, plan, published = row.records.get(key), row.plans.get(key), row.published.get(key)
             line += [getattr(record, name, None) for name in ("outcome", *_RECORD_FIGURES)]
+            line += [getattr(plan, name, None) for name in ("outcome", *_PLAN_FIGURES)]
             line += [getattr(published, name, None) for name in ("seconds", "allocated_after_mib")]
-        some = next(iter(row.records.values()))
-        line += [row.within_budget(), some.scale, some.weights, some.device, some.protocol_hash]
+        measured, planned = (next(iter(each.values()), None) for each in (row.records, row.plans))
+        line += [within_budget(row.records), within_budget(row.plans)]
+        line += [getattr(measured, name, None) for name in ("scale", "weights", "device")]
+        line += [getattr(planned, "gpu_profile", None), getattr(measured or planned, "protocol_hash", None)]
         writer.writerow(line)
     return buffer.getvalue()
 
@@ -98,34 +90,31 @@ _RECORD_FIGURES = (
 )
 
 
+_PLAN_FIGURES = ("allocated_after_mib", "peak_allocated_mib", "peak_reserved_mib", "peak_device_mib")
+
+
 def _keys(comparison: Comparison) -> list[Key]:
     keys: list[Key] = [(FINE_TUNING, rank) for rank in comparison.lora_ranks]
-    if any(record.workload == INFERENCE for record in comparison.records):
+    if any(INFERENCE in (record.workload, record.planned_workload) for record in comparison.records):
         keys.append((INFERENCE, None))
     return keys
 
 
 def _columns(comparison: Comparison) -> list[Column]:
     keys = _keys(comparison)
+    sources = [source for source in _SOURCES if any(source.has(row) for row in comparison.rows)]
+    figures = []
+    if any(row.records for row in comparison.rows):
+        figures += [_figures(comparison, sources, key, "s") for key in keys]
+    figures += [_figures(comparison, sources, key, "MiB") for key in keys]
     return [
         _facts("candidate", comparison, lambda row: row.candidate.name),
-        Column("", ["here\nstudy" if row.published else "here" for row in comparison.rows]),
+        Column("", ["\n".join(source.name for source in sources if source.has(row)) for row in comparison.rows]),
         _facts("size", comparison, lambda row: f"{row.candidate.parameters / 1e9:.2f} B"),
         _facts("Ko-LLM\naverage", comparison, lambda row: _number(row.candidate.leaderboard_average)),
         _facts("licence", comparison, lambda row: row.candidate.binding_license),
-        *(
-            _figures(
-                "prompt\ns" if rank is None else f"r{rank}\ns", comparison, (workload, rank), _seconds, _study_seconds
-            )
-            for workload, rank in keys
-        ),
-        *(
-            _figures(
-                "prompt\nMiB" if rank is None else f"r{rank}\nMiB", comparison, (workload, rank), _memory, _study_memory
-            )
-            for workload, rank in keys
-        ),
-        _facts("within\nbudget", comparison, _within),
+        *figures,
+        Column("within\nbudget", [_within(row, sources) for row in comparison.rows], group="MiB"),
     ]
 
 
@@ -133,22 +122,48 @@ def _facts(head: str, comparison: Comparison, cell: Callable[[Row], str]) -> Col
     return Column(head, [cell(row) for row in comparison.rows])
 
 
-def _figures(
-    head: str,
-    comparison: Comparison,
-    key: Key,
-    here: Callable[[Record], float | None],
-    study: Callable[[Published], float],
-) -> Column:
-    cells = []
-    for row in comparison.rows:
-        record, published = row.records.get(key), row.published.get(key)
-        first = _NONE if record is None else _here(record, here(record))
-        cells.append(f"{first}\n{_number(study(published))}" if published else first)
-    return Column(head, cells, is_text=False)
+@dataclass(frozen=True)
+class _Source:
+    """Where a line of figures comes from."""
+
+    name: str
+    has: Callable[[Row], bool]
+    """Whether a row has such a line."""
+    figure: Callable[[Row, Key, str], str]
+    """The cell of a case, in a unit."""
 
 
-def _here(record: Record, figure: float | None) -> str:
+def _measured(row: Row, key: Key, unit: str) -> str:
+    record = row.records.get(key)
+    return _NONE if record is None else _cell(record, _seconds(record) if unit == "s" else _memory(record))
+
+
+def _planned(row: Row, key: Key, unit: str) -> str:
+    plan = row.plans.get(key)
+    return _NONE if plan is None or unit == "s" else _cell(plan, plan.peak_device_mib)
+
+
+def _published(row: Row, key: Key, unit: str) -> str:
+    published = row.published.get(key)
+    if published is None:
+        return _NONE
+    return _number(published.seconds if unit == "s" else published.allocated_after_mib)
+
+
+_SOURCES = (
+    _Source("here", lambda row: bool(row.records), _measured),
+    _Source("plan", lambda row: bool(row.plans), _planned),
+    _Source("study", lambda row: bool(row.published), _published),
+)
+
+
+def _figures(comparison: Comparison, sources: list[_Source], key: Key, unit: str) -> Column:
+    name = "prompt" if key[1] is None else f"r{key[1]}"
+    cells = ["\n".join(each.figure(row, key, unit) for each in sources if each.has(row)) for row in comparison.rows]
+    return Column(f"{name}\n{unit}", cells, is_text=False, group=unit)
+
+
+def _cell(record: Record, figure: float | None) -> str:
     return _words(record.outcome) if record.outcome in _WITHOUT_FIGURES else _number(figure)
 
 
@@ -164,17 +179,12 @@ def _memory(record: Record) -> float | None:
     return record.peak_device_mib if record.peak_device_mib is not None else record.peak_rss_growth_mib
 
 
-def _study_seconds(published: Published) -> float:
-    return published.seconds
-
-
-def _study_memory(published: Published) -> float:
-    return published.allocated_after_mib
-
-
-def _within(row: Row) -> str:
-    verdict = row.within_budget()
-    return "not judged" if verdict is None else "yes" if verdict else "no"
+def _within(row: Row, sources: list[_Source]) -> str:
+    words = {True: "yes", False: "no", None: "not judged"}
+    records = {"here": row.records, "plan": row.plans}
+    return "\n".join(
+        words[within_budget(records[each.name])] for each in sources if each.name in records and each.has(row)
+    )
 
 
 def _number(value: float | None) -> str:
@@ -182,36 +192,61 @@ def _number(value: float | None) -> str:
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    notes = []
-    some = next((record for record in comparison.records if record.tokenizer), None)
-    has_study = any(row.published for row in comparison.rows)
+    records = comparison.records
+    measured = next((record for record in records if record.tokenizer and not record.planned_workload), None)
+    planned = next((record for record in records if record.tokenizer and record.planned_workload), None)
+    return [
+        *(_notes_on_measured(measured, comparison) if measured else ()),
+        *(_notes_on_planned(planned, comparison) if planned else ()),
+        *((_STUDY,) if any(row.published for row in comparison.rows) else ()),
+        *_notes_on_session(records[0]),
+        *_notes_on_failures(records),
+    ]
+
+
+def _notes_on_measured(some: Record, comparison: Comparison) -> list[str]:
+    memory = "most memory on the device" if comparison.has_device_memory else "growth of the process's resident set"
+    notes = [
+        f"here: {some.device}, {some.scale} size, {some.weights} weights, {some.tokenizer} tokenizer; MiB: {memory}"
+    ]
     if comparison.lora_ranks:
         notes.append(f"r{comparison.lora_ranks[0]} s: seconds of the whole fine-tuning run at that LoRA rank")
     if (INFERENCE, None) in _keys(comparison):
         notes.append(
             "prompt s: seconds of inference for one prompt, the median after the warm-up, or of all if none is left"
         )
-    memory = "most memory on the device" if comparison.has_device_memory else "growth of the process's resident set"
-    notes.append(f"MiB: {memory}")
-    if has_study:
-        notes.append(
-            "study: the published figures, from a Colab T4 with 15 GB; its prompt s is the mean, "
-            "its MiB what was allocated after the run, not the peak"
-        )
-    if some is not None:
-        notes.append(f"here: {some.device}, {some.scale} size, {some.weights} weights, {some.tokenizer} tokenizer")
-        notes.append(f"budget {some.budget_mib:.0f} MiB, protocol {some.protocol_hash}")
-        if some.weights == "random" and not comparison.is_rehearsal:
-            real = "time and memory are" if comparison.has_device_memory else "time is"
-            notes.append(f"weights are random: {real} real, answers are not")
-        if some.protocol_changes:
-            notes.append("the protocol differs from the study's: " + ", ".join(some.protocol_changes))
+    if some.weights == "random" and not comparison.is_rehearsal:
+        real = "time and memory are" if comparison.has_device_memory else "time is"
+        notes.append(f"weights are random: {real} real, answers are not")
+    return notes
+
+
+def _notes_on_planned(some: Record, comparison: Comparison) -> list[str]:
+    estimated = [row.candidate.name for row in comparison.rows if _is_estimated(row)]
+    whose = "all candidates" if len(estimated) == len(comparison.rows) else ", ".join(estimated)
+    lengths = f"; lengths of {whose} estimated from characters a token" if estimated else ""
+    card = f"{some.device}, {some.context_mib:.0f} MiB of it for the CUDA context"
+    return [f"plan: what the full-size model would need at most on a {card}{lengths}"]
+
+
+def _is_estimated(row: Row) -> bool:
+    return any(plan.tokenizer == "estimated" for plan in row.plans.values())
+
+
+def _notes_on_session(some: Record) -> list[str]:
+    changes = ", ".join(some.protocol_changes)
+    return [
+        f"budget {some.budget_mib:.0f} MiB, protocol {some.protocol_hash}",
+        *([f"the protocol differs from the study's: {changes}"] if changes else []),
+    ]
+
+
+def _notes_on_failures(records: Iterable[Record]) -> list[str]:
     not_passed: dict[tuple[str, str | None], list[str]] = {}
-    for record in comparison.records:
+    for record in records:
         if record.outcome != "passed":
             not_passed.setdefault((record.outcome, record.reason), []).append(record.case)
-    notes += [f"{_words(outcome)}: {', '.join(cases)}: {reason}" for (outcome, reason), cases in not_passed.items()]
-    return notes
+    return [f"{_words(outcome)}: {', '.join(cases)}: {reason}" for (outcome, reason), cases in not_passed.items()]
 
 
 def _words(outcome: str) -> str:
@@ -220,28 +255,3 @@ def _words(outcome: str) -> str:
 
 def _wrapped(text: str, width: int) -> str:
     return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
-
-
-def _aligned(columns: list[Column]) -> list[str]:
-    lines: list[str] = []
-    heads = [column.head for column in columns]
-    for texts in (heads, ["-" * column.width for column in columns], *zip(*(c.cells for c in columns), strict=True)):
-        for parts in zip_longest(*(text.split("\n") for text in texts), fillvalue=""):
-            placed = (
-                part.ljust(column.width) if column.is_text else part.rjust(column.width)
-                for part, column in zip(parts, columns, strict=True)
-            )
-            lines.append("  ".join(placed).rstrip())
-    return lines
-
-
-def _blocks(columns: list[Column], width: int) -> list[list[Column]]:
-    """Split columns into tables that fit, each beginning with the first two."""
-    heads, rest = columns[:2], columns[2:]
-    blocks = [list(heads)]
-    for column in rest:
-        used = sum(other.width + 2 for other in blocks[-1])
-        if used + column.width > width and len(blocks[-1]) > len(heads):
-            blocks.append(list(heads))
-        blocks[-1].append(column)
-    return blocks

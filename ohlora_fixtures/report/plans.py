@@ -1,0 +1,78 @@
+"""What plans say besides the comparison's figures: what else would fit, and what a peak is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..comparison import Comparison
+from ..records import Record
+from .columns import Column
+
+BREAKDOWN_HEADING = (
+    "MiB at the moment when most is allocated; reserved is the allocator's segments, card adds the context."
+)
+
+
+def advice_heading(comparison: Comparison) -> str:
+    """What the advice is about."""
+    record = _advised(comparison)[0]
+    assert record.advice is not None
+    return (
+        f"What else would fit into {record.budget_mib:.0f} MiB, at r{record.advice['lora_rank']}, batch "
+        f"{record.advice['batch_size']} and rows as long as the longest; found by planning:"
+    )
+
+
+def advice(comparison: Comparison) -> list[Column]:
+    """A row for each candidate that has been advised; no columns without one."""
+    records = _advised(comparison)
+    if not records:
+        return []
+
+    def cells(text: Callable[[dict[str, Any]], str]) -> list[str]:
+        return [text(record.advice or {}) for record in records]
+
+    return [
+        Column("candidate", [record.candidate for record in records]),
+        Column("longest\nrow", cells(lambda each: f"{each['row_tokens']}"), is_text=False),
+        Column("largest\nbatch", cells(lambda each: str(each["largest_batch"] or "none")), is_text=False),
+        Column("largest\nrank", cells(lambda each: str(each["largest_rank"] or "none")), is_text=False),
+        Column(
+            "gradient checkpointing\nsaves MiB",
+            cells(lambda each: f"{each['checkpointing_saves_mib']:.0f}"),
+            is_text=False,
+        ),
+    ]
+
+
+def breakdown(comparison: Comparison) -> list[Column]:
+    """A row for each planned case; no columns without one."""
+    records = [record for record in comparison.records if record.breakdown_mib]
+    if not records:
+        return []
+    names = list(records[0].breakdown_mib or ())
+    parts = [
+        Column(
+            name.replace("_", " "), [f"{(record.breakdown_mib or {})[name]:.0f}" for record in records], is_text=False
+        )
+        for name in names
+    ]
+    sums = ("peak_allocated_mib", "peak_reserved_mib", "peak_device_mib")
+    totals = [
+        Column(
+            name.split("_")[1].replace("device", "card"),
+            [f"{getattr(record, name):.0f}" for record in records],
+            is_text=False,
+        )
+        for name in sums
+    ]
+    return [Column("case", [_case(record) for record in records]), *parts, *totals]
+
+
+def _case(record: Record) -> str:
+    return f"{record.candidate}, {'inference' if record.lora_rank is None else f'r{record.lora_rank}'}"
+
+
+def _advised(comparison: Comparison) -> list[Record]:
+    return [record for record in comparison.records if record.advice]

@@ -1,0 +1,184 @@
+"""`pytest benches -k plan` through real pytest sessions."""
+
+import json
+import shutil
+
+import pytest
+
+SHORT = ["--protocol", "epochs=2"]
+
+
+def read_records(folder):
+    return [json.loads(line) for line in (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def plan(suite, tiny):
+    """Runs the plan of the tiny candidate; gives pytest's result and the records."""
+
+    def run(*arguments):
+        folder = suite.path / "out"
+        shutil.rmtree(folder, ignore_errors=True)
+        arguments = ["-k", "plan", "--candidates", tiny(), "--results-dir", folder, *arguments]
+        result = suite.runpytest_subprocess("benches", *arguments)
+        return result, read_records(folder) if folder.exists() else []
+
+    return run
+
+
+def test_a_plan_from_command_to_table_and_once_more(plan, suite):
+    (suite.path / "conftest.py").write_text(
+        "import sys\n"
+        "pytest_plugins = ['ohlora_fixtures.plugin']\n"
+        "def pytest_unconfigure():\n"
+        "    print('HEAVY', sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)))\n"
+    )
+    result, records = plan("--gpu-profile", "t4", *SHORT)
+    result.assert_outcomes(passed=4, deselected=4)
+    assert [record["case"] for record in records] == [
+        f"bench_plan[tiny-{x}]" for x in ("inference", "r16", "r32", "r64")
+    ]
+    assert [record["planned_workload"] for record in records] == ["inference", *["fine_tuning"] * 3]
+    assert [record["lora_rank"] for record in records] == [None, 16, 32, 64]
+    for record in records:
+        assert (record["workload"], record["outcome"], record["scale"], record["weights"]) == (
+            "plan",
+            "passed",
+            "full",
+            None,
+        )
+        assert (record["device"], record["gpu_profile"], record["tokenizer"]) == ("Tesla T4", "t4", "estimated")
+        assert record["peak_device_mib"] == record["peak_reserved_mib"] + record["context_mib"]
+        assert 0 < record["allocated_after_mib"] <= record["peak_allocated_mib"] <= record["peak_reserved_mib"]
+        assert sum(record["breakdown_mib"].values()) == pytest.approx(record["peak_allocated_mib"])
+        assert record["seconds"] is record["losses"] is record["tokens"] is None
+        assert record["parameters"] == 3229952
+    inference, low, middle, high = records
+    assert inference["trainable_parameters"] is None
+    assert (2 * low["trainable_parameters"], 4 * low["trainable_parameters"]) == (
+        middle["trainable_parameters"],
+        high["trainable_parameters"],
+    )
+    assert low["peak_allocated_mib"] < middle["peak_allocated_mib"] < high["peak_allocated_mib"]
+    assert [record["advice"] is None for record in records] == [True, False, True, True]
+    assert low["advice"]["largest_batch"] > 4
+    assert low["advice"]["largest_rank"] > 64
+    assert low["advice"]["checkpointing_saves_mib"] > 0
+
+    output = result.stdout.str()
+    assert "HEAVY ['numpy', 'torch', 'transformers']" in output
+    assert "What else would fit into 12288 MiB, at r16, batch 4" in output
+    assert "REHEARSAL" not in output
+    page = (suite.path / "out" / "comparison.md").read_text(encoding="utf-8")
+    assert "## What the planned peak is made of" in page
+    assert "| tiny, r64 |" in page
+
+    again, kept = plan("--gpu-profile", "t4", *SHORT)
+    assert "HEAVY []" in again.stdout.str()
+    assert kept == records
+
+
+def test_what_a_plan_depends_on_makes_it_anew_and_a_torn_file_too(plan, suite):
+    one = ["-k", "plan and inference"]
+    _, before = plan(*one)
+    folder = suite.path / ".pytest_cache" / "d" / "ohlora-plans"
+    (kept,) = folder.iterdir()
+    kept.write_bytes(kept.read_bytes()[: kept.stat().st_size // 2])
+    _, again = plan(*one)
+    assert again == before
+    assert list(folder.iterdir()) == [kept]
+    _, changed = plan(*one, "--protocol", "max_length=200")
+    assert changed[0]["peak_allocated_mib"] > before[0]["peak_allocated_mib"]
+    assert len(list(folder.iterdir())) == 2
+
+
+OWN_CARD = """
+[[gpu]]
+name = "mine"
+card = ["Card of mine"]
+compute_capability = "8.6"
+memory_mib = 12288
+cublas_workspace_bytes = 8519680
+native_bf16 = true
+attention = "fused"
+context_mib = 450
+context_basis = "measured"
+context_source = "nvidia-smi"
+"""
+
+
+def test_a_plan_above_the_budget_on_a_card_of_ones_own_fails_in_one_sentence(plan, suite):
+    (suite.path / "mine.toml").write_text(OWN_CARD)
+    result, records = plan("--vram-budget", "480MiB", "--gpu-profile", "mine.toml", *SHORT)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert [record["outcome"] for record in records] == ["passed", *["over_budget"] * 3]
+    assert (records[0]["device"], records[0]["gpu_profile"], records[0]["context_mib"]) == ("Card of mine", "mine", 450)
+    assert records[1]["reason"].endswith("above the VRAM budget of 480.00 MiB")
+    assert records[1]["advice"]["largest_batch"] == 0
+    assert " none " in result.stdout.str()
+
+
+def test_candidates_that_cannot_be_built_do_not_stop_the_others(suite, tiny, tmp_path):
+    tables = [tiny().read_text(encoding="utf-8")]
+    broken = {
+        "unknown": {"model_type": "gpt17"},
+        "headless": {"num_attention_heads": 0},
+        "sizeless": {"hidden_size": "big"},
+    }
+    for name, change in broken.items():
+        tables.append(tiny(change, name=name, config=f"configs/{name}.json").read_text(encoding="utf-8"))
+        (tmp_path / "configs" / "tiny.json").rename(tmp_path / "configs" / f"{name}.json")
+    path = tiny()
+    path.write_text("".join(tables), encoding="utf-8")
+    result = suite.runpytest_subprocess(
+        "benches", "-k", "plan and inference", "--candidates", path, "--results-dir", "out"
+    )
+    result.assert_outcomes(passed=1, failed=3, deselected=28)
+    records = {record["candidate"]: record for record in read_records(suite.path / "out")}
+    assert records.pop("tiny")["outcome"] == "passed"
+    for name, record in records.items():
+        assert record["outcome"] == "error"
+        assert record["reason"].startswith(f"{name} cannot be ")
+        assert "\n" not in record["reason"]
+
+
+def test_a_rehearsal_shows_the_plan_beside_it(suite, tiny):
+    result = suite.runpytest_subprocess(
+        "benches", "-k", "r16", "--candidates", tiny(), "--results-dir", "out", "--protocol", "epochs=1"
+    )
+    result.assert_outcomes(passed=2, deselected=6)
+    output = result.stdout.str()
+    assert "REHEARSAL" in output
+    lines = [line.split() for line in output.splitlines() if line.startswith(("tiny ", "      "))]
+    assert any(line[:2] == ["tiny", "here"] and "judged" in line for line in lines)
+    assert any(line[0] == "plan" and line[-1] == "yes" for line in lines)
+    assert "on a Quadro M6000" in output
+
+
+def test_two_workers_plan(plan):
+    result, records = plan("-n", "2", "--dist", "loadgroup", *SHORT)
+    result.assert_outcomes(passed=4)
+    assert sorted(str(record["lora_rank"]) for record in records) == ["16", "32", "64", "None"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (OWN_CARD.replace("context_mib = 450\n", ""), "lacks the key 'context_mib'"),
+        (OWN_CARD.replace('"fused"', '"fast"'), "has attention = 'fast', which must be 'math' or 'fused'"),
+        (OWN_CARD.replace('"8.6"', "8.6"), "has compute_capability = 8.6, which must be a text such as '8.6'"),
+        (OWN_CARD + OWN_CARD, "has 2 [[gpu]] tables: give --gpu-profile a file with one"),
+        ("gpu = 1", "must consist of [[gpu]] tables"),
+        ("[", "is not valid TOML"),
+    ],
+)
+def test_a_card_that_cannot_be_used(suite, text, says):
+    (suite.path / "mine.toml").write_text(text)
+    result = suite.runpytest("benches", "--gpu-profile", "mine.toml")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert says in result.stderr.str()
+
+
+def test_an_unknown_card(suite):
+    result = suite.runpytest("benches", "--gpu-profile", "gtx")
+    result.stderr.fnmatch_lines(["*GPU profile 'gtx' is unknown: choose with --gpu-profile among m6000, t4, *"])
