@@ -15,6 +15,7 @@ from unittest.mock import patch
 import accelerate.state
 import accelerate.utils.memory
 import torch
+from torch import library
 from torch.utils import _foreach_utils
 from transformers import TrainingArguments
 
@@ -35,7 +36,7 @@ def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
             gc.collect()
         empty_cache()
 
-    kernels = torch.library.Library("aten", "IMPL")
+    kernels = library.Library("aten", "IMPL")
     kernels.impl("dropout", fused_dropout, "AutogradMeta")
     with ExitStack() as stack:
         stack.callback(kernels._destroy)
