@@ -97,6 +97,17 @@ def workload_of(item: pytest.Item) -> str:
     return item.originalname.removeprefix(_BENCH)
 
 
+def by_kind(items: Iterable[pytest.Item]) -> tuple[set[Candidate], list[tuple[Candidate, int | None]]]:
+    """The candidates that are measured, and what is planned: candidates with their ranks."""
+    measured, planned = set(), []
+    for item in items:
+        if planned_workload_of(item) is None:
+            measured.add(candidate_of(item))
+        else:
+            planned.append((candidate_of(item), lora_rank_of(item)))
+    return measured, planned
+
+
 def measured_in(ids: Iterable[str], candidates: Iterable[Candidate]) -> set[Candidate]:
     """The candidates that the measured ones of the cases with these node ids are about."""
     names = {_RANK.sub("", found[2]) for found in map(_ID.search, ids) if found and found[1] != PLAN}

@@ -76,12 +76,8 @@ class SessionHooks:
         selected = [item for item in session.items if cases.is_case(item)]
         if selected and not self._config.option.collectonly:
             devices.choose_device(self._worker)
-            planner = self._config.stash[PLANNER]
-            measured = {cases.candidate_of(item) for item in selected if not cases.planned_workload_of(item)}
-            is_known = not measured and all(
-                planner.is_kept(cases.candidate_of(item), cases.lora_rank_of(item)) for item in selected
-            )
-            if self._worker is None and not is_known:
+            measured, planned = cases.by_kind(selected)
+            if self._worker is None and (measured or not self._config.stash[PLANNER].are_kept(planned)):
                 self._check(measured)
 
     @pytest.hookimpl(optionalhook=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,10 @@ class Planner:
         if self._is_advised(lora_rank):
             needed.append(self._advice_facts(candidate, lora_rank))
         return all(self._store.read(facts) is not None for facts in needed)
+
+    def are_kept(self, planned: Iterable[tuple[Candidate, int | None]]) -> bool:
+        """Whether all of these can be had so."""
+        return all(self.is_kept(candidate, lora_rank) for candidate, lora_rank in planned)
 
     def plan(self, candidate: Candidate, lora_rank: int | None) -> Plan:
         """A case's plan: fine-tuning at a rank, or inference for None.
