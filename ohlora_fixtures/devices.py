@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from .budget import MIB
+from .environment import allocator_settings
+from .meters.card import CardWatch
 from .meters.clock import Clock, CudaClock, WallClock
-from .meters.device import CudaContext, Nvml, available_cores, choose_gpu, describe_cpu
+from .meters.device import CudaContext, available_cores, choose_gpu, describe_cpu
 from .meters.memory import CudaMemory, HostMemory, Memory
+from .meters.nvml import Nvml
 from .models import quieten_libraries
 from .preflight import model_source
+from .smaller_card import WORKSPACE_VARIABLE, MemoryCap, enabled_backends, settings_of
+from .utilization import Peaks
 
 if TYPE_CHECKING:
     from .models import ModelSource
@@ -29,16 +37,37 @@ class Device:
     """Times a run."""
     memory: Memory
     """Reads a run's memory."""
+    card: CardWatch | None = None
+    """Watches a GPU while a case runs."""
+    cap: MemoryCap | None = None
+    """Keeps a GPU's memory to the budget."""
+    peaks: Peaks = field(default_factory=Peaks)
+    """What a GPU can do at most."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What else records say of it, by the record's field names."""
+
+    @property
+    def cap_mib(self) -> float | None:
+        """What the allocator's segments are capped at; None where nothing is capped."""
+        return self.cap.limit_mib if self.cap else None
 
 
-def choose_device(worker: str | None) -> None:
-    """Give this process one GPU: the first, or for pytest-xdist's `gw1` the second, and so on."""
-    choose_gpu(os.environ, Nvml().device_count(), worker=int(worker.removeprefix("gw")) if worker else 0)
+def choose_device(worker: str | None) -> CudaContext:
+    """Give this process one GPU: the first, or for pytest-xdist's `gw1` the second, and so on.
+
+    Returns what was on the cards before. It must come before anything initialises CUDA.
+    """
+    nvml = Nvml()
+    choose_gpu(os.environ, nvml.device_count(), worker=int(worker.removeprefix("gw")) if worker else 0)
+    return CudaContext(nvml)
 
 
-def open_device(settings: Settings) -> Device:
-    """Make the device ready: threads pinned on the CPU, the CUDA context measured on a GPU."""
-    context = CudaContext(Nvml())  # before CUDA is initialised
+@contextmanager
+def opened_device(settings: Settings, context: CudaContext) -> Iterator[Device]:
+    """Make the device ready: threads pinned on the CPU; on a GPU memory capped, workspace and attention settled.
+
+    Afterwards PyTorch's settings of the GPU are as they were.
+    """
     import torch
 
     quieten_libraries()
@@ -47,8 +76,34 @@ def open_device(settings: Settings) -> Device:
         # A replica's operations are too small to share, and at full size two threads on one physical core
         # (or on a core that another process holds) wait for each other: half of the logical cores is safe.
         torch.set_num_threads(1 if source.scale == "mini" else max(1, available_cores() // 2))
-        return Device(describe_cpu(), source, WallClock(), HostMemory())
+        yield Device(describe_cpu(), source, WallClock(), HostMemory())
+        return
     properties = torch.cuda.get_device_properties(0)
+    capability = (properties.major, properties.minor)
+    memory_mib = properties.total_memory / MIB
     context.bind(f"GPU-{properties.uuid}")
-    memory = CudaMemory(torch.cuda, context, torch._C._cuda_clearCublasWorkspaces)  # noqa: SLF001 - has no public name
-    return Device(properties.name, source, CudaClock(torch.cuda), memory)
+    with ExitStack() as stack:
+        profile = settings.gpu_profile
+        if properties.name not in profile.card:
+            stack.enter_context(settings_of(profile, capability, torch.backends.cuda))
+        cap = MemoryCap(torch.cuda, memory_mib, settings.budget_mib)
+        stack.callback(cap.lift)
+        torch.cuda.synchronize()  # the context is there from now on
+        cap.fit(context.mib(torch.cuda.memory_reserved() / MIB) or profile.context_mib)
+        present = next((each for each in settings.known_profiles if each.is_of(properties.name, memory_mib)), None)
+        drop_workspaces = torch._C._cuda_clearCublasWorkspaces  # noqa: SLF001 - has no public name
+        yield Device(
+            name=properties.name,
+            source=source,
+            clock=CudaClock(torch.cuda),
+            memory=CudaMemory(torch.cuda, context, drop_workspaces, cap),
+            card=CardWatch(Nvml(), context, memory_mib, settings.budget_mib),
+            cap=cap,
+            peaks=present.peaks if present else Peaks(),
+            facts={
+                "allocator_settings": allocator_settings(),
+                "cublas_workspace_config": os.environ.get(WORKSPACE_VARIABLE),
+                "attention_backends": enabled_backends(torch.backends.cuda),
+                "native_bf16": torch.cuda.is_bf16_supported(including_emulation=False),
+            },
+        )

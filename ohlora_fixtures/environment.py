@@ -8,13 +8,18 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from .meters.device import Nvml, available_cores
+from .meters.device import available_cores
+from .meters.nvml import Nvml
 from .records import versions
 
+ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+"""Settings of PyTorch's caching allocator; the second name is the older one."""
+
 _VARIABLES = (
-    "PYTORCH_CUDA_ALLOC_CONF",
-    "PYTORCH_ALLOC_CONF",
+    *ALLOCATOR_VARIABLES,
+    "CUBLAS_WORKSPACE_CONFIG",
     "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER",
     "OMP_NUM_THREADS",
     "HF_HUB_OFFLINE",
 )
@@ -32,3 +37,8 @@ def describe_environment(nvml: Nvml) -> dict[str, Any]:
         "variables": {name: os.environ.get(name) for name in _VARIABLES},
         "versions": versions(),
     }
+
+
+def allocator_settings() -> str | None:
+    """What PyTorch's caching allocator has been told, on which reserved memory depends; None for its defaults."""
+    return next((os.environ[name] for name in ALLOCATOR_VARIABLES if os.environ.get(name)), None)

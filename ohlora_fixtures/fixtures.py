@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from . import cases, models
 from .budget import Verdict
-from .devices import Device, open_device
+from .devices import Device, opened_device
 from .dialogues import encode_all, prompt_text
-from .errors import CandidateError, one_line
+from .errors import CandidateError
+from .expectation import Expectation
+from .meters.memory import is_leak, leaked_mib
 from .meters.meter import Measurement, measure
-from .outcomes import CaseFailure
+from .outcomes import CaseFailure, OutOfMemory, requested_mib
 from .planner.plan import Plan
-from .records import compact, facts_of, facts_of_plan
+from .planner.planner import OfMeasured
+from .records import compact, facts_of, facts_of_expected, facts_of_memory, facts_of_plan
 from .report.progress import progress_on_terminal
-from .session import ANSWERS, CASE_FACTS, PLANNER, SESSION_FACTS
+from .session import ANSWERS, CASE_FACTS, CUDA_CONTEXT, LEFT_BEHIND, PLANNER, SESSION_FACTS
 from .settings import SETTINGS, Settings
 from .workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
 from .workloads.inference import Answered
@@ -52,12 +56,12 @@ def dialogues(settings: Settings) -> Dialogues:
 
 
 @pytest.fixture(scope="session")
-def device(pytestconfig: pytest.Config, settings: Settings) -> Device:
+def device(pytestconfig: pytest.Config, settings: Settings) -> Iterator[Device]:
     """The device all cases run on, and its instruments."""
-    found = open_device(settings)
-    source = found.source
-    pytestconfig.stash[SESSION_FACTS] = {"device": found.name, "scale": source.scale, "weights": source.weights}
-    return found
+    with opened_device(settings, pytestconfig.stash[CUDA_CONTEXT]) as found:
+        facts = {"device": found.name, "scale": found.source.scale, "weights": found.source.weights, **found.facts}
+        pytestconfig.stash[SESSION_FACTS] = facts
+        yield found
 
 
 @pytest.fixture(scope="session")
@@ -99,20 +103,45 @@ def plan(request: pytest.FixtureRequest, settings: Settings) -> Callable[[Candid
 
 
 @pytest.fixture(scope="session")
-def loaded_model(device: Device, candidate: Candidate, dialogues: Dialogues) -> Iterator[LoadedModel]:
+def loaded_model(
+    pytestconfig: pytest.Config, device: Device, candidate: Candidate, dialogues: Dialogues
+) -> Iterator[LoadedModel]:
     """The candidate's model and tokenizer, loaded once for all its cases and let go before the next candidate's."""
-    with _told_in_one_sentence():
+    before_mib = device.memory.start()
+    with _told_in_one_sentence(device):
         loaded = models.load(candidate, device.source, dialogues.texts(candidate.text_template))
     yield loaded
     models.release(loaded)
+    left_mib = leaked_mib(before_mib, device.memory.settle())
+    if is_leak(left_mib):
+        pytestconfig.stash[LEFT_BEHIND] = f"{left_mib:.0f} MiB of {candidate.name} had stayed on the card"
+
+
+@pytest.fixture
+def returned_memory(
+    request: pytest.FixtureRequest, settings: Settings, device: Device, loaded_model: LoadedModel
+) -> Iterator[None]:
+    """Sees that a case gives back what it has taken; whatever puts something on the device asks for this first."""
+    before_mib = device.memory.settle()
+    yield
+    left_mib = leaked_mib(before_mib, device.memory.settle())
+    _note(request, leaked_mib=left_mib)
+    if settings.strict_gpu and is_leak(left_mib):
+        raise CaseFailure("failed", f"the case has left {left_mib:.0f} MiB on the card")
 
 
 @pytest.fixture
 def adapted_model(
-    request: pytest.FixtureRequest, loaded_model: LoadedModel, lora_rank: int, protocol: Protocol
+    request: pytest.FixtureRequest,
+    device: Device,
+    loaded_model: LoadedModel,
+    lora_rank: int,
+    protocol: Protocol,
+    returned_memory: None,
 ) -> Iterator[PeftModel]:
     """The candidate's model with a fresh adapter; afterwards its base is as it was."""
-    with _told_in_one_sentence():
+    device.memory.start()
+    with _told_in_one_sentence(device):
         adapted = attach_adapter(loaded_model.model, lora_rank, loaded_model.candidate.target_modules, protocol)
     _note(request, trainable_parameters=trainable_parameters(adapted))
     yield adapted
@@ -136,8 +165,26 @@ def prompts(candidate: Candidate, dialogues: Dialogues, protocol: Protocol) -> l
 
 
 @pytest.fixture
+def expectation(
+    request: pytest.FixtureRequest, settings: Settings, device: Device, candidate: Candidate, loaded_model: LoadedModel
+) -> Expectation | None:
+    """What is known of the case beforehand, for a full-size model on a GPU."""
+    if device.card is None or device.source.scale != "full":
+        return None
+    measured = OfMeasured(loaded_model.tokenizer, loaded_model.tokenizer_origin)
+    planner = request.config.stash[PLANNER]
+    return Expectation(planner, candidate, cases.lora_rank_of(request.node), measured, device.peaks)
+
+
+@pytest.fixture
 def meter(
-    request: pytest.FixtureRequest, benchmark: Any, device: Device, loaded_model: LoadedModel, protocol: Protocol
+    request: pytest.FixtureRequest,
+    benchmark: Any,
+    device: Device,
+    loaded_model: LoadedModel,
+    protocol: Protocol,
+    returned_memory: None,
+    expectation: Expectation | None,
 ) -> Callable[..., Measurement[Any]]:
     """Runs a workload once, measured by the suite's own meters and by pytest-benchmark.
 
@@ -146,13 +193,16 @@ def meter(
 
     def run(work: Callable[..., Any], *arguments: Any, total: int, unit: str, warm_up: int) -> Measurement[Any]:
         _note(request, parameters=loaded_model.parameters, tokenizer=loaded_model.tokenizer_origin)
+        plan = expectation.plan() if expectation else None
+        _note(request, **facts_of_expected(plan))
         progress = progress_on_terminal(request.config, device.memory.now_mib, total, unit)
         watch = progress.tick if progress else None
         benchmark.group = cases.workload_of(request.node)
         try:
-            with _told_in_one_sentence():
+            with _told_in_one_sentence(device, plan):
                 measurement: Measurement[Any] = benchmark.pedantic(
-                    measure, args=(lambda tick: work(*arguments, tick), device.clock, device.memory, watch)
+                    measure,
+                    args=(lambda tick: work(*arguments, tick), device.clock, device.memory, device.card, watch),
                 )
         except BaseException:  # pytest-benchmark looks for ordinary errors only, and trips over an interrupted case
             benchmark.has_error = True
@@ -161,7 +211,12 @@ def meter(
             if progress:
                 progress.stop()
         facts = facts_of(measurement, warm_up)
-        _note(request, **facts)
+        _note(request, **facts, cap_mib=device.cap_mib)
+        if measurement.card is not None:
+            left_behind = request.config.stash.get(LEFT_BEHIND, None)
+            _note(request, taints=[*measurement.card.taints, *([left_behind] if left_behind else [])])
+        if expectation is not None:
+            _note(request, **asdict(expectation.utilization(measurement, warm_up)))
         benchmark.extra_info.update(
             compact(request.config.stash[SESSION_FACTS] | _facts_so_far(request) | {"protocol_hash": protocol.hash()})
         )
@@ -200,14 +255,24 @@ def enforce_budget(settings: Settings) -> Callable[[float | None], None]:
 
 
 @contextmanager
-def _told_in_one_sentence() -> Iterator[None]:
+def _told_in_one_sentence(device: Device | None = None, plan: Plan | None = None) -> Iterator[None]:
     try:
         yield
     except CandidateError as error:
         raise CaseFailure("error", str(error)) from None
     except Exception as error:
-        if models.is_out_of_memory(error):
-            raise CaseFailure("out_of_memory", one_line(error)) from None
+        if device is not None and models.is_out_of_memory(error):
+            reached = device.memory.stop()
+            ending = OutOfMemory(
+                requested_mib=requested_mib(error),
+                peak_allocated_mib=reached.peak_allocated_mib,
+                peak_reserved_mib=reached.peak_reserved_mib,
+                cap_mib=device.cap_mib,
+                planned_peak_reserved_mib=plan.peak_reserved_mib if plan else None,
+            )
+            facts = facts_of_memory(reached) | {"allocated_after_mib": None}  # there was no end
+            facts |= {"requested_mib": ending.requested_mib, "cap_mib": ending.cap_mib}
+            raise CaseFailure("out_of_memory", ending.sentence(), facts) from None
         raise
 
 

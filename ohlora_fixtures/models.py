@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .candidates import Candidate
 
 
+_OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+"""What else than PyTorch's own allocator says when a card is full."""
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
 
 
@@ -159,10 +161,12 @@ def prepare_to_answer_in_full(model: PreTrainedModel, tokenizer: PreTrainedToken
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is the device's memory running out."""
+    """Whether an error is the device's memory running out: of PyTorch's allocator, the driver or a CUDA library."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError)
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def release(loaded: LoadedModel) -> None:

@@ -12,7 +12,7 @@ from .errors import InputError
 from .fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
 from .planner.planner import Planner
 from .planner.store import PlanStore
-from .session import PLANNER, Session
+from .session import CUDA_CONTEXT, PLANNER, Session
 from .settings import SETTINGS, add_options, read_settings
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class SessionHooks:
         """Before the first case: choose this process's GPU, and check what needs the heavy libraries."""
         selected = [item for item in session.items if cases.is_case(item)]
         if selected and not self._config.option.collectonly:
-            devices.choose_device(self._worker)
+            self._config.stash[CUDA_CONTEXT] = devices.choose_device(self._worker)
             measured, planned = cases.by_kind(selected)
             if self._worker is None and (measured or not self._config.stash[PLANNER].are_kept(planned)):
                 self._check(measured)
@@ -86,6 +86,14 @@ class SessionHooks:
         if not self._is_checked:
             self._is_checked = True
             self._check(cases.measured_in(ids, self._config.stash[SETTINGS].candidates))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """When a case's bench has run: fail a tainted one, if that is wanted."""
+        result = yield
+        if cases.is_case(item):
+            self._session.fail_if_tainted(item)
+        return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

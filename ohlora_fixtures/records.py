@@ -6,16 +6,18 @@ import json
 import math
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .meters.memory import is_leak
 from .meters.meter import steady
 from .workloads.fine_tuning import FineTuned
 from .workloads.inference import Answered
 
 if TYPE_CHECKING:
+    from .meters.memory import MemoryReading
     from .meters.meter import Measurement
     from .planner.plan import Plan
 
@@ -87,13 +89,57 @@ class Record:
     peak_rss_growth_mib: float | None = None
     """CPU: growth of the process's resident set."""
     context_mib: float | None = None
-    """Plan: the CUDA context, from the GPU profile; `peak_device_mib` is reserved and context."""
+    """The CUDA context: measured, or a plan's from the GPU profile; `peak_device_mib` is reserved and context."""
     breakdown_mib: dict[str, float] | None = None
     """Plan: what the live blocks held when most was allocated; adds up to `peak_allocated_mib`."""
     longest_tokens: int | None = None
     """Plan: tokens that the longest batch is padded to, or of the longest prompt."""
     advice: dict[str, Any] | None = None
     """Plan at the first rank: the largest batch and rank that fit, and what gradient checkpointing saves."""
+    planned_allocated_after_mib: float | None = None
+    """On a GPU at full size: what the case's plan says, made for the very lengths of the run."""
+    planned_peak_allocated_mib: float | None = None
+    """Likewise."""
+    planned_peak_reserved_mib: float | None = None
+    """Likewise."""
+    planned_peak_device_mib: float | None = None
+    """Likewise, with the GPU profile's CUDA context."""
+    cap_mib: float | None = None
+    """On a GPU larger than the budget: what the allocator's segments were capped at."""
+    requested_mib: float | None = None
+    """Out of memory: the request that did not fit."""
+    leaked_mib: float | None = None
+    """On a GPU: how much more was live after the case than before it."""
+    taints: list[str] | None = None
+    """On a GPU: what makes the figures doubtful, a phrase each; empty if nothing was seen."""
+    highest_temperature_c: int | None = None
+    """On a GPU: the hottest sample."""
+    lowest_sm_clock_mhz: int | None = None
+    """On a GPU: the slowest sample within the run."""
+    native_bf16: bool | None = None
+    """On a GPU: whether it computes in bf16 itself; otherwise PyTorch emulates it, slowly."""
+    allocator_settings: str | None = None
+    """PYTORCH_ALLOC_CONF or PYTORCH_CUDA_ALLOC_CONF; reserved memory depends on it."""
+    cublas_workspace_config: str | None = None
+    """CUBLAS_WORKSPACE_CONFIG; None for PyTorch's default."""
+    attention_backends: list[str] | None = None
+    """On a GPU: the backends of scaled dot product attention that PyTorch may take."""
+    flops: int | None = None
+    """Fine-tuning on a GPU: floating-point operations of all steps, matrix products and attention alone."""
+    tflops_per_second: float | None = None
+    """Fine-tuning on a GPU: 10^12 of them a second after the warm-up."""
+    matrix_peak_tflops: float | None = None
+    """Fine-tuning on a GPU: the card's peak of matrix products, by its profile."""
+    flops_utilization: float | None = None
+    """Fine-tuning on a GPU: the share of it that was reached."""
+    moved_bytes: int | None = None
+    """Inference on a GPU: bytes that matrix products and attention moved at least."""
+    gb_per_second: float | None = None
+    """Inference on a GPU: 10^9 of them a second after the warm-up."""
+    bandwidth_peak_gb_per_second: float | None = None
+    """Inference on a GPU: the bandwidth of the card's memory, by its profile."""
+    bandwidth_utilization: float | None = None
+    """Inference on a GPU: the share of it that was reached."""
     losses: list[float | None] | None = None
     """Training loss of each step; None for one that is not a finite number."""
 
@@ -103,6 +149,16 @@ class Record:
         if self.losses is not None:
             facts["losses"] = [loss if loss is not None and math.isfinite(loss) else None for loss in self.losses]
         return facts
+
+
+def ended(record: Record, outcome: str, reason: str | None, leaked_mib: float | None) -> Record:
+    """A case's record once it is torn down: a leak taints it, and a teardown that failed is the case's failure."""
+    taints = record.taints
+    if is_leak(leaked_mib):
+        taints = [*(taints or ()), f"the case has left {leaked_mib:.0f} MiB on the card"]
+    if record.outcome != "passed":
+        outcome, reason = record.outcome, record.reason
+    return replace(record, outcome=outcome, reason=reason, leaked_mib=leaked_mib, taints=taints)
 
 
 def append(path: Path, record: Record) -> None:
@@ -129,10 +185,9 @@ def facts_of(measurement: Measurement[Any], warm_up: int) -> dict[str, Any]:
     """What a measured workload tells a record, by the record's field names."""
     settled = steady(measurement.seconds_each, warm_up)
     result = measurement.result
-    memory = asdict(measurement.memory)
-    before_mib = memory.pop("allocated_before_mib")
+    memory = facts_of_memory(measurement.memory)
     if isinstance(result, Answered):  # the study read inference's figure before the first prompt
-        memory["allocated_after_mib"] = before_mib
+        memory["allocated_after_mib"] = measurement.memory.allocated_before_mib
     return {
         "seconds": measurement.seconds,
         "seconds_each": list(measurement.seconds_each),
@@ -141,7 +196,21 @@ def facts_of(measurement: Measurement[Any], warm_up: int) -> dict[str, Any]:
         "tokens": result.tokens,
         "losses": list(result.losses) if isinstance(result, FineTuned) else None,
         **memory,
+        **(asdict(measurement.card) if measurement.card else {}),
     }
+
+
+def facts_of_memory(reading: MemoryReading) -> dict[str, Any]:
+    """What was read of a run's memory, by the record's field names."""
+    facts = asdict(reading)
+    del facts["allocated_before_mib"]
+    return facts
+
+
+def facts_of_expected(plan: Plan | None) -> dict[str, Any]:
+    """What its plan tells a measured case's record, by the record's field names."""
+    names = ("allocated_after_mib", "peak_allocated_mib", "peak_reserved_mib", "peak_device_mib")
+    return {f"planned_{name}": getattr(plan, name, None) for name in names}
 
 
 def facts_of_plan(plan: Plan) -> dict[str, Any]:

@@ -9,10 +9,11 @@ import pytest
 
 from . import cases, comparison, records
 from .environment import describe_environment
-from .meters.device import Nvml
-from .outcomes import outcome_and_reason
+from .meters.device import CudaContext
+from .meters.nvml import Nvml
+from .outcomes import CaseFailure, outcome_and_reason
 from .planner.planner import Planner
-from .records import Record
+from .records import Record, ended
 from .report import table
 from .report.answers import write_answers
 from .report.stored import memory_beside
@@ -30,6 +31,12 @@ CASE_FACTS = pytest.StashKey[dict[str, Any]]()
 ANSWERS = pytest.StashKey[list[tuple[str, str]]]()
 """Where, on its item, an inference case puts its prompts and answers."""
 
+CUDA_CONTEXT = pytest.StashKey[CudaContext]()
+"""Where, on the config, stands what was on the cards before this process used one."""
+
+LEFT_BEHIND = pytest.StashKey[str]()
+"""Where, on the config, stands what a candidate has left on the card: it taints whatever is measured from then on."""
+
 PLANNER = pytest.StashKey[Planner]()
 """Where, on the config, the session's planner is."""
 
@@ -46,18 +53,36 @@ class Session:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._records: list[Record] = []
+        self._unended: dict[str, dict[str, Any]] = {}
+        """By node id, what is known of cases that are being torn down."""
         self._stored_runs: list[dict[str, Any]] = []
 
     @property
     def has_records(self) -> bool:
         """Whether any case has ended."""
-        return bool(self._records)
+        return bool(self._records or self._unended)
+
+    def fail_if_tainted(self, item: pytest.Item) -> None:
+        """Under `--strict-gpu`, fail a case whose measurement is tainted; its record keeps all that was measured."""
+        taints = item.stash.get(CASE_FACTS, {}).get("taints")
+        if self._settings.strict_gpu and taints:
+            raise CaseFailure("failed", f"the measurement is tainted: {'; '.join(taints)}")
 
     def describe(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-        """Put a case's record on the report that settles its outcome: a failed setup, or the call."""
-        if report.when == "teardown" or (report.when == "setup" and report.passed):
+        """Put a case's record on the report that settles its outcome, a failed setup's or the call's.
+
+        What only its teardown tells goes on the report of that.
+        """
+        if report.when == "setup" and report.passed:
             return
         outcome, reason = outcome_and_reason(call, report)
+        facts = item.stash.get(CASE_FACTS, {})
+        if report.when == "teardown":
+            ended = {"outcome": outcome, "reason": reason, "leaked_mib": facts.get("leaked_mib")}
+            report.ohlora = {"ended": ended}  # type: ignore[attr-defined]
+            return
+        if call.excinfo is not None and isinstance(call.excinfo.value, CaseFailure):
+            facts = facts | call.excinfo.value.facts
         settings = self._settings
         record = Record(
             case=item.name,
@@ -73,33 +98,41 @@ class Session:
             dataset_sha256=settings.dialogues.sha256,
             budget_mib=settings.budget_mib,
             versions=records.versions(),
-            **({} if cases.planned_workload_of(item) else item.config.stash.get(SESSION_FACTS, {})),
-            **item.stash.get(CASE_FACTS, {}),
+            **({} if cases.planned_workload_of(item) else item.config.stash.get(SESSION_FACTS, {})) | facts,
         )
         report.ohlora = {"record": record.as_dict(), "answers": item.stash.get(ANSWERS, None)}  # type: ignore[attr-defined]
 
     def keep(self, report: pytest.TestReport) -> None:
-        """Write a case's line, and its answers if it has any, the moment its report arrives."""
+        """When a report arrives: hold a case's record back until its teardown has ended, then write its line."""
         found = getattr(report, "ohlora", None)
         if found is None:
             return
+        if "record" in found:
+            self._unended[report.nodeid] = found
+        elif report.nodeid in self._unended:
+            described = self._unended.pop(report.nodeid)
+            self._write(ended(Record(**described["record"]), **found["ended"]), described["answers"])
+
+    def _write(self, record: Record, answers: list[tuple[str, str]] | None) -> None:
         folder = self._settings.results_dir
-        record = Record(**found["record"])
         if not self._records:
             folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(describe_environment(Nvml()), indent=2, ensure_ascii=False)
             (folder / "environment.json").write_text(text + "\n", encoding="utf-8")
         self._records.append(record)
         records.append(folder / "records.jsonl", record)
-        if found["answers"] is not None:
-            write_answers(folder / "answers" / f"{record.candidate}.csv", found["answers"])
+        if answers is not None:
+            write_answers(folder / "answers" / f"{record.candidate}.csv", answers)
 
     def compare_with(self, stored_run: dict[str, Any]) -> None:
         """Set this session's memory beside that of a run pytest-benchmark has stored."""
         self._stored_runs.append(stored_run)
 
     def finish(self) -> None:
-        """Write the comparison's files."""
+        """Write what a case has left whose teardown was interrupted, and the comparison's files."""
+        for described in self._unended.values():
+            self._write(Record(**described["record"]), described["answers"])
+        self._unended.clear()
         found = self._comparison()
         folder = self._settings.results_dir
         (folder / "comparison.md").write_text(table.markdown(found), encoding="utf-8")

@@ -16,7 +16,7 @@ from .budget import parse_size_mib
 from .candidates import Candidate, read_candidates, select_group
 from .dialogues import Dialogues, read_dialogues
 from .errors import InputError
-from .meters.device import Nvml
+from .meters.nvml import Nvml
 from .planner.profiles import GpuProfile, choose_profile, read_profiles
 from .protocol import Protocol, parse_protocol
 
@@ -72,6 +72,12 @@ OPTIONS = (
     ),
 )
 
+SWITCHES = (
+    Option("allow_remote_code", "", "let candidates marked remote_code run their repository's code"),
+    Option("strict_gpu", "", "fail a case whose measurement is tainted: other processes, throttled clocks, ECC errors"),
+)
+"""Options that are on or off; off by default."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -93,12 +99,16 @@ class Settings:
     """The VRAM budget."""
     gpu_profile: GpuProfile
     """The card that cases are planned for."""
+    known_profiles: tuple[GpuProfile, ...]
+    """Every card of which something is known, the one planned for first."""
     results_dir: Path
     """The session's own folder; made when its first file is written."""
     protocol: Protocol
     """The experiment."""
     allow_remote_code: bool
     """Whether repositories' own code may run."""
+    strict_gpu: bool
+    """Whether a tainted measurement fails its case."""
 
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -118,9 +128,9 @@ def add_options(parser: pytest.Parser) -> None:
         )
         ini_type: Literal["linelist", "string"] = "linelist" if option.repeatable else "string"
         parser.addini(option.name, option.help, type=ini_type, default=None)
-    help_text = "let candidates marked remote_code run their repository's code"
-    group.addoption("--allow-remote-code", action="store_true", default=None, help=help_text)
-    parser.addini("allow_remote_code", help_text, type="bool", default=False)
+    for switch in SWITCHES:
+        group.addoption(switch.flag, dest=switch.name, action="store_true", default=None, help=switch.help)
+        parser.addini(switch.name, switch.help, type="bool", default=False)
 
 
 def read_settings(config: pytest.Config) -> Settings:
@@ -141,6 +151,8 @@ def read_settings(config: pytest.Config) -> Settings:
         )
     if weights == "hub" and scale == "mini":
         raise InputError("--weights hub needs full size: mini replicas have random weights only; add --scale full")
+    known_profiles = read_profiles(DATA / "gpus.toml")
+    gpu_profile = _gpu_profile(config, known_profiles)
     candidates = read_candidates(_path(config, "candidates") or DATA / "candidates.toml")
     return Settings(
         candidates=select_group(candidates, _value(config, "candidate_group") or "seed"),
@@ -150,10 +162,11 @@ def read_settings(config: pytest.Config) -> Settings:
         weights=weights,
         model_dir=model_dir,
         budget_mib=_read(config, "vram_budget", parse_size_mib) or parse_size_mib("12GB"),
-        gpu_profile=_gpu_profile(config),
+        gpu_profile=gpu_profile,
+        known_profiles=(gpu_profile, *known_profiles),
         results_dir=_results_dir(config),
         protocol=protocol,
-        allow_remote_code=bool(config.getoption("allow_remote_code") or config.getini("allow_remote_code")),
+        **{switch.name: bool(config.getoption(switch.name) or config.getini(switch.name)) for switch in SWITCHES},
     )
 
 
@@ -172,11 +185,11 @@ def parse_ranks(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _gpu_profile(config: pytest.Config) -> GpuProfile:
+def _gpu_profile(config: pytest.Config, known: tuple[GpuProfile, ...]) -> GpuProfile:
     present = Nvml().gpu(os.environ.get("CUDA_VISIBLE_DEVICES"))
     is_option = config.getoption("gpu_profile") is not None
     folder = config.inipath.parent if config.inipath and not is_option else config.invocation_params.dir
-    return choose_profile(_value(config, "gpu_profile"), read_profiles(DATA / "gpus.toml"), present, folder)
+    return choose_profile(_value(config, "gpu_profile"), known, present, folder)
 
 
 def _results_dir(config: pytest.Config) -> Path:

@@ -1,68 +1,93 @@
 """Which device a session gets, with a stand-in for CUDA where a GPU is needed."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
 import torch
+from fake_gpu import UUID, FakeCuda, FakeLibrary, nvml_of
 
 from ohlora_fixtures import devices
 from ohlora_fixtures.budget import MIB
 from ohlora_fixtures.errors import InputError
 from ohlora_fixtures.meters.clock import CudaClock, WallClock
+from ohlora_fixtures.meters.device import CudaContext
 from ohlora_fixtures.meters.memory import CudaMemory, HostMemory
+from ohlora_fixtures.planner.profiles import read_profiles
 from ohlora_fixtures.preflight import model_source
 from ohlora_fixtures.protocol import Protocol
+from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.smaller_card import WORKSPACE_VARIABLE
 
-UUID = "GPU-0000-1111"
+PROFILES = {profile.name: profile for profile in read_profiles(DATA / "gpus.toml")}
 
 
-def asked(**options):
+def asked(planned_for="t4", **options):
     settings = {"scale": "auto", "weights": None, "model_dir": None, "allow_remote_code": False, "protocol": Protocol()}
-    return SimpleNamespace(**settings | options)
+    profile = PROFILES[planned_for]
+    cards = {"gpu_profile": profile, "known_profiles": tuple(PROFILES.values()), "budget_mib": 12288.0}
+    return SimpleNamespace(**settings | cards | options)
 
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A card on which 600 MiB are in use, 100 MiB of them before the session."""
-    used_mib = iter([100.0, 600.0])
-
-    class Nvml:
-        def used_mib_by_uuid(self):
-            return {UUID: next(used_mib)}
-
-        def used_mib(self, uuid):
-            assert uuid == UUID
-            return next(used_mib)
-
-        def process_used_mib(self, uuid):
-            assert uuid == UUID
-
-    figures = {"memory_allocated": 1, "max_memory_allocated": 300, "memory_reserved": 200, "max_memory_reserved": 400}
-    monkeypatch.setattr(devices, "Nvml", Nvml)
+    """A T4 on which nothing runs; it takes PyTorch's calls."""
+    library = FakeLibrary()
+    cuda = FakeCuda(library)
+    monkeypatch.delenv(WORKSPACE_VARIABLE, raising=False)
+    monkeypatch.setattr(devices, "Nvml", lambda: nvml_of(library))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(
-        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(name="NVIDIA T4", uuid=UUID.removeprefix("GPU-"))
+    properties = SimpleNamespace(
+        name="NVIDIA T4", uuid=UUID.removeprefix("GPU-"), major=7, minor=5, total_memory=15000 * MIB
     )
-    monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: None, raising=False)
-    for name in ("synchronize", "empty_cache", "reset_peak_memory_stats"):
-        monkeypatch.setattr(torch.cuda, name, lambda: None)
-    for name, mib in figures.items():
-        monkeypatch.setattr(torch.cuda, name, lambda mib=mib: mib * MIB)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", cuda.drop_workspaces, raising=False)
+    for name in [name for name in vars(FakeCuda) if not name.startswith("_") and hasattr(torch.cuda, name)]:
+        monkeypatch.setattr(torch.cuda, name, getattr(cuda, name))
+    return SimpleNamespace(cuda=cuda, library=library, context=CudaContext(nvml_of(library)))
 
 
 def test_with_a_gpu_auto_is_full_size_from_the_hub(gpu):
-    device = devices.open_device(asked())
-    assert (device.name, device.source.device) == ("NVIDIA T4", "cuda:0")
-    assert (device.source.scale, device.source.weights) == ("full", "hub")
-    assert (type(device.clock), type(device.memory)) == (CudaClock, CudaMemory)
+    with devices.opened_device(asked(), gpu.context) as device:
+        assert (device.name, device.source.device) == ("NVIDIA T4", "cuda:0")
+        assert (device.source.scale, device.source.weights) == ("full", "hub")
+        assert (type(device.clock), type(device.memory)) == (CudaClock, CudaMemory)
+        assert device.facts["native_bf16"] is False
+        assert device.facts["cublas_workspace_config"] is None
+        assert (device.peaks.tflops, device.peaks.gb_per_second) == (8.1, 320)
 
 
 def test_on_a_gpu_all_four_memory_figures_are_read(gpu):
-    memory = devices.open_device(asked(weights="random")).memory
-    memory.start()
-    reading = memory.stop()
-    assert (reading.allocated_after_mib, reading.peak_allocated_mib, reading.peak_reserved_mib) == (1, 300, 400)
-    assert reading.peak_device_mib == 400 + (600 - 100 - 200)
+    with devices.opened_device(asked(weights="random"), gpu.context) as device:
+        device.memory.start()
+        reading = device.memory.stop()
+    assert (reading.allocated_after_mib, reading.peak_allocated_mib, reading.peak_reserved_mib) == (100, 300, 400)
+    assert reading.peak_device_mib == 400 + 500
+
+
+def test_a_larger_card_is_capped_to_the_budget_and_freed_again(gpu):
+    with devices.opened_device(asked(), gpu.context) as device:
+        assert device.cap_mib == pytest.approx(12288 - 500)
+        assert gpu.cuda.fraction == pytest.approx((12288 - 500) / 15000)
+    assert gpu.cuda.fraction == 1.0
+    with devices.opened_device(asked(budget_mib=16384.0), gpu.context) as device:
+        assert (device.cap_mib, gpu.cuda.fraction) == (None, 1.0)
+
+
+def test_where_the_context_cannot_be_read_the_profiles_is_subtracted(gpu):
+    gpu.library.set(used_mib=None, processes=None)
+    gpu.cuda.library = None
+    with devices.opened_device(asked(), gpu.context) as device:
+        assert device.cap_mib == pytest.approx(12288 - PROFILES["t4"].context_mib)
+
+
+def test_settings_of_a_card_planned_for_are_taken_recorded_and_put_back(gpu):
+    with devices.opened_device(asked("m6000"), gpu.context) as device:
+        assert device.facts["attention_backends"] == ["math"]
+        assert device.facts["cublas_workspace_config"] == os.environ[WORKSPACE_VARIABLE] == ":8320:1"
+    assert torch.backends.cuda.flash_sdp_enabled()
+    assert WORKSPACE_VARIABLE not in os.environ
 
 
 def test_replicas_run_on_a_gpu_when_asked_for(gpu):
@@ -74,12 +99,13 @@ def test_without_a_gpu_auto_is_a_rehearsal_on_one_thread(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    device = devices.open_device(asked())
-    assert torch.get_num_threads() == 1
-    torch.set_num_threads(threads)
-    assert device.name.startswith("cpu (")
-    assert (device.source.scale, device.source.weights, device.source.device) == ("mini", "random", "cpu")
-    assert (type(device.clock), type(device.memory)) == (WallClock, HostMemory)
+    with devices.opened_device(asked(), CudaContext(nvml_of(None))) as device:
+        assert torch.get_num_threads() == 1
+        torch.set_num_threads(threads)
+        assert device.name.startswith("cpu (")
+        assert (device.source.scale, device.source.weights, device.source.device) == ("mini", "random", "cpu")
+        assert (type(device.clock), type(device.memory)) == (WallClock, HostMemory)
+        assert device.card is device.cap_mib is None
 
 
 @pytest.mark.parametrize(
@@ -94,7 +120,8 @@ def test_options_that_do_not_go_together_without_a_gpu(monkeypatch, weights, mod
 
 @pytest.mark.parametrize(("worker", "chosen"), [(None, "0"), ("gw0", "0"), ("gw1", "1"), ("gw2", "0")])
 def test_each_process_sees_one_gpu(monkeypatch, worker, chosen):
-    monkeypatch.setattr(devices, "Nvml", lambda: SimpleNamespace(device_count=lambda: 2))
+    monkeypatch.setattr(devices, "Nvml", lambda: SimpleNamespace(device_count=lambda: 2, use_by_uuid=dict))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "")  # put back afterwards
     devices.choose_device(worker)
     assert devices.os.environ["CUDA_VISIBLE_DEVICES"] == chosen

@@ -8,7 +8,7 @@ import torch
 
 from ohlora_fixtures import models
 from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.meters.device import Nvml
+from ohlora_fixtures.meters.nvml import Nvml
 from ohlora_fixtures.models import build_on_meta, prepare_to_answer_in_full
 from ohlora_fixtures.planner.allocator import CachingAllocator
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner

@@ -134,7 +134,7 @@ def test_budget_and_memory_running_out_are_verdicts_and_the_session_goes_on(suit
     (suite.path / "conftest.py").write_text(
         device_with("peak_device_mib=PEAKS.pop(0), allocated_before_mib=1.0, allocated_after_mib=2.0")
         + textwrap.dedent("""
-        PEAKS = [12288.0, 12288.5, 100.0]
+        PEAKS = [12288.0, 12288.5, 9000.0, 100.0]
 
         @pytest.fixture
         def examples(lora_rank, examples, monkeypatch):
@@ -154,9 +154,10 @@ def test_budget_and_memory_running_out_are_verdicts_and_the_session_goes_on(suit
     records = read_records(suite.path / "out")
     assert [record["outcome"] for record in records] == ["passed", "over_budget", "out_of_memory", "passed"]
     over = "peak device memory 12288.50 MiB is 0.50 MiB (0.0%) above the VRAM budget of 12288.00 MiB"
-    full = "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
+    full = "memory ran out at a request for 2048.00 MiB"
     assert [record["reason"] for record in records] == [None, over, full, None]
     assert (records[1]["peak_device_mib"], records[1]["seconds"] > 0) == (12288.5, True)
+    assert (records[2]["peak_device_mib"], records[2]["requested_mib"], records[2]["seconds"]) == (9000.0, 2048.0, None)
     assert [record["allocated_after_mib"] for record in records] == [1.0, 2.0, None, 2.0]
     output = result.stdout.str()
     assert over in output

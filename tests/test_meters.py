@@ -1,89 +1,26 @@
-"""Clocks, memory and device, with fakes in place of CUDA and NVML."""
+"""Clocks, memory and one measurement, with a stand-in for CUDA."""
 
 import os
-from types import SimpleNamespace
 
 import pytest
+from fake_gpu import OTHER, UUID, FakeCuda, FakeLibrary, nvml_of
 
 from ohlora_fixtures.budget import MIB
+from ohlora_fixtures.meters.card import CardWatch
 from ohlora_fixtures.meters.clock import CudaClock, WallClock
-from ohlora_fixtures.meters.device import CudaContext, Nvml, choose_gpu
-from ohlora_fixtures.meters.memory import CudaMemory, HostMemory, MemoryReading
+from ohlora_fixtures.meters.device import CudaContext, choose_gpu
+from ohlora_fixtures.meters.memory import CudaMemory, HostMemory, MemoryReading, is_leak, leaked_mib
 from ohlora_fixtures.meters.meter import measure, steady
 
-UUID = "GPU-1234"
 
-
-class FakeCuda:
-    """A GPU whose queue takes 10 ms for each event, and an allocator with set figures."""
-
-    def __init__(self):
-        self.calls = []
-        self.recorded = 0
-
-    def Event(self, *, enable_timing):  # noqa: N802 - torch's name
-        assert enable_timing
-        cuda = self
-
-        class Event:
-            def record(self):
-                cuda.recorded += 1
-                self.at_ms = cuda.recorded * 10.0
-
-            def elapsed_time(self, end):
-                return end.at_ms - self.at_ms
-
-        return Event()
-
-    def synchronize(self):
-        self.calls.append("synchronize")
-
-    def empty_cache(self):
-        self.calls.append("empty_cache")
-
-    def reset_peak_memory_stats(self):
-        self.calls.append("reset_peak_memory_stats")
-
-    def memory_allocated(self):
-        return 100 * MIB
-
-    def max_memory_allocated(self):
-        return 300 * MIB
-
-    def memory_reserved(self):
-        return 200 * MIB
-
-    def max_memory_reserved(self):
-        return 400 * MIB
-
-
-class FakeNvml:
-    """A card with 50 MiB in use by others, and this process's own use as far as NVML tells it."""
-
-    def __init__(self, own_mib=None, used_mib=50.0):
-        self.own_mib = own_mib
-        self.used = used_mib
-
-    def used_mib_by_uuid(self):
-        return {UUID: 50.0}
-
-    def used_mib(self, uuid):
-        assert uuid == UUID
-        return self.used
-
-    def process_used_mib(self, uuid):
-        assert uuid == UUID
-        return self.own_mib
-
-
-def bound(nvml):
-    context = CudaContext(nvml)
+def bound(library):
+    context = CudaContext(nvml_of(library))
     context.bind(UUID)
     return context
 
 
-def memory_of(cuda, nvml):
-    return CudaMemory(cuda, bound(nvml), lambda: cuda.calls.append("drop_workspaces"))
+def memory_of(cuda, library, cap=None):
+    return CudaMemory(cuda, bound(library), cuda.drop_workspaces, cap)
 
 
 def test_the_wall_clock_times_the_whole_and_each():
@@ -110,64 +47,70 @@ def test_the_cuda_clock_waits_for_the_device_at_both_ends_only():
 
 def test_the_peak_is_reset_after_the_cache_is_emptied():
     cuda = FakeCuda()
-    memory_of(cuda, FakeNvml()).start()
+    assert memory_of(cuda, FakeLibrary()).start() == 100.0
     assert cuda.calls == ["synchronize", "drop_workspaces", "empty_cache", "reset_peak_memory_stats"]
 
 
 def test_device_memory_is_peak_reserved_and_the_context():
-    memory = memory_of(FakeCuda(), FakeNvml(own_mib=500.0))
+    memory = memory_of(cuda := FakeCuda(library := FakeLibrary()), library)
     memory.start()
     assert memory.stop() == MemoryReading(
         allocated_before_mib=100.0,
         allocated_after_mib=100.0,
         peak_allocated_mib=300.0,
         peak_reserved_mib=400.0,
-        peak_device_mib=700.0,
+        context_mib=500.0,
+        peak_device_mib=900.0,
     )
+    assert cuda.calls[-1] == "synchronize"
 
 
-def test_without_a_figure_for_the_process_the_cards_use_since_the_start_counts():
-    assert bound(FakeNvml(used_mib=550.0)).mib(reserved_mib=200.0) == 300.0
+@pytest.mark.parametrize("own", [{os.getpid(): None}, {77: None}, {}], ids=["Windows", "host's ids", "none shown"])
+def test_without_a_figure_for_the_process_the_cards_use_since_the_start_counts(own):
+    library = FakeLibrary()
+    context = bound(library)
+    library.set(used_mib=550.0, processes=own)
+    assert context.mib(reserved_mib=200.0) == 300.0
 
 
-@pytest.mark.parametrize("nvml", [FakeNvml(used_mib=None), FakeNvml(used_mib=100.0)], ids=["no answer", "nonsense"])
-def test_a_context_that_cannot_be_read_is_none(nvml):
-    assert bound(nvml).mib(reserved_mib=200.0) is None
-    memory = memory_of(FakeCuda(), nvml)
+@pytest.mark.parametrize("used_mib", [None, 100.0], ids=["no answer", "nonsense"])
+def test_a_context_that_cannot_be_read_is_none(used_mib):
+    library = FakeLibrary()
+    memory = memory_of(FakeCuda(), library)
+    library.set(used_mib=used_mib)
     memory.start()
-    assert memory.stop().peak_device_mib is None
+    reading = memory.stop()
+    assert (reading.context_mib, reading.peak_device_mib, reading.peak_reserved_mib) == (None, None, 400.0)
 
 
-def test_a_context_of_no_card_is_none():
-    assert CudaContext(FakeNvml(own_mib=500.0)).mib(reserved_mib=0) is None
+def test_a_machine_without_nvidias_library_has_no_context():
+    context = bound(None)
+    assert (context.mib(reserved_mib=0), context.other_processes()) == (None, None)
 
 
-def test_nvml_finds_this_process_among_others():
-    nvml = Nvml()
-    other = SimpleNamespace(pid=os.getpid() + 1, usedGpuMemory=7 * MIB)
-    own = SimpleNamespace(pid=os.getpid(), usedGpuMemory=5 * MIB)
-    nvml._nvml = SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
-        nvmlDeviceGetComputeRunningProcesses=lambda handle: [other, own],
-    )
-    assert nvml.process_used_mib(UUID) == 5.0
-    own.usedGpuMemory = None
-    assert nvml.process_used_mib(UUID) is None
+@pytest.mark.parametrize(
+    ("before", "now", "others"),
+    [
+        ({}, {os.getpid(): 5}, 0),
+        ({OTHER: 9}, {OTHER: 9, os.getpid(): 5}, 1),
+        ({}, {77: None}, 0),
+        ({OTHER: 9}, {OTHER: 9, 77: None}, 1),
+        ({OTHER: 9}, {OTHER: 9}, 1),
+        ({}, {}, None),
+    ],
+    ids=["alone", "beside another", "by the host's id", "so, beside another", "own not shown", "none shown"],
+)
+def test_processes_of_others_are_counted(before, now, others):
+    library = FakeLibrary(processes=before)
+    context = bound(library)
+    library.set(processes=now)
+    assert context.other_processes() == others
 
 
-def test_nvml_errors_are_no_answer():
-    def fail(*_):
-        raise RuntimeError
-
-    nvml = Nvml()
-    nvml._nvml = SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlDeviceGetCount=fail,
-        nvmlDeviceGetHandleByIndex=fail,
-        nvmlSystemGetDriverVersion=fail,
-    )
-    assert (nvml.device_count(), nvml.driver_version(), nvml.used_mib_by_uuid()) == (0, None, {})
+def test_a_leak_is_more_than_16_mib():
+    assert [is_leak(leaked_mib(100.0, after)) for after in (90.0, 116.0, 116.5)] == [False, False, True]
+    assert leaked_mib(None, None) is None
+    assert not is_leak(None)
 
 
 def write_status(folder, peak_kib, now_kib):
@@ -197,6 +140,23 @@ def test_real_host_memory_sees_an_allocation():
     growth = memory.stop().peak_rss_growth_mib
     assert len(block) == 64 * MIB
     assert growth is None or 60 < growth < 200
+
+
+def test_a_measurement_on_a_card_tells_how_the_card_was():
+    library = FakeLibrary()
+    cuda = FakeCuda(library)
+    times = iter([0.0, 0.1, 0.6, 0.6, 0.7])
+    watch = CardWatch(nvml_of(library), bound(library), 15360.0, 12288.0, now=lambda: next(times))
+
+    def work(tick):
+        tick()  # too soon for a sample
+        library.set(clock_reasons=0x4, sm_clock_mhz=900, temperature_c=80)
+        tick()
+        library.set(clock_reasons=0x1, sm_clock_mhz=300, temperature_c=70)  # idle
+
+    reading = measure(work, CudaClock(cuda), memory_of(cuda, library), watch).card
+    assert reading.taints == ("clocks throttled by the power cap in 1 of 3 samples",)
+    assert (reading.highest_temperature_c, reading.lowest_sm_clock_mhz) == (80, 900)
 
 
 def test_a_measurement_holds_result_times_and_memory(tmp_path):
@@ -234,6 +194,7 @@ def test_each_worker_gets_one_gpu(visible, count, worker, chosen):
     environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
     choose_gpu(environment, count, worker)
     assert environment["CUDA_VISIBLE_DEVICES"] == chosen
+    assert environment.get("CUDA_DEVICE_ORDER") == ("PCI_BUS_ID" if chosen else None)
 
 
 def test_without_gpus_nothing_is_chosen():

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ohlora_fixtures.meters.device import Gpu, Nvml
+from ohlora_fixtures.meters.nvml import Gpu, Nvml
 from ohlora_fixtures.planner.profiles import choose_profile, read_profiles
 from ohlora_fixtures.settings import DATA
 

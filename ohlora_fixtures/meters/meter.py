@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from .card import CardReading, CardWatch
 from .clock import Clock
 from .memory import Memory, MemoryReading
 
@@ -26,6 +27,8 @@ class Measurement(Generic[Result]):
     """Time of each step or prompt, warm-up included."""
     memory: MemoryReading
     """Memory of the run."""
+    card: CardReading | None = None
+    """How the card was meanwhile; None on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,26 @@ class Steady:
 
 
 def measure(
-    work: Callable[[Tick], Result], clock: Clock, memory: Memory, watch: Tick | None = None
+    work: Callable[[Tick], Result],
+    clock: Clock,
+    memory: Memory,
+    card: CardWatch | None = None,
+    watch: Tick | None = None,
 ) -> Measurement[Result]:
     """Run `work`, giving it the function to call after each step or prompt; `watch` is called after each, too."""
-    tick = clock.tick if watch is None else _both(clock.tick, watch)
+    ticks = [clock.tick, *([card.tick] if card else []), *([watch] if watch else [])]
+
+    def tick() -> None:
+        for each in ticks:
+            each()
+
     memory.start()
+    if card:
+        card.start()
     clock.start()
-    result = work(tick)
+    result = work(tick if len(ticks) > 1 else clock.tick)
     seconds, seconds_each = clock.stop()
-    return Measurement(result, seconds, seconds_each, memory.stop())
+    return Measurement(result, seconds, seconds_each, memory.stop(), card.stop() if card else None)
 
 
 def steady(seconds_each: tuple[float, ...], warm_up: int) -> Steady | None:
@@ -57,11 +71,3 @@ def steady(seconds_each: tuple[float, ...], warm_up: int) -> Steady | None:
         return None
     quartiles = statistics.quantiles(rest, n=4, method="inclusive") if len(rest) > 1 else (0.0, 0.0, 0.0)
     return Steady(statistics.median(rest), quartiles[2] - quartiles[0])
-
-
-def _both(first: Tick, second: Tick) -> Tick:
-    def tick() -> None:
-        first()
-        second()
-
-    return tick

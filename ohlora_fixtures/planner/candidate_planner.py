@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,14 +13,17 @@ from .interpolation import events_at
 from .player import Played, play
 from .steps import CutTrace, NotComposableError, Step, cut
 from .trace import Trace
+from .work import Work, work_at
 
 if TYPE_CHECKING:
     from ..dialogues import Example
     from ..protocol import Protocol
+    from ..workloads.inference import AnswerLength
     from .traced import Batch, TracedCandidate
 
 Shape = tuple[int, int]
 """Rows of a batch, and the tokens of its longest row."""
+
 
 _FEW_STEPS = 6
 """A run of no more steps is traced whole."""
@@ -35,6 +38,8 @@ class Run:
     beginning: Trace
     left_behind: tuple[int, ...]
     step_of: dict[Shape, Step]
+    work_of: dict[Shape, Work]
+    """Of every shape, the first batch's included."""
 
 
 class CandidatePlanner:
@@ -114,6 +119,43 @@ class CandidatePlanner:
                 pass  # steps that hang together in another way: the plain trace is as exact, and slow
         return play(self._traced.fine_tuning(lora_rank, self.batches).trace)
 
+    def fine_tuning_work(self, lora_rank: int) -> list[Work]:
+        """What each step of the whole run computes and moves."""
+        if len(self.batches) > _FEW_STEPS:
+            try:
+                work_of = self.run(lora_rank).work_of
+                return [work_of[shape_of(batch)] for batch in self.batches]
+            except NotComposableError:
+                pass  # as above
+        return list(self._traced.fine_tuning(lora_rank, self.batches).work_each)
+
+    def inference_work(self, answers: Sequence[AnswerLength]) -> list[Work]:
+        """What each answer computes and moves: one forward pass over the prompt, and one for each further token.
+
+        Raises NotComposableError for a model whose work does not grow with the number of tokens in a simple way.
+        """
+        decoding = self._decoding_work()
+        prompts = sorted({answer.prompt_tokens for answer in answers})
+        picked = {prompts[0], prompts[len(prompts) // 2], prompts[-1]}
+        known = {tokens: self._traced.generation(tokens, tokens + 1).work_each[0] for tokens in picked}
+        prompt_work = {tokens: known[tokens] if tokens in known else work_at(tokens, known) for tokens in prompts}
+        return [
+            sum((decoding(tokens) for tokens in range(prompt + 1, prompt + new)), prompt_work[prompt])
+            for prompt, new in answers
+        ]
+
+    def _decoding_work(self) -> Callable[[int], Work]:
+        """What the forward pass of one token computes and moves, by the number of tokens until then."""
+        first = max(1, min(self.longest_prompt_tokens, self._protocol.max_length - _FEW_TOKENS))
+        last = max(self._protocol.max_length, first + 2 * _FEW_TOKENS)
+        early = self._traced.generation(first, first + _FEW_TOKENS).work_each[1:]
+        late = self._traced.generation(last - _FEW_TOKENS, last).work_each[1:]
+        known = dict(enumerate(early, first + 1)) | dict(enumerate(late, last - _FEW_TOKENS + 1))
+        ends = {tokens: known[tokens] for tokens in (min(known), max(known))}
+        if any(work_at(tokens, ends) != work for tokens, work in known.items()):
+            raise NotComposableError("the check of the work at other lengths failed")
+        return lambda tokens: work_at(tokens, ends)
+
     def run(self, lora_rank: int) -> Run:
         """What the run at a rank is made of, ready to be played.
 
@@ -136,8 +178,9 @@ class CandidatePlanner:
             except NotComposableError:
                 self._lengths_agree = False
         traced = [*shapes, *(shape for shape in also if shape not in shapes)]
-        found = self._cut(lora_rank, [*traced, shapes[-1]])
-        return Run(found.beginning, found.left_behind, dict(zip(traced, found.steps, strict=True)))
+        found, work_each = self._cut(lora_rank, [*traced, shapes[-1]])
+        step_of = dict(zip(traced, found.steps, strict=True))
+        return Run(found.beginning, found.left_behind, step_of, dict(zip(traced, work_each, strict=False)))
 
     def _interpolated_run(self, lora_rank: int, shapes: Sequence[Shape], also: Sequence[Shape]) -> Run:
         """Trace three lengths and a fourth as a check, and put the others on the curve through them."""
@@ -149,20 +192,24 @@ class CandidatePlanner:
         check = usual[len(usual) // 4]
         others = {shape for shape in (*shapes, *also) if shape[0] != usual_rows}
         traced = [*sorted(others), *picked]
-        found = self._cut(lora_rank, [*traced, check])
+        found, work_each = self._cut(lora_rank, [*traced, check])
         step_of = dict(zip(traced, found.steps, strict=True))
+        work_of = dict(zip(traced, work_each, strict=False))
         events = {tokens: step_of[rows, tokens].events for rows, tokens in picked}
-        if events_at(check[1], events) != found.last_events:
+        work = {tokens: work_of[rows, tokens] for rows, tokens in picked}
+        if events_at(check[1], events) != found.last_events or work_at(check[1], work) != work_each[-1]:
             raise NotComposableError("the check at a fourth length failed")
         alike = step_of[picked[0]]
         for rows, tokens in usual:
             step_of.setdefault((rows, tokens), alike.with_events(events_at(tokens, events)))
-        return Run(found.beginning, found.left_behind, step_of)
+            work_of.setdefault((rows, tokens), work_at(tokens, work))
+        return Run(found.beginning, found.left_behind, step_of, work_of)
 
-    def _cut(self, lora_rank: int, shapes: Sequence[Shape]) -> CutTrace:
+    def _cut(self, lora_rank: int, shapes: Sequence[Shape]) -> tuple[CutTrace, Sequence[Work]]:
+        """The run's first step and one of each shape; and the work of the latter."""
         batch_of = {shape_of(batch): batch for batch in [self.longest_batch * 2, *self.batches]}
         run = self._traced.fine_tuning(lora_rank, [self.batches[0], *(batch_of[shape] for shape in shapes)])
-        return cut(run.trace, run.ends)
+        return cut(run.trace, run.ends), run.work_each[1:]
 
 
 def shape_of(batch: Batch) -> Shape:
@@ -182,4 +229,5 @@ def _on_line(lora_rank: int, runs: dict[int, Run]) -> Run:
         for shape, step in alike.step_of.items()
         if shape in other.step_of
     }
-    return Run(Trace(beginning, alike.beginning.categories), alike.left_behind, step_of)
+    work_of = {shape: work_at(lora_rank, {rank: run.work_of[shape] for rank, run in runs.items()}) for shape in step_of}
+    return Run(Trace(beginning, alike.beginning.categories), alike.left_behind, step_of, work_of)

@@ -42,6 +42,15 @@ def events_at(x: int, known: Mapping[int, array[int]]) -> array[int]:
     return events
 
 
+def whole_at(x: int, known: Mapping[int, int]) -> int:
+    """A whole number at `x` on the polynomial through those at known points.
+
+    Raises NotComposableError unless it comes out whole and positive.
+    """
+    values = [np.array([value], dtype=object) for value in known.values()]
+    return int(_lagrange(x, list(known), values)[0])
+
+
 def _lagrange(x: int, points: Sequence[int], values: Sequence[NDArray[np.object_]]) -> NDArray[np.int64]:
     """The interpolating polynomial's values at `x`, in integers of any size: the products outgrow 64 bits."""
     whole: int = prod(a - b for index, a in enumerate(points) for b in points[:index])

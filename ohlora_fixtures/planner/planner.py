@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import models
@@ -16,12 +16,30 @@ from .plan import Plan
 from .store import PlanStore, file_digest, source_digest
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from ..candidates import Candidate
+    from ..dialogues import Example
     from ..settings import Settings
+    from ..workloads.inference import AnswerLength
+
+
+@dataclass(frozen=True)
+class OfMeasured:
+    """The measured model's own tokenizer: what is planned with it is planned for the very lengths of the run."""
+
+    tokenizer: PreTrainedTokenizerBase
+    """The tokenizer."""
+    origin: str
+    """`own` or `stand-in`."""
 
 
 class Planner:
-    """Plans a session's cases, one candidate after the other."""
+    """Plans a session's cases, one candidate after the other.
+
+    Where nothing is said of the tokenizer, the candidate's own is taken if it is at hand, and else lengths are
+    estimated.
+    """
 
     def __init__(self, settings: Settings, store: PlanStore) -> None:
         self._settings = settings
@@ -39,17 +57,35 @@ class Planner:
         """Whether all of these can be had so."""
         return all(self.is_kept(candidate, lora_rank) for candidate, lora_rank in planned)
 
-    def plan(self, candidate: Candidate, lora_rank: int | None) -> Plan:
+    def plan(self, candidate: Candidate, lora_rank: int | None, measured: OfMeasured | None = None) -> Plan:
         """A case's plan: fine-tuning at a rank, or inference for None.
 
         Raises CandidateError for a candidate that cannot be built or planned.
         """
-        facts = self._facts(candidate, lora_rank)
-        kept = self._store.read(facts)
-        if kept is None:
-            kept = _told(candidate, lambda: self._open(candidate).plan(lora_rank).as_dict())
-            self._store.write(facts, kept)
+        kept = self._kept(
+            self._facts(candidate, lora_rank, measured),
+            candidate,
+            lambda: self._open(candidate, measured).plan(lora_rank).as_dict(),
+        )
         return Plan(**kept)
+
+    def work_each(
+        self,
+        candidate: Candidate,
+        lora_rank: int | None,
+        measured: OfMeasured,
+        answers: Sequence[AnswerLength] = (),
+    ) -> list[tuple[int, int]]:
+        """What each step of a fine-tuning case, or each answer, computes and moves: FLOPs and bytes.
+
+        `answers` are the lengths of the answers given. Raises CandidateError as `plan` does.
+        """
+        kept = self._kept(
+            {**self._facts(candidate, lora_rank, measured), "work_of": list(answers)},
+            candidate,
+            lambda: {"work": self._open(candidate, measured).work_each(lora_rank, answers)},
+        )
+        return [(flops, moved_bytes) for flops, moved_bytes in kept["work"]]
 
     def advice(self, candidate: Candidate, lora_rank: int | None) -> dict[str, Any] | None:
         """What else would fit the budget, given with the first rank's case alone; the fields of `Advice`.
@@ -59,32 +95,40 @@ class Planner:
         if not self._is_advised(lora_rank):
             return None
         facts = self._advice_facts(candidate, lora_rank)
-        kept = self._store.read(facts)
-        if kept is None:
-            kept = _told(candidate, lambda: {"advice": self._open(candidate).advice()})
-            self._store.write(facts, kept)
+        kept = self._kept(facts, candidate, lambda: {"advice": self._open(candidate, None).advice()})
         advice: dict[str, Any] | None = kept["advice"]
         return advice
 
     def _is_advised(self, lora_rank: int | None) -> bool:
         return lora_rank == self._settings.lora_ranks[0]
 
-    def _open(self, candidate: Candidate) -> _OpenCandidate:
-        if self._opened is None or self._opened.candidate != candidate:
+    def _kept(self, facts: dict[str, Any], candidate: Candidate, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        kept = self._store.read(facts)
+        if kept is None:
+            kept = _told(candidate, make)
+            self._store.write(facts, kept)
+        return kept
+
+    def _open(self, candidate: Candidate, measured: OfMeasured | None) -> _OpenCandidate:
+        if self._opened is None or (self._opened.candidate, self._opened.measured) != (candidate, measured):
             self._opened = None  # two candidates at once would need twice the memory
-            self._opened = _OpenCandidate(candidate, self._settings)
+            self._opened = _OpenCandidate(candidate, self._settings, measured)
         return self._opened
 
-    def _facts(self, candidate: Candidate, lora_rank: int | None) -> dict[str, Any]:
+    def _facts(self, candidate: Candidate, lora_rank: int | None, measured: OfMeasured | None = None) -> dict[str, Any]:
         ranks = self._settings.lora_ranks
         is_between = lora_rank is not None and min(ranks) < lora_rank < max(ranks)
-        folder = models.tokenizer_at_hand(candidate, self._settings.model_dir)
-        tokenizer_files = sorted(folder.glob("*token*")) if folder else []
+        if measured is None:
+            folder = models.tokenizer_at_hand(candidate, self._settings.model_dir)
+            files = sorted(folder.glob("*token*")) if folder else []
+            tokenizer: dict[str, Any] = {file.name: file_digest(file) for file in files}
+        else:
+            tokenizer = {"origin": measured.origin, "lengths": _lengths(candidate, self._settings, measured.tokenizer)}
         return {
             "candidate": {**asdict(candidate), "config": candidate.architecture()},
             "lora_rank": lora_rank,
             "between": [min(ranks), max(ranks)] if is_between else None,
-            "tokenizer": {file.name: file_digest(file) for file in tokenizer_files},
+            "tokenizer": tokenizer,
             "protocol": self._settings.protocol.as_dict(),
             "dataset": self._settings.dialogues.sha256,
             "gpu": asdict(self._settings.gpu_profile),
@@ -105,10 +149,27 @@ def _told(candidate: Candidate, work: Callable[[], dict[str, Any]]) -> dict[str,
         raise CandidateError(f"{candidate.name} cannot be planned: {one_line(error)}") from error
 
 
+def _lengths(candidate: Candidate, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """Tokens of the protocol's training rows, and of its prompts."""
+    examples, prompt_tokens = _encoded(candidate, settings, tokenizer)
+    return [[len(row["input_ids"]) for row in examples], prompt_tokens]
+
+
+def _encoded(
+    candidate: Candidate, settings: Settings, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Example], list[int]]:
+    """The protocol's training rows, and the tokens of its prompts."""
+    protocol, template = settings.protocol, candidate.text_template
+    rows = settings.dialogues.rows(protocol.fine_tuning_rows)
+    examples = encode_all(tokenizer, template, rows, protocol.max_row_tokens)
+    prompts = settings.dialogues.rows(protocol.prompt_rows)
+    return examples, [len(tokenizer(prompt_text(template, row.prompt))["input_ids"]) for row in prompts]
+
+
 class _OpenCandidate:
     """A candidate's full-size model on meta, and what is planned with it."""
 
-    def __init__(self, candidate: Candidate, settings: Settings) -> None:
+    def __init__(self, candidate: Candidate, settings: Settings, measured: OfMeasured | None) -> None:
         from .batches import estimated_examples
         from .candidate_planner import CandidatePlanner
         from .estimated_tokenizer import EstimatedTokenizer
@@ -116,26 +177,30 @@ class _OpenCandidate:
 
         models.quieten_libraries()
         self.candidate = candidate
+        self.measured = measured
         protocol = settings.protocol
         profile = settings.gpu_profile
         self._limit_mib = settings.budget_mib - profile.context_mib
         self._context_mib = profile.context_mib
-        template = candidate.text_template
-        rows = settings.dialogues.rows(protocol.fine_tuning_rows)
-        prompts = [prompt_text(template, row.prompt) for row in settings.dialogues.rows(protocol.prompt_rows)]
         model = models.build_on_meta(candidate)
         folder = models.tokenizer_at_hand(candidate, settings.model_dir)
-        if folder is None:
-            chars_per_token = candidate.chars_per_token or TYPICAL_CHARS_PER_TOKEN
-            tokenizer: Any = EstimatedTokenizer(chars_per_token)
-            self._examples = estimated_examples(template, rows, chars_per_token, protocol.max_row_tokens)
-        else:
+        if measured is not None:
+            tokenizer: Any = measured.tokenizer
+            self._tokenizer_origin = measured.origin
+        elif folder is not None:
             tokenizer = models.load_tokenizer(candidate, str(folder), local_files_only=True)
-            self._examples = encode_all(tokenizer, template, rows, protocol.max_row_tokens)
-        self._tokenizer_origin = "estimated" if folder is None else "own"
+            self._tokenizer_origin = "own"
+        else:
+            chars_per_token = candidate.chars_per_token or TYPICAL_CHARS_PER_TOKEN
+            tokenizer = EstimatedTokenizer(chars_per_token)
+            self._tokenizer_origin = "estimated"
+        self._examples, prompt_tokens = _encoded(candidate, settings, tokenizer)
+        if self._tokenizer_origin == "estimated":  # whole rows at once, where rounding errs once
+            rows = settings.dialogues.rows(protocol.fine_tuning_rows)
+            self._examples = estimated_examples(candidate.text_template, rows, chars_per_token, protocol.max_row_tokens)
         models.prepare_to_answer_in_full(model, tokenizer)
         self._parameters = models.count_parameters(model)
-        self._prompt_tokens = max(len(tokenizer(prompt)["input_ids"]) for prompt in prompts)
+        self._prompt_tokens = max(prompt_tokens)
         self._traced = TracedCandidate(candidate, model, tokenizer, protocol, profile)
         self._planner = CandidatePlanner(
             self._traced, self._examples, self._prompt_tokens, protocol, settings.lora_ranks
@@ -160,6 +225,11 @@ class _OpenCandidate:
             context_mib=self._context_mib,
             breakdown_mib={name: size_bytes / MIB for name, size_bytes in played.at_peak.items()},
         )
+
+    def work_each(self, lora_rank: int | None, answers: Sequence[AnswerLength]) -> list[tuple[int, int]]:
+        planner = self._planner
+        each = planner.inference_work(answers) if lora_rank is None else planner.fine_tuning_work(lora_rank)
+        return [(work.flops, work.moved_bytes) for work in each]
 
     def advice(self) -> dict[str, Any] | None:
         """The fields of `Advice`; None for a candidate whose runs cannot be put together from steps."""

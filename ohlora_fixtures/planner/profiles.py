@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..meters.device import Gpu
+from ..meters.nvml import Gpu
 from ..tables import COUNT, FLAG, NUMBER, Check, check_keys, read_tables, texts
+from ..utilization import Peaks
 
 DEFAULT = "m6000"
 """Planned for where no GPU is present and none is named: the card this suite began with."""
@@ -40,12 +41,28 @@ class GpuProfile:
     """`measured` on this card, or `assumed`."""
     context_source: str
     """Where the context's size comes from."""
+    matrix_tflops: float | None = None
+    """Peak of dense matrix products in the dtype it computes bf16 in, 10^12 FLOP a second: bf16 with sums in fp32 where
+    it has bf16, else fp32."""
+    bandwidth_gb_per_second: float | None = None
+    """Its memory's peak, 10^9 bytes a second."""
+    peaks_source: str | None = None
+    """Where the two peaks come from."""
 
     @property
     def capability(self) -> tuple[int, int]:
         """Compute capability as major and minor."""
         major, _, minor = self.compute_capability.partition(".")
         return int(major), int(minor)
+
+    @property
+    def peaks(self) -> Peaks:
+        """What the card can do at most."""
+        return Peaks(self.matrix_tflops, self.bandwidth_gb_per_second)
+
+    def is_of(self, card: str, memory_mib: float) -> bool:
+        """Whether this is the profile of a card of that name and size: some names stand for several sizes."""
+        return card in self.card and abs(memory_mib - self.memory_mib) < 0.1 * self.memory_mib
 
 
 def read_profiles(path: Path) -> tuple[GpuProfile, ...]:
@@ -70,7 +87,7 @@ def choose_profile(wanted: str | None, known: Sequence[GpuProfile], present: Gpu
     if present is None:
         return by_name[DEFAULT]
     for profile in known:
-        if present.name in profile.card and abs(present.memory_mib - profile.memory_mib) < 0.1 * profile.memory_mib:
+        if profile.is_of(present.name, present.memory_mib):
             return profile
     return _like(present, known)
 
@@ -127,5 +144,7 @@ _CHECKS: dict[str, Check] = {
     "cublas_workspace_bytes": COUNT,
     "attention": ("'math' or 'fused'", lambda value: value in ("math", "fused")),
     "native_bf16": FLAG,
+    "matrix_tflops": NUMBER,
+    "bandwidth_gb_per_second": NUMBER,
     "context_basis": ("'measured' or 'assumed'", lambda value: value in ("measured", "assumed")),
 }

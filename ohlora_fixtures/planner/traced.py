@@ -29,6 +29,7 @@ from .placement import cuda_order
 from .repeated import Recordings, loops_recorded
 from .trace import Category, Trace
 from .tracer import StorageTracer
+from .work import Work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,10 +50,28 @@ class TracedRun:
     """From placing the model to the end of the last step or answer."""
     ends: tuple[int, ...]
     """Where each training step ends, or the drawing of each token begins: positions in the trace's events."""
+    work_until: tuple[Work, ...]
+    """What had been computed and moved by then."""
 
-    def until_step(self, count: int) -> Trace:
-        """The trace up to the end of a step, counted from 1."""
-        return _shortened(self.trace, self.ends[count - 1])
+    @property
+    def work_each(self) -> tuple[Work, ...]:
+        """What each training step, or each token's forward pass, computes and moves."""
+        return tuple(end - begin for begin, end in pairwise((Work(), *self.work_until)))
+
+
+class _Marks:
+    """Where a run's steps end, as it is traced."""
+
+    def __init__(self) -> None:
+        self.ends: list[int] = []
+        self._work: list[Work] = []
+
+    def set(self, tracer: StorageTracer) -> None:
+        self.ends.append(len(tracer.trace.events))
+        self._work.append(tracer.work)
+
+    def run(self, trace: Trace) -> TracedRun:
+        return TracedRun(trace, tuple(self.ends), tuple(self._work))
 
 
 class TracedCandidate:
@@ -91,7 +110,7 @@ class TracedCandidate:
         `changes` are protocol settings that differ from the protocol's own.
         """
         protocol = replace(self._protocol, epochs=1, **changes)
-        ends: list[int] = []
+        marks = _Marks()
         with ExitStack() as stack:
             tracer = stack.enter_context(self._tracing(protocol))
             with tracer.labelled(Category.ADAPTERS):
@@ -102,8 +121,8 @@ class TracedCandidate:
             stack.enter_context(_optimizer_labelled(tracer))
             stack.enter_context(_given_batches(batches))
             rows = [row for batch in batches for row in batch]
-            fine_tune(adapted, self._tokenizer, rows, protocol, lambda: ends.append(len(tracer.trace.events)))
-            return TracedRun(_shortened(tracer.trace, ends[-1]), tuple(ends))
+            fine_tune(adapted, self._tokenizer, rows, protocol, lambda: marks.set(tracer))
+            return marks.run(_shortened(tracer.trace, marks.ends[-1]))
 
     def trainable_parameters(self, lora_rank: int) -> int:
         """Parameters of the adapter at a rank, once any rank has been traced: they grow in proportion to it."""
@@ -112,11 +131,11 @@ class TracedCandidate:
     def generation(self, prompt_tokens: int, max_length: int) -> TracedRun:
         """Placing the model, and a prompt answered up to a length in tokens, the prompt's included."""
         protocol = replace(self._protocol, max_length=max_length)
-        ends: list[int] = []
+        marks = _Marks()
         with self._tracing(protocol) as tracer:
-            tracer.before[torch.ops.aten.multinomial.default] = lambda: ends.append(len(tracer.trace.events))
+            tracer.before[torch.ops.aten.multinomial.default] = lambda: marks.set(tracer)
             answer(self._model, EstimatedTokenizer(1), ["x" * prompt_tokens], protocol, lambda: None)
-        return TracedRun(tracer.trace, tuple(ends))
+        return marks.run(tracer.trace)
 
     def one_after_the_other(
         self, prompt_tokens: int, kept_bytes: Sequence[int], lora_ranks: Sequence[int], batches: Sequence[Batch]

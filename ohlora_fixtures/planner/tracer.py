@@ -19,6 +19,7 @@ from . import known_values
 from .cuda_kernels import FILLS, CudaKernels
 from .meta_kernels import Kernel, MetaKernels
 from .trace import Category, Trace
+from .work import Counter, Work, counter_of
 
 _aten = torch.ops.aten
 
@@ -49,12 +50,14 @@ class StorageTracer(TorchDispatchMode):
         self.category = Category.ACTIVATIONS
         self.before: dict[torch._ops.OpOverload, Callable[[], None]] = {}
         """What to call before an operator runs."""
+        self.work = Work()
+        """What operators have computed and moved so far."""
         self._vocabulary = vocabulary
         self._device_type = device_type
         self._meta_kernels = meta_kernels
         self._cuda_kernels = cuda_kernels
         self._live: dict[int, _StorageRef] = {}
-        self._known: dict[torch._ops.OpOverload, tuple[Kernel, bool]] = {}
+        self._known: dict[torch._ops.OpOverload, tuple[Kernel, bool, Counter | None]] = {}
 
     @contextmanager
     def labelled(self, category: Category) -> Iterator[None]:
@@ -122,10 +125,12 @@ class StorageTracer(TorchDispatchMode):
                 return _host_copy(args[0], kwargs)
         if func in self.before:
             self.before[func]()
-        kernel, brings_storage = self._known.get(func) or self._learn(func)
+        kernel, brings_storage, count = self._known.get(func) or self._learn(func)
         out = kernel(*args, **kwargs)
         if brings_storage:
             self._note_results(func, args, out)
+        if count is not None:
+            self.work += count(args, kwargs, out)
         if type(out) is torch.Tensor and out.device.type == "meta" and not out.is_floating_point():
             known_values.follow(func, args, kwargs, out)
         return out
@@ -139,10 +144,10 @@ class StorageTracer(TorchDispatchMode):
         if self._cuda_kernels is not None and tensors and tensors[0].device.type == self._device_type:
             self._cuda_kernels.add_to(self.trace, func, args, self.category)
 
-    def _learn(self, func: torch._ops.OpOverload) -> tuple[Kernel, bool]:
+    def _learn(self, func: torch._ops.OpOverload) -> tuple[Kernel, bool, Counter | None]:
         kernel = func if self._meta_kernels is None else self._meta_kernels.kernel(func)
         brings_storage = any(each.alias_info is None for each in func._schema.returns)
-        known = self._known[func] = (kernel, brings_storage)
+        known = self._known[func] = (kernel, brings_storage, counter_of(func))
         return known
 
     def _note(self, tensor: torch.Tensor, category: Category | None = None) -> None:

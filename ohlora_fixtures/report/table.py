@@ -6,12 +6,12 @@ import csv
 import io
 import statistics
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Row, within_budget
 from ..records import Record
-from . import plans
+from . import measured, plans
 from .columns import Column, as_markdown, for_terminal
 
 _NONE = "-"
@@ -41,6 +41,12 @@ def markdown(comparison: Comparison) -> str:
     """The comparison as a Markdown page."""
     parts = ["# Comparison", *([f"> **{_REHEARSAL}**"] if comparison.is_rehearsal else [])]
     parts += [as_markdown(_columns(comparison)), "\n".join(f"- {note}" for note in _notes(comparison))]
+    for title, heading, columns in (
+        ("Plan against measurement", measured.PLAN_HEADING, measured.plan_columns(comparison)),
+        ("How near the hardware's limit", measured.LIMIT_HEADING, measured.limit_columns(comparison)),
+    ):
+        if columns:
+            parts += [f"## {title}", heading, as_markdown(columns)]
     advised, made_of = plans.advice(comparison), plans.breakdown(comparison)
     if advised:
         parts += ["## What else would fit", plans.advice_heading(comparison), as_markdown(advised)]
@@ -68,7 +74,7 @@ def comma_separated(comparison: Comparison) -> str:
         line += [candidate.card_license, candidate.binding_license, candidate.free_license]
         for key in keys:
             record, plan, published = row.records.get(key), row.plans.get(key), row.published.get(key)
-            line += [getattr(record, name, None) for name in ("outcome", *_RECORD_FIGURES)]
+            line += [_plain(getattr(record, name, None)) for name in ("outcome", *_RECORD_FIGURES)]
             line += [getattr(plan, name, None) for name in ("outcome", *_PLAN_FIGURES)]
             line += [getattr(published, name, None) for name in ("seconds", "allocated_after_mib")]
         measured, planned = (next(iter(each.values()), None) for each in (row.records, row.plans))
@@ -87,10 +93,20 @@ _RECORD_FIGURES = (
     "peak_reserved_mib",
     "peak_device_mib",
     "peak_rss_growth_mib",
+    "planned_peak_allocated_mib",
+    "planned_peak_reserved_mib",
+    "cap_mib",
+    "flops_utilization",
+    "bandwidth_utilization",
+    "taints",
 )
 
 
 _PLAN_FIGURES = ("allocated_after_mib", "peak_allocated_mib", "peak_reserved_mib", "peak_device_mib")
+
+
+def _plain(value: object) -> object:
+    return "; ".join(value) if isinstance(value, list) else value
 
 
 def _keys(comparison: Comparison) -> list[Key]:
@@ -109,7 +125,7 @@ def _columns(comparison: Comparison) -> list[Column]:
     figures += [_figures(comparison, sources, key, "MiB") for key in keys]
     return [
         _facts("candidate", comparison, lambda row: row.candidate.name),
-        Column("", ["\n".join(source.name for source in sources if source.has(row)) for row in comparison.rows]),
+        Column("", ["\n".join(source.name(row) for source in sources if source.has(row)) for row in comparison.rows]),
         _facts("size", comparison, lambda row: f"{row.candidate.parameters / 1e9:.2f} B"),
         _facts("Ko-LLM\naverage", comparison, lambda row: _number(row.candidate.leaderboard_average)),
         _facts("licence", comparison, lambda row: row.candidate.binding_license),
@@ -126,16 +142,20 @@ def _facts(head: str, comparison: Comparison, cell: Callable[[Row], str]) -> Col
 class _Source:
     """Where a line of figures comes from."""
 
-    name: str
+    name: Callable[[Row], str]
     has: Callable[[Row], bool]
     """Whether a row has such a line."""
     figure: Callable[[Row, Key, str], str]
     """The cell of a case, in a unit."""
+    within: Callable[[Row], str] = lambda _: ""
+    """The word of its verdict."""
 
 
 def _measured(row: Row, key: Key, unit: str) -> str:
     record = row.records.get(key)
-    return _NONE if record is None else _cell(record, _seconds(record) if unit == "s" else _memory(record))
+    if record is None:
+        return _NONE
+    return _cell(record, _seconds(record) if unit == "s" else _memory(record)) + ("*" if record.taints else "")
 
 
 def _planned(row: Row, key: Key, unit: str) -> str:
@@ -150,10 +170,18 @@ def _published(row: Row, key: Key, unit: str) -> str:
     return _number(published.seconds if unit == "s" else published.allocated_after_mib)
 
 
+def _verdict(records: Mapping[Key, Record]) -> str:
+    return {True: "yes", False: "no", None: "not judged"}[within_budget(records)]
+
+
+def _here(row: Row) -> str:
+    return "capped" if any(record.cap_mib is not None for record in row.records.values()) else "here"
+
+
 _SOURCES = (
-    _Source("here", lambda row: bool(row.records), _measured),
-    _Source("plan", lambda row: bool(row.plans), _planned),
-    _Source("study", lambda row: bool(row.published), _published),
+    _Source(_here, lambda row: bool(row.records), _measured, lambda row: _verdict(row.records)),
+    _Source(lambda _: "plan", lambda row: bool(row.plans), _planned, lambda row: _verdict(row.plans)),
+    _Source(lambda _: "study", lambda row: bool(row.published), _published),
 )
 
 
@@ -180,11 +208,7 @@ def _memory(record: Record) -> float | None:
 
 
 def _within(row: Row, sources: list[_Source]) -> str:
-    words = {True: "yes", False: "no", None: "not judged"}
-    records = {"here": row.records, "plan": row.plans}
-    return "\n".join(
-        words[within_budget(records[each.name])] for each in sources if each.name in records and each.has(row)
-    )
+    return "\n".join(each.within(row) for each in sources if each.has(row)).rstrip()
 
 
 def _number(value: float | None) -> str:
@@ -193,14 +217,19 @@ def _number(value: float | None) -> str:
 
 def _notes(comparison: Comparison) -> list[str]:
     records = comparison.records
-    measured = next((record for record in records if record.tokenizer and not record.planned_workload), None)
+    ran = [record for record in records if record.planned_workload is None]
+    some = next((record for record in ran if record.tokenizer), None)
     planned = next((record for record in records if record.tokenizer and record.planned_workload), None)
     return [
-        *(_notes_on_measured(measured, comparison) if measured else ()),
+        *(_notes_on_measured(some, comparison) if some else ()),
+        *measured.capped_notes(ran),
+        *measured.limit_notes(ran),
+        *measured.plan_notes(ran),
         *(_notes_on_planned(planned, comparison) if planned else ()),
         *((_STUDY,) if any(row.published for row in comparison.rows) else ()),
         *_notes_on_session(records[0]),
         *_notes_on_failures(records),
+        *measured.taint_notes(ran),
     ]
 
 

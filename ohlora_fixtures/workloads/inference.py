@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CandidateError
 
@@ -14,14 +14,28 @@ if TYPE_CHECKING:
     from ..protocol import Protocol
 
 
+class AnswerLength(NamedTuple):
+    """How long one answer is."""
+
+    prompt_tokens: int
+    """Tokens of its prompt."""
+    new_tokens: int
+    """Tokens generated for it."""
+
+
 @dataclass(frozen=True)
 class Answered:
     """What an inference run leaves."""
 
     answers: tuple[str, ...]
     """The model's answers, in the prompts' order: untrusted text."""
-    tokens: int
-    """Tokens generated, all answers together."""
+    lengths: tuple[AnswerLength, ...]
+    """How long each is."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens generated, all answers together."""
+        return sum(length.new_tokens for length in self.lengths)
 
 
 def answer(
@@ -39,8 +53,7 @@ def answer(
 
     set_seed(protocol.seed)
     generate: Any = model.eval().generate
-    answers = []
-    tokens = 0
+    answers, lengths = [], []
     for number, prompt in enumerate(prompts, 1):
         encoded = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False).to(model.device)
         prompt_tokens = encoded["input_ids"].shape[1]
@@ -52,6 +65,6 @@ def answer(
         output = generate(**encoded, do_sample=True, max_length=protocol.max_length, use_cache=True)
         new_ids = output[0, prompt_tokens:]
         answers.append(str(tokenizer.decode(new_ids, skip_special_tokens=True)).strip())
-        tokens += len(new_ids)
+        lengths.append(AnswerLength(prompt_tokens, len(new_ids)))
         tick()
-    return Answered(tuple(answers), tokens)
+    return Answered(tuple(answers), tuple(lengths))

@@ -1,0 +1,114 @@
+"""How a card was while a case ran, and what of it taints the measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_CAUSES_OF_LOW_CLOCKS = {
+    0x4: "the power cap",
+    0x8: "a hardware slowdown (heat, power or a failing supply)",
+    0x10: "a slower card in its synchronised group",
+    0x20: "heat",
+    0x40: "heat, by the hardware's own guard",
+    0x80: "the power supply's brake",
+}
+"""NVML's clock event reasons that slow a card down (`nvmlClocksEventReason*` in nvml.h).
+
+Idle (0x1) is no reason to doubt a figure, and clocks that somebody set (0x2, 0x100) stay as they are.
+"""
+
+MOST_IDLE_PERCENT = 10
+"""A card that was busy for a larger share of the time before the session began is somebody else's too."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A card at one moment; None where NVML does not tell."""
+
+    clock_reasons: int | None = None
+    """Bits of NVML's clock event reasons."""
+    temperature_c: int | None = None
+    """Of the chip."""
+    slowdown_temperature_c: int | None = None
+    """From where on the card slows itself down."""
+    power_w: float | None = None
+    """Drawn at present."""
+    power_limit_w: float | None = None
+    """In force."""
+    default_power_limit_w: float | None = None
+    """The card's own."""
+    sm_clock_mhz: int | None = None
+    """Of its multiprocessors."""
+    corrected_ecc_errors: int | None = None
+    """Memory errors since the driver started, mended."""
+    uncorrected_ecc_errors: int | None = None
+    """And not mended."""
+
+
+def taints_of_condition(samples: Sequence[Condition]) -> list[str]:
+    """What of a card's condition makes a measurement doubtful, a phrase each; at least one sample."""
+    return [*_low_clocks(samples), *_heat(samples), *_lowered_power(samples), *_ecc_errors(samples)]
+
+
+def taints_of_use(others: int | None, busy_percent: int | None, free_mib: float | None, budget_mib: float) -> list[str]:
+    """What of other people's work on the card does.
+
+    `others` counts their processes at present; `busy_percent` and `free_mib` are of the time before the session used
+    the card.
+    """
+    found = []
+    if others:
+        found.append(f"{others} other {'process' if others == 1 else 'processes'} on the card")
+    if busy_percent is not None and busy_percent > MOST_IDLE_PERCENT:
+        found.append(f"the card was busy {busy_percent}% of the time before the session used it")
+    if free_mib is not None and free_mib < budget_mib:
+        found.append(f"the card had {free_mib:.0f} MiB free before the session used it, less than the budget")
+    return found
+
+
+def highest_temperature_c(samples: Sequence[Condition]) -> int | None:
+    """The hottest sample."""
+    return max((each.temperature_c for each in samples if each.temperature_c is not None), default=None)
+
+
+def lowest_clock_mhz(samples: Sequence[Condition]) -> int | None:
+    """The slowest sample between the first and the last, at which the card may be idle."""
+    clocks = [each.sm_clock_mhz for each in samples[1:-1] if each.sm_clock_mhz is not None]
+    return min(clocks, default=None)
+
+
+def _low_clocks(samples: Sequence[Condition]) -> list[str]:
+    reasons = [each.clock_reasons for each in samples if each.clock_reasons is not None]
+    found = []
+    for bit, cause in _CAUSES_OF_LOW_CLOCKS.items():
+        count = sum(bool(each & bit) for each in reasons)
+        if count:
+            found.append(f"clocks throttled by {cause} in {count} of {len(reasons)} samples")
+    return found
+
+
+def _heat(samples: Sequence[Condition]) -> list[str]:
+    hottest, limit = highest_temperature_c(samples), samples[0].slowdown_temperature_c
+    if hottest is None or not limit or hottest < limit:
+        return []
+    return [f"the card reached {hottest} degrees C, and slows down from {limit} on"]
+
+
+def _lowered_power(samples: Sequence[Condition]) -> list[str]:
+    limits = [each.power_limit_w for each in samples if each.power_limit_w is not None]
+    usual = samples[0].default_power_limit_w
+    if usual is None or not limits or min(limits) >= usual:
+        return []
+    return [f"the power cap is {min(limits):.0f} W, the card's own {usual:.0f} W"]
+
+
+def _ecc_errors(samples: Sequence[Condition]) -> list[str]:
+    found = []
+    for name in ("corrected", "uncorrected"):
+        counts = [getattr(each, f"{name}_ecc_errors") for each in samples]
+        known = [count for count in counts if count is not None]
+        if known and known[-1] > known[0]:
+            count = known[-1] - known[0]
+            found.append(f"{count} {name} ECC {'error' if count == 1 else 'errors'} in the card's memory")
+    return found
