@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import cases, comparison, records
+from . import cases, comparison, records, regressions
 from .environment import describe_environment
 from .meters.device import Nvml
 from .outcomes import outcome_and_reason
 from .planner.planner import Planner
 from .records import Record
-from .report import table
+from .report import stored, table
 from .report.answers import write_answers
-from .report.stored import memory_beside
 from .settings import DATA
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Session:
         self._settings = settings
         self._records: list[Record] = []
         self._stored_runs: list[dict[str, Any]] = []
+        self._verdicts: list[regressions.Verdict] = []
 
     @property
     def has_records(self) -> bool:
@@ -98,19 +99,29 @@ class Session:
         """Set this session's memory beside that of a run pytest-benchmark has stored."""
         self._stored_runs.append(stored_run)
 
-    def finish(self) -> None:
-        """Write the comparison's files."""
+    @property
+    def memory_has_failed(self) -> bool:
+        """Whether memory was to be held against a stored run and grew too much, or could not be compared at all."""
+        return bool(self._settings.memory_limits) and regressions.has_failed(self._verdicts)
+
+    def finish(self, selected: Iterable[pytest.Item]) -> None:
+        """Judge memory, of which the selected items should have told, and write the comparison's files."""
         found = self._comparison()
         folder = self._settings.results_dir
-        (folder / "comparison.md").write_text(table.markdown(found), encoding="utf-8")
+        page = table.markdown(found)
+        if limits := self._settings.memory_limits:
+            names = cases.measured_names(selected)
+            self._verdicts = [regressions.judge(limits, self._records, run, names) for run in self._stored_runs]
+            page += "\n" + stored.markdown(limits, self._verdicts)
+        (folder / "comparison.md").write_text(page, encoding="utf-8")
         (folder / "comparison.csv").write_text(table.comma_separated(found), encoding="utf-8")
 
     def summary(self, width: int) -> str:
         """The comparison for a terminal, and where its files are."""
         parts = [table.terminal(self._comparison(), width)]
-        for stored_run in self._stored_runs:
-            heading = f"memory beside the run of {stored_run.get('datetime', 'unknown date')}:"
-            parts.append("\n".join([heading, *memory_beside(self._records, stored_run)]))
+        parts += [stored.memory_beside(self._records, run) for run in self._stored_runs]
+        if limits := self._settings.memory_limits:
+            parts.append(stored.terminal(limits, self._verdicts, width))
         return "\n\n".join([*parts, f"results: {self._settings.results_dir}"])
 
     def _comparison(self) -> comparison.Comparison:
