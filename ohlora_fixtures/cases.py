@@ -108,6 +108,11 @@ def by_kind(items: Iterable[pytest.Item]) -> tuple[set[Candidate], list[tuple[Ca
     return measured, planned
 
 
+def measured_names(items: Iterable[pytest.Item]) -> list[str]:
+    """The ids of the measured cases among items."""
+    return [item.name for item in items if is_case(item) and planned_workload_of(item) is None]
+
+
 def measured_in(ids: Iterable[str], candidates: Iterable[Candidate]) -> set[Candidate]:
     """The candidates that the measured ones of the cases with these node ids are about."""
     names = {_RANK.sub("", found[2]) for found in map(_ID.search, ids) if found and found[1] != PLAN}

@@ -183,6 +183,7 @@ def meter(
     device: Device,
     loaded_model: LoadedModel,
     protocol: Protocol,
+    dialogues: Dialogues,
     returned_memory: None,
     expectation: Expectation | None,
 ) -> Callable[..., Measurement[Any]]:
@@ -218,7 +219,8 @@ def meter(
         if expectation is not None:
             _note(request, **asdict(expectation.utilization(measurement, warm_up)))
         benchmark.extra_info.update(
-            compact(request.config.stash[SESSION_FACTS] | _facts_so_far(request) | {"protocol_hash": protocol.hash()})
+            compact(request.config.stash[SESSION_FACTS] | _facts_so_far(request))
+            | {"protocol_hash": protocol.hash(), "dataset_sha256": dialogues.sha256}
         )
         if not all(map(math.isfinite, facts["losses"] or ())):
             raise CaseFailure("failed", "training diverged: a step's loss is not a finite number")

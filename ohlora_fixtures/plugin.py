@@ -113,17 +113,23 @@ class SessionHooks:
             self._session.keep(report)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        """At the end, interrupted or not: write the comparison."""
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """At the end, interrupted or not: write the comparison; the run fails if memory grew too much."""
         if self._session.has_records:
-            self._session.finish()
+            self._session.finish(session.items)
+            if self._session.memory_has_failed and session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """In pytest's summary: show the comparison."""
-        if self._session.has_records:
-            terminalreporter.section("comparison")
-            terminalreporter.write_line(self._session.summary(terminalreporter.config.get_terminal_writer().fullwidth))
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+        """In pytest's summary: show the comparison, even if pytest-benchmark raises because times have regressed."""
+        try:
+            return (yield)
+        finally:
+            if self._session.has_records:
+                width = terminalreporter.config.get_terminal_writer().fullwidth
+                terminalreporter.section("comparison")
+                terminalreporter.write_line(self._session.summary(width))
 
     def _check(self, measured: set[Candidate]) -> None:
         from . import preflight

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import cases, comparison, records
+from . import cases, comparison, records, regressions
 from .environment import describe_environment
 from .meters.device import CudaContext
 from .meters.nvml import Nvml
 from .outcomes import CaseFailure, outcome_and_reason
 from .planner.planner import Planner
 from .records import Record, ended
-from .report import table
+from .report import stored, table
 from .report.answers import write_answers
-from .report.stored import memory_beside
 from .settings import DATA
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Session:
         self._unended: dict[str, dict[str, Any]] = {}
         """By node id, what is known of cases that are being torn down."""
         self._stored_runs: list[dict[str, Any]] = []
+        self._verdicts: list[regressions.Verdict] = []
 
     @property
     def has_records(self) -> bool:
@@ -128,22 +129,35 @@ class Session:
         """Set this session's memory beside that of a run pytest-benchmark has stored."""
         self._stored_runs.append(stored_run)
 
-    def finish(self) -> None:
-        """Write what a case has left whose teardown was interrupted, and the comparison's files."""
+    @property
+    def memory_has_failed(self) -> bool:
+        """Whether memory was to be held against a stored run and grew too much, or could not be compared at all."""
+        return bool(self._settings.memory_limits) and regressions.has_failed(self._verdicts)
+
+    def finish(self, selected: Iterable[pytest.Item]) -> None:
+        """Write what a case has left whose teardown was interrupted, judge memory, and write the comparison's files.
+
+        The selected items should all have told of their memory.
+        """
         for described in self._unended.values():
             self._write(Record(**described["record"]), described["answers"])
         self._unended.clear()
         found = self._comparison()
         folder = self._settings.results_dir
-        (folder / "comparison.md").write_text(table.markdown(found), encoding="utf-8")
+        page = table.markdown(found)
+        if limits := self._settings.memory_limits:
+            names = cases.measured_names(selected)
+            self._verdicts = [regressions.judge(limits, self._records, run, names) for run in self._stored_runs]
+            page += "\n" + stored.markdown(limits, self._verdicts)
+        (folder / "comparison.md").write_text(page, encoding="utf-8")
         (folder / "comparison.csv").write_text(table.comma_separated(found), encoding="utf-8")
 
     def summary(self, width: int) -> str:
         """The comparison for a terminal, and where its files are."""
         parts = [table.terminal(self._comparison(), width)]
-        for stored_run in self._stored_runs:
-            heading = f"memory beside the run of {stored_run.get('datetime', 'unknown date')}:"
-            parts.append("\n".join([heading, *memory_beside(self._records, stored_run)]))
+        parts += [stored.memory_beside(self._records, run) for run in self._stored_runs]
+        if limits := self._settings.memory_limits:
+            parts.append(stored.terminal(limits, self._verdicts, width))
         return "\n\n".join([*parts, f"results: {self._settings.results_dir}"])
 
     def _comparison(self) -> comparison.Comparison:

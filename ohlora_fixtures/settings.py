@@ -19,6 +19,7 @@ from .errors import InputError
 from .meters.nvml import Nvml
 from .planner.profiles import GpuProfile, choose_profile, read_profiles
 from .protocol import Protocol, parse_protocol
+from .regressions import Limit, parse_limits
 
 _PACKAGE = Path(__file__).parent
 DATA = next(folder for folder in (_PACKAGE / "data", _PACKAGE.parent / "data") if folder.is_dir())
@@ -68,6 +69,11 @@ OPTIONS = (
     ),
     Option("results_dir", "DIR", "where the session's files go (default: results/<UTC time>-<short id>)"),
     Option(
+        "memory_compare_fail",
+        "QUANTITY:LIMIT,...",
+        "with --benchmark-compare, fail if memory grew more, such as peak:5% or reserved:200MiB (default: off)",
+    ),
+    Option(
         "protocol", "NAME=VALUE", "change one setting of the experiment, such as epochs=1; repeatable", repeatable=True
     ),
 )
@@ -105,6 +111,8 @@ class Settings:
     """The session's own folder; made when its first file is written."""
     protocol: Protocol
     """The experiment."""
+    memory_limits: tuple[Limit, ...]
+    """How far memory may grow over a stored run's; empty where nothing is to be held against one."""
     allow_remote_code: bool
     """Whether repositories' own code may run."""
     strict_gpu: bool
@@ -123,8 +131,9 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("ohlora", "which LLM to LoRA-fine-tune on this GPU")
     for option in OPTIONS:
         action = "append" if option.repeatable else "store"
+        help_text = option.help.replace("%", "%%")  # argparse formats it
         group.addoption(
-            option.flag, dest=option.name, metavar=option.metavar, help=option.help, action=action, default=None
+            option.flag, dest=option.name, metavar=option.metavar, help=help_text, action=action, default=None
         )
         ini_type: Literal["linelist", "string"] = "linelist" if option.repeatable else "string"
         parser.addini(option.name, option.help, type=ini_type, default=None)
@@ -166,6 +175,7 @@ def read_settings(config: pytest.Config) -> Settings:
         known_profiles=(gpu_profile, *known_profiles),
         results_dir=_results_dir(config),
         protocol=protocol,
+        memory_limits=_memory_limits(config),
         **{switch.name: bool(config.getoption(switch.name) or config.getini(switch.name)) for switch in SWITCHES},
     )
 
@@ -183,6 +193,19 @@ def parse_ranks(text: str) -> tuple[int, ...]:
             f"LoRA ranks {text!r} must be different whole numbers from 1 to {_LARGEST_RANK}, such as 16,32,64"
         )
     return tuple(map(int, parts))
+
+
+def _memory_limits(config: pytest.Config) -> tuple[Limit, ...]:
+    """The limits in force: those of an ini file wait for a session that compares."""
+    limits = _read(config, "memory_compare_fail", parse_limits) or ()
+    if config.getoption("benchmark_compare", None):
+        return limits
+    if config.getoption("memory_compare_fail") is not None:
+        raise InputError(
+            "--memory-compare-fail needs a stored run to compare with: add --benchmark-compare, "
+            "or --benchmark-compare=NUMBER for an older run"
+        )
+    return ()
 
 
 def _gpu_profile(config: pytest.Config, known: tuple[GpuProfile, ...]) -> GpuProfile:

@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import textwrap
@@ -104,14 +105,52 @@ def test_stored_runs_carry_memory_and_can_be_compared(suite):
     assert tuned["extra_info"]["peak_device_mib"] is None
     assert tuned["extra_info"].keys() >= {"scale", "weights", "device", "peak_allocated_mib", "peak_rss_growth_mib"}
 
-    result = suite.runpytest_subprocess(*MEASURED, "-k", "FinguAI and r16", "--benchmark-compare", *SMALLEST)
-    result.assert_outcomes(passed=1, deselected=27)
+    stored.write_text(re.sub(r'("peak_rss_growth_mib": )[0-9.]+', r"\g<1>0.125", stored.read_text()))
+    result = suite.runpytest_subprocess(
+        *MEASURED,
+        *("-k", "FinguAI and (r16 or r32)", *SMALLEST, "--results-dir", "again"),
+        *("--benchmark-compare", "--memory-compare-fail", "peak:5%"),
+    )
+    result.assert_outcomes(passed=2, deselected=26)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
     result.stdout.fnmatch_lines(
         [
             "*r16] (0001_out)*",
             "*r16] (NOW)*",
             "memory beside the run of *:",
-            "bench_fine_tuning?FinguAI-Chat-v1-r16?: peak_rss_growth_mib *, stored *",
+            "bench_fine_tuning?FinguAI-Chat-v1-r16?: peak_rss_growth_mib *, stored 0.12 (+*%)",
+            "memory limits peak:5% over the run of *: 1 case",
+            "bench_fine_tuning?FinguAI-Chat-v1-r16?  * 0.12  * peak:5%",
+            "peak_rss_growth_mib *%",
+            "not compared, the stored run has no such case:",
+            "  bench_fine_tuning?FinguAI-Chat-v1-r32?",
+            "not selected in this run: 1 case of the stored run",
+            "Memory has grown beyond its limit, so the run fails.",
+        ]
+    )
+    assert "so the run fails" in (suite.path / "again" / "comparison.md").read_text(encoding="utf-8")
+
+
+def test_times_that_regressed_do_not_hide_the_comparison(suite):
+    name = "bench_inference[FinguAI-Chat-v1]"
+    stats = dict.fromkeys(("min", "max", "mean", "stddev", "median", "iqr"), 1e-9)
+    stats |= {"outliers": "0;0", "ops": 1e9, "rounds": 1, "iterations": 1}
+    benchmark = {"name": name, "fullname": f"benches/bench_inference.py::{name}", "stats": stats}
+    run_before = {"machine_info": {}, "datetime": "2026-01-01", "benchmarks": [benchmark]}
+    (suite.path / "before.json").write_text(json.dumps(run_before))
+    result = run(
+        suite,
+        *("-k", "FinguAI and inference", *SMALLEST, "--benchmark-compare=before.json"),
+        *("--benchmark-compare-fail=median:10%", "--memory-compare-fail=peak:5%"),
+    )
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "Performance has regressed" in result.stderr.str()
+    result.stdout.fnmatch_lines(
+        [
+            "FinguAI-Chat-v1  here *",
+            "not compared, the stored run does not tell its device:",
+            "Memory was not compared, so the run fails: no case could be compared with the",
         ]
     )
 

@@ -1,7 +1,12 @@
 """What the project says of itself."""
 
+import re
 from pathlib import Path
 
+from pytest_benchmark.utils import parse_compare_fail
+
+from ohlora_fixtures.budget import parse_size_mib
+from ohlora_fixtures.regressions import parse_limits
 from ohlora_fixtures.settings import OPTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -16,6 +21,19 @@ def test_ci_runs_nothing_that_the_readme_does_not_tell():
     ]
     assert len(commands) == 2
     assert [line for line in commands if line not in README] == []
+
+
+def test_the_gpu_workflow_installs_as_the_readme_does_and_its_limits_can_be_read():
+    workflow = (ROOT / ".github" / "workflows" / "gpu.yml").read_text(encoding="utf-8")
+    (install,) = re.findall(r"run: (.*pip install.*)", workflow)
+    assert install in README
+    values = dict(re.findall(r'^  (TIME_LIMIT|MEMORY_LIMIT): "(.+)"$', workflow, flags=re.MULTILINE))
+    assert parse_compare_fail(values["TIME_LIMIT"]).field == "median"
+    assert [limit.quantity for limit in parse_limits(values["MEMORY_LIMIT"])] == ["peak"]
+    budget = re.search(r"^  VRAM_BUDGET: .*'(.+)'", workflow, flags=re.MULTILINE)
+    assert parse_size_mib(budget[1]) == parse_size_mib("12GB")
+    guide = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    assert [f"| `{name}` | `{value}` |" in guide for name, value in values.items()] == [True, True]
 
 
 def test_the_readme_tells_every_option():

@@ -141,6 +141,16 @@ def test_a_records_line_is_on_disk_at_once_and_null_is_kept(tmp_path):
     assert Record(**first) == record(reason="이유")
 
 
+STORED = {
+    "device": "NVIDIA T4",
+    "scale": "full",
+    "weights": "hub",
+    "protocol_hash": "0123456789ab",
+    "dataset_sha256": "",
+}
+APART = "not compared, times neither: the stored run was"
+
+
 @pytest.mark.parametrize(
     ("stored", "line"),
     [
@@ -149,15 +159,19 @@ def test_a_records_line_is_on_disk_at_once_and_null_is_kept(tmp_path):
         ({"peak_device_mib": 0.0}, "peak_device_mib 9000.00, stored 0.00 (no ratio to zero)"),
         (
             {"protocol_hash": "ba9876543210"},
-            "not compared, times neither: the stored run followed protocol ba9876543210",
+            f"{APART} made under protocol ba9876543210, this one under protocol 0123456789ab",
         ),
-        ({"scale": "mini", "peak_device_mib": 1.0}, "not compared, the stored run had mini size, hub weights"),
+        (
+            {"scale": "mini", "peak_device_mib": 1.0},
+            f"{APART} made at scale mini, this one at scale full",
+        ),
     ],
 )
 def test_memory_stands_beside_a_stored_runs(stored, line):
-    extra_info = {"scale": "full", "weights": "hub", **stored}
-    run = {"benchmarks": [{"name": record().case, "extra_info": extra_info}, {"name": "another"}]}
-    assert memory_beside([record(), record(rank=32)], run) == [f"bench_fine_tuning[gemma-2-2b-it-r16]: {line}"]
+    run = {"benchmarks": [{"name": record().case, "extra_info": STORED | stored}, {"name": "another"}], "datetime": "D"}
+    assert memory_beside([record(), record(rank=32)], run) == (
+        f"memory beside the run of D:\nbench_fine_tuning[gemma-2-2b-it-r16]: {line}"
+    )
 
 
 @pytest.mark.parametrize("answer", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", '=HYPERLINK("http://x")'])

@@ -39,6 +39,14 @@ def refused(result, *sentences):
         (["--scale", "huge"], "--scale 'huge' is not one of auto, full, mini"),
         (["--weights", "none"], "--weights 'none' is not one of hub, random"),
         (["--weights", "hub", "--scale", "mini"], "--weights hub needs full size"),
+        (
+            ["--memory-compare-fail", "peak"],
+            "memory limit 'peak' must be one of peak, device, reserved, allocated, a colon, and a percentage or a size",
+        ),
+        (
+            ["--memory-compare-fail", "peak:5%"],
+            "--memory-compare-fail needs a stored run to compare with: add --benchmark-compare",
+        ),
         (["--protocol", "epochs=0"], "protocol setting epochs='0' needs a whole number of at least 1"),
         (
             ["--protocol", "prompt_rows=300:310"],

@@ -1,34 +1,109 @@
-"""Memory beside a stored run's, as pytest-benchmark sets times beside each other."""
+"""Memory beside a stored run's, as pytest-benchmark sets times beside each other, and the verdict on it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..records import Record
+from ..regressions import Limit, NotCompared, Verdict, date_of, extra_info_of, growth, has_failed, why_not
+from .columns import Column, as_markdown, for_terminal
 
 _QUANTITIES = ("peak_device_mib", "peak_reserved_mib", "peak_rss_growth_mib")
 """The first that both runs have is compared."""
 
 
-def memory_beside(records: Iterable[Record], stored_run: Mapping[str, Any]) -> list[str]:
+def memory_beside(records: Iterable[Record], stored_run: Mapping[str, Any]) -> str:
     """A line for each case that also stands in a run stored by pytest-benchmark, with memory in its `extra_info`.
 
-    A stored case of another scale, other weights or another protocol is told apart, not compared.
+    A stored case of another device, scale, other weights or another protocol is told apart, not compared.
     """
-    stored = {each["name"]: each.get("extra_info", {}) for each in stored_run.get("benchmarks", ())}
-    return [_line(record, stored[record.case]) for record in records if record.case in stored]
+    stored = extra_info_of(stored_run)
+    lines = [_line(record, stored[record.case]) for record in records if record.case in stored]
+    return "\n".join([f"memory beside the run of {date_of(stored_run)}:", *lines])
+
+
+def terminal(limits: Sequence[Limit], verdicts: Sequence[Verdict], width: int) -> str:
+    """The verdicts of every stored run for a terminal of `width` characters."""
+    parts = []
+    for verdict in verdicts:
+        parts.append(_wrapped(_sentence(limits, verdict), width))
+        if verdict.exceeded:
+            parts.append(for_terminal(_columns(verdict), width))
+        if notes := _notes(verdict):
+            parts.append("\n".join(_wrapped(note, width) for note in notes))
+    return "\n\n".join([*parts, _wrapped(_conclusion(verdicts), width)])
+
+
+def markdown(limits: Sequence[Limit], verdicts: Sequence[Verdict]) -> str:
+    """The same as a section of a Markdown page."""
+    parts = ["## Memory beside the stored run"]
+    for verdict in verdicts:
+        parts.append(_sentence(limits, verdict))
+        if verdict.exceeded:
+            parts.append(as_markdown(_columns(verdict)))
+        if notes := _notes(verdict):
+            parts.append("\n".join(f"- {note}" for note in notes))
+    return "\n\n".join([*parts, f"**{_conclusion(verdicts)}**"]) + "\n"
 
 
 def _line(record: Record, stored: Mapping[str, Any]) -> str:
-    if (stored.get("scale"), stored.get("weights")) != (record.scale, record.weights):
-        ran = f"{stored.get('scale')} size, {stored.get('weights')} weights"
-        return f"{record.case}: not compared, the stored run had {ran}"
-    if stored.get("protocol_hash", record.protocol_hash) != record.protocol_hash:
-        return f"{record.case}: not compared, times neither: the stored run followed protocol {stored['protocol_hash']}"
+    reason = why_not(record, stored)
+    if reason is not None:
+        return f"{record.case}: not compared, times neither: {reason}"
     for quantity in _QUANTITIES:
-        now_mib, then_mib = getattr(record, quantity), stored.get(quantity)
-        if now_mib is not None and then_mib is not None:
-            change = f"{(now_mib - then_mib) / then_mib:+.1%}" if then_mib else "no ratio to zero"
-            return f"{record.case}: {quantity} {now_mib:.2f}, stored {then_mib:.2f} ({change})"
+        found = growth(record, stored, (quantity,))
+        if not isinstance(found, NotCompared):
+            figures = f"{quantity} {found.now_mib:.2f}, stored {found.stored_mib:.2f} ({found.change})"
+            return f"{record.case}: {figures}"
     return f"{record.case}: no memory figure in both runs"
+
+
+def _sentence(limits: Sequence[Limit], verdict: Verdict) -> str:
+    beyond = len({each.growth.case for each in verdict.exceeded})
+    not_compared = len({each.case for each in verdict.not_compared} - set(verdict.compared))
+    return (
+        f"memory limits {', '.join(limit.text for limit in limits)} over the run of {verdict.stored_run}: "
+        f"{_cases(len(verdict.compared))} compared, {beyond} beyond a limit, {not_compared} not compared"
+    )
+
+
+def _conclusion(verdicts: Sequence[Verdict]) -> str:
+    if any(verdict.exceeded for verdict in verdicts):
+        return "Memory has grown beyond its limit, so the run fails."
+    if has_failed(verdicts):
+        found = "no case could be compared with the stored run" if verdicts else "no stored run was found"
+        return f"Memory was not compared, so the run fails: {found}."
+    return "No memory that could be compared has grown beyond its limit."
+
+
+def _columns(verdict: Verdict) -> list[Column]:
+    growths = [each.growth for each in verdict.exceeded]
+    return [
+        Column("case\nquantity", [f"{each.case}\n{each.quantity}" for each in growths]),
+        Column(
+            "stored MiB\nnow MiB", [f"{each.stored_mib:.2f}\n{each.now_mib:.2f}" for each in growths], is_text=False
+        ),
+        Column("change", [f"{each.now_mib - each.stored_mib:+.2f}\n{each.change}" for each in growths], is_text=False),
+        Column("limit", [each.limit.text for each in verdict.exceeded]),
+    ]
+
+
+def _notes(verdict: Verdict) -> list[str]:
+    """What was not compared, each reason told once, and how much of the stored run was not asked for."""
+    by_reason: dict[str, list[str]] = {}
+    for each in verdict.not_compared:
+        by_reason.setdefault(each.reason, []).append(each.case)
+    notes = [f"not compared, {reason}: {', '.join(names)}" for reason, names in by_reason.items()]
+    if verdict.unselected:
+        notes.append(f"not selected in this run: {_cases(verdict.unselected)} of the stored run")
+    return notes
+
+
+def _cases(count: int) -> str:
+    return f"{count} case" if count == 1 else f"{count} cases"
+
+
+def _wrapped(text: str, width: int) -> str:
+    return textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
