@@ -135,6 +135,9 @@ class SessionHooks:
         from . import preflight
 
         try:
-            preflight.check(self._config.stash[SETTINGS], measured)
+            notices = preflight.check(self._config.stash[SETTINGS], measured)
         except InputError as error:
             raise pytest.UsageError(str(error)) from None
+        reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        for notice in notices:
+            reporter.write_line(f"note: {notice}")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import CandidateError, InputError, one_line
+from .card_support import check_card
+from .errors import CandidateError, InputError
+from .hub import check_downloads, weight_files
+from .meters.nvml import Nvml
 from .models import ModelSource, outline
 
 if TYPE_CHECKING:
@@ -42,23 +47,45 @@ def model_source(settings: Settings) -> ModelSource:
     )
 
 
-def check(settings: Settings, measured: Collection[Candidate]) -> None:
-    """Check the group's architectures, the protocol's optimizer, and that the measured candidates' weights can be had.
+def check(settings: Settings, measured: Collection[Candidate]) -> list[str]:
+    """Check the group's architectures, the protocol's optimizer, the card, and that the measured candidates can be had.
 
-    Raises InputError for what the user can mend. A candidate that cannot be built is not one of these:
-    its cases end as errors and the others go on.
+    Returns what the user should know before the first case runs, a sentence each. Raises InputError for what the user
+    can mend. A candidate that cannot be built is not one of these: its cases end as errors and the others go on.
     """
     source = model_source(settings) if measured else None
     for candidate in settings.candidates:
         _check_architecture(candidate)
     _check_optimizer(settings.protocol.optimizer)
-    if source is None or source.weights != "hub":
-        return
-    for candidate in (candidate for candidate in settings.candidates if candidate in measured):
+    if source is None:
+        return []
+    notices = _check_card()
+    if source.weights == "hub":
+        chosen = [candidate for candidate in settings.candidates if candidate in measured]
         if source.model_dir is None:
-            _check_hub(candidate)
-        elif not (source.model_dir / candidate.name).is_dir():
-            raise InputError(f"model folder {source.model_dir} has no folder {candidate.name}: put its weights there")
+            notices += check_downloads(chosen)
+        else:
+            _check_folders(source.model_dir, chosen)
+    return notices
+
+
+def _check_card() -> list[str]:
+    """Look at the card through NVML: PyTorch would put a CUDA context on it, also from a process that only waits."""
+    import torch
+
+    gpu = Nvml().gpu(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    if gpu is None:
+        return []
+    return check_card(gpu, torch.__version__, torch.cuda.get_arch_list(), has_cuda=torch.cuda.is_available())
+
+
+def _check_folders(model_dir: Path, candidates: Iterable[Candidate]) -> None:
+    for candidate in candidates:
+        folder = model_dir / candidate.name
+        if not folder.is_dir():
+            raise InputError(f"model folder {model_dir} has no folder {candidate.name}: put its weights there")
+        if not weight_files([path.name for path in folder.iterdir()]):
+            raise InputError(f"model folder {folder} has no weights, neither .safetensors nor .bin: put them there")
 
 
 def _check_architecture(candidate: Candidate) -> None:
@@ -87,20 +114,3 @@ def _check_optimizer(name: str) -> None:
     known = [each.value for each in OptimizerNames]
     if name not in known:
         raise InputError(f"protocol setting optimizer={name!r} is not one of {', '.join(known)}")
-
-
-def _check_hub(candidate: Candidate) -> None:
-    from huggingface_hub import HfApi, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError
-
-    if isinstance(try_to_load_from_cache(candidate.repo, "config.json", revision=candidate.revision), str):
-        return
-    try:
-        HfApi().model_info(candidate.repo, revision=candidate.revision, timeout=10)
-    except HfHubHTTPError:
-        return  # the Hub answers; what it refuses is this candidate's own error
-    except Exception as error:  # noqa: BLE001 - each HTTP library has errors of its own
-        raise InputError(
-            f"the Hub cannot be reached for {candidate.repo} ({one_line(error, 120)}): connect to the network, "
-            "give --model-dir a folder with the weights, or take --weights random"
-        ) from None

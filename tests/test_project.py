@@ -7,7 +7,7 @@ from pytest_benchmark.utils import parse_compare_fail
 
 from ohlora_fixtures.budget import parse_size_mib
 from ohlora_fixtures.regressions import parse_limits
-from ohlora_fixtures.settings import OPTIONS
+from ohlora_fixtures.settings import OPTIONS, SWITCHES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,5 +37,4 @@ def test_the_gpu_workflow_installs_as_the_readme_does_and_its_limits_can_be_read
 
 
 def test_the_readme_tells_every_option():
-    assert [option.flag for option in OPTIONS if option.flag not in README] == []
-    assert "--allow-remote-code" in README
+    assert [option.flag for option in (*OPTIONS, *SWITCHES) if option.flag not in README] == []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..card_support import NATIVE_BF16
 from ..errors import InputError
 from ..meters.nvml import Gpu
 from ..tables import COUNT, FLAG, NUMBER, Check, check_keys, read_tables, texts
@@ -125,7 +126,7 @@ def _like(present: Gpu, known: Sequence[GpuProfile]) -> GpuProfile:
         memory_mib=present.memory_mib,
         cublas_workspace_bytes=nearest.cublas_workspace_bytes,
         attention="fused" if present.capability >= (8, 0) else "math",
-        native_bf16=present.capability >= (8, 0),
+        native_bf16=present.capability >= NATIVE_BF16,
         context_mib=nearest.context_mib,
         context_basis="assumed",
         context_source=f"as for {nearest.name}, the listed card of the nearest compute capability",
