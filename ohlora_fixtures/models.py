@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from .errors import CandidateError, one_line
 from .stand_ins import mini_architecture, stand_in_tokenizer
@@ -215,10 +218,11 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
         origin["local_files_only"] = True
     tokenizer = load_tokenizer(candidate, where, **origin)
     origin["dtype"] = torch.bfloat16
-    try:
-        model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=True, **origin)
-    except OSError:  # the repository has no safetensors; older files are read without unpickling code
-        model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=False, **origin)
+    with _no_kernels_from_the_hub():
+        try:
+            model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=True, **origin)
+        except OSError:  # the repository has no safetensors; older files are read without unpickling code
+            model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=False, **origin)
     _place(model, source.device)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     parameters = count_parameters(model)
@@ -246,8 +250,22 @@ def _from_architecture(architecture: dict[str, Any]) -> PreTrainedModel:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(_config(architecture), dtype=torch.bfloat16)
+    with _no_kernels_from_the_hub():
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(_config(architecture), dtype=torch.bfloat16)
     return model
+
+
+@contextmanager
+def _no_kernels_from_the_hub() -> Iterator[None]:
+    """Keep RWKV to the code that transformers ships.
+
+    On a machine with a GPU, ninja and the library `kernels` its class would fetch a compiled kernel from the Hub and
+    run it: code that nobody has allowed, and another workload than the one that is planned.
+    """
+    from transformers.models.rwkv import modeling_rwkv
+
+    with patch.object(modeling_rwkv, "is_ninja_available", lambda: False):
+        yield
 
 
 def _config(architecture: dict[str, Any]) -> PretrainedConfig:

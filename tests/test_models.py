@@ -116,3 +116,17 @@ def test_release_lets_go():
     loaded = load(CANDIDATE, RANDOM, TEXTS)
     release(loaded)
     assert not hasattr(loaded, "model")
+
+
+def test_no_kernel_is_fetched_from_the_hub(monkeypatch):
+    from transformers.models.rwkv import modeling_rwkv
+
+    fetched = []
+    monkeypatch.setattr(modeling_rwkv, "is_ninja_available", lambda: True)
+    monkeypatch.setattr(modeling_rwkv, "is_torch_cuda_available", lambda: True)
+    monkeypatch.setattr(modeling_rwkv, "load_wkv_cuda_kernel", fetched.append)
+    rwkv = next(each for each in read_candidates(DATA / "candidates.toml") if "RWKV" in each.name)
+    load(rwkv, RANDOM, TEXTS)
+    outline(rwkv)
+    assert fetched == []
+    assert modeling_rwkv.is_ninja_available()
