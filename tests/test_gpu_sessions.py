@@ -87,7 +87,10 @@ def test_a_measured_record_carries_its_plan_its_limits_and_its_conditions(sessio
     assert inference["bandwidth_utilization"] == inference["gb_per_second"] / 320
     assert inference["flops"] is None
     page = (suite.path / "out" / "comparison.md").read_text(encoding="utf-8")
-    assert "capped" in page
+    assert "| tiny | capped |" in page
+    assert "capped: NVIDIA T4, full size, random weights" in page
+    assert "held to 11788 MiB" in page
+    assert "## Plan against measurement" in page
     assert "emulated" not in page
 
 
@@ -107,8 +110,8 @@ def test_what_taints_a_measurement_is_flagged_with_it(session):
     assert [record["leaked_mib"] for record in records] == [0, 16, 300]
     assert [record["taints"] for record in records] == [[others], [others], [throttled, others, left]]
     output = result.stdout.str().replace("\n  ", " ")
-    assert f"* tainted: {others}: bench_inference[tiny], " in output
-    assert f"* tainted: {left}: bench_fine_tuning[tiny-r16]" in output
+    assert f"tainted (*): {others}: bench_inference[tiny], " in output
+    assert f"tainted (*): {left}: bench_fine_tuning[tiny-r16]" in output
     assert "900.00*" in output
 
 

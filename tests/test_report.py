@@ -209,3 +209,46 @@ def test_progress_is_shown_four_times_a_second_at_most(monkeypatch):
     assert [text.split(",")[0] for text in written] == ["\x1b7\x1b[K 3/50 prompts"]
     progress.stop()
     assert written[-1] == "\x1b7\x1b[K\x1b8"
+
+
+def measured_on_a_card(**changes):
+    plan = {"planned_peak_reserved_mib": 8160.0, "planned_peak_allocated_mib": 7035.0}
+    reached = {"flops": 10**15, "tflops_per_second": 49.47, "flops_utilization": 0.05, "matrix_peak_tflops": 989.4}
+    memory = {"peak_reserved_mib": 8000.0, "peak_allocated_mib": 7000.0, "context_mib": 500.0, "taints": []}
+    return record(**memory | plan | reached | changes)
+
+
+def test_a_plan_stands_beside_what_was_measured():
+    exact = {"planned_peak_reserved_mib": 8000.0, "planned_peak_allocated_mib": 7000.0}
+    found = comparison_of(measured_on_a_card(), measured_on_a_card(rank=32, **exact))
+    assert "plan against measurement, 2 cases: peak reserved off by at most 2.00%, 1.00% in the mean" in table.terminal(
+        found, 300
+    )
+    page = table.markdown(found)
+    assert "| bench_fine_tuning[gemma-2-2b-it-r16] | 8000 | 8160 | +2.00% | 7000 | 7035 | +0.50% | 500 |" in page
+    assert "| bench_fine_tuning[gemma-2-2b-it-r16] | 49.47 | 5.0% | - | - |" in page
+
+
+def test_a_case_that_did_not_end_is_set_beside_no_plan():
+    broken = measured_on_a_card(outcome="out_of_memory", reason="full", seconds=None)
+    assert "plan against measurement" not in table.terminal(comparison_of(broken), 300)
+
+
+def test_a_capped_card_is_called_so_and_a_tainted_figure_is_marked():
+    taint = "1 other process on the card"
+    text = table.terminal(comparison_of(measured_on_a_card(cap_mib=11788.0, taints=[taint], native_bf16=False)), 300)
+    row = next(line.split() for line in text.splitlines() if line.startswith("gemma"))
+    assert row[1] == "capped"
+    assert "9000.00*" in row
+    assert "capped: NVIDIA T4, full size" in text
+    assert "held to 11788 MiB, the budget less the CUDA context" in text
+    assert f"tainted (*): {taint}: bench_fine_tuning[gemma-2-2b-it-r16]" in text
+    assert "this card has no bf16 of its own" in text
+    assert "emulated" not in text
+
+
+def test_settings_that_memory_depends_on_are_told():
+    settings = {"cublas_workspace_config": ":8320:1", "attention_backends": ["math"]}
+    text = table.terminal(comparison_of(record(**settings, allocator_settings="expandable_segments:True")), 300)
+    assert "cuBLAS workspace :8320:1; attention backends on: math" in text
+    assert "allocator settings expandable_segments:True: reserved memory depends on them" in text

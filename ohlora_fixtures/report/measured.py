@@ -21,8 +21,8 @@ def capped_notes(records: Sequence[Record]) -> list[str]:
     notes = []
     if capped is not None:
         notes.append(
-            f"capped: measured here, with PyTorch's memory on the larger card capped at {capped.cap_mib:.0f} MiB: the "
-            "budget less the CUDA context. What does not fit runs out of memory for real; times are the larger card's"
+            f"the cap: PyTorch's memory on this larger card was held to {capped.cap_mib:.0f} MiB, the budget less the "
+            "CUDA context. What does not fit runs out of memory for real; times are the larger card's"
         )
     settled = next((record for record in records if record.cublas_workspace_config), None)
     if settled is not None:
@@ -44,7 +44,7 @@ def taint_notes(records: Iterable[Record]) -> list[str]:
     for record in records:
         for taint in record.taints or ():
             cases.setdefault(taint, []).append(record.case)
-    return [f"* tainted: {taint}: {', '.join(names)}" for taint, names in cases.items()]
+    return [f"tainted (*): {taint}: {', '.join(names)}" for taint, names in cases.items()]
 
 
 def plan_notes(records: Iterable[Record]) -> list[str]:
@@ -74,8 +74,8 @@ def limit_notes(records: Sequence[Record]) -> list[str]:
         reached = [record for record in records if getattr(record, name) is not None]
         if reached:
             shares = sorted(getattr(record, name) for record in reached)
-            span = f"{shares[0]:.1%}" if len(shares) == 1 else f"{shares[0]:.1%} to {shares[-1]:.1%}"
-            notes.append(what.format(span, getattr(reached[0], peak)))
+            ends = dict.fromkeys(f"{share:.1%}" for share in (shares[0], shares[-1]))
+            notes.append(what.format(" to ".join(ends), getattr(reached[0], peak)))
     return notes
 
 

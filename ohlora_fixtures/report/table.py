@@ -235,8 +235,9 @@ def _notes(comparison: Comparison) -> list[str]:
 
 def _notes_on_measured(some: Record, comparison: Comparison) -> list[str]:
     memory = "most memory on the device" if comparison.has_device_memory else "growth of the process's resident set"
+    label = "here" if some.cap_mib is None else "capped"
     notes = [
-        f"here: {some.device}, {some.scale} size, {some.weights} weights, {some.tokenizer} tokenizer; MiB: {memory}"
+        f"{label}: {some.device}, {some.scale} size, {some.weights} weights, {some.tokenizer} tokenizer; MiB: {memory}"
     ]
     if comparison.lora_ranks:
         notes.append(f"r{comparison.lora_ranks[0]} s: seconds of the whole fine-tuning run at that LoRA rank")
