@@ -49,10 +49,13 @@ from ohlora_fixtures.session import SESSION_FACTS
 def session(suite, tiny):
     """Runs the tiny candidate's measured cases on the stand-in, with more of a conftest; gives result and records."""
 
-    def run(conftest, *arguments):
+    def run(conftest, *arguments, another=False):
         (suite.path / "conftest.py").write_text(CARD.format(tests=str(TESTS)) + textwrap.dedent(conftest))
         folder = suite.path / "out"
         path = tiny(SMALL, parameters=168256, chars_per_token=1.2)
+        if another:
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text + text.replace('"tiny"', '"another"'), encoding="utf-8")
         selected = ["-k", "not plan", "--candidates", path, "--results-dir", folder]
         result = suite.runpytest_subprocess("benches", *selected, *SHORT, *arguments)
         lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
@@ -95,7 +98,7 @@ def test_a_measured_record_carries_its_plan_its_limits_and_its_conditions(sessio
 
 
 def test_what_taints_a_measurement_is_flagged_with_it(session):
-    result, records = session("""
+    conftest = """
         LIBRARY.set(processes={1: 900})
 
         @pytest.fixture
@@ -103,12 +106,16 @@ def test_what_taints_a_measurement_is_flagged_with_it(session):
             CUDA.allocated += {8: 16, 16: 300}[lora_rank]
             LIBRARY.set(clock_reasons={8: 0x1, 16: 0x4}[lora_rank])
             return examples
-    """)
-    result.assert_outcomes(passed=3, deselected=3)
+    """
+    only = "not plan and (tiny or inference)"
+    result, (*records, next_candidates) = session(conftest, "-k", only, another=True)
+    result.assert_outcomes(passed=4, deselected=8)
     others, throttled = "1 other process on the card", "clocks throttled by the power cap in 2 of 2 samples"
     left = "the case has left 300 MiB on the card"
     assert [record["leaked_mib"] for record in records] == [0, 16, 300]
     assert [record["taints"] for record in records] == [[others], [others], [throttled, others, left]]
+    assert next_candidates["case"] == "bench_inference[another]"
+    assert next_candidates["taints"][-1] == "316 MiB of tiny had stayed on the card"
     output = result.stdout.str().replace("\n  ", " ")
     assert f"tainted (*): {others}: bench_inference[tiny], " in output
     assert f"tainted (*): {left}: bench_fine_tuning[tiny-r16]" in output
