@@ -6,6 +6,7 @@ import os
 from types import SimpleNamespace
 
 from ohlora_fixtures.budget import MIB
+from ohlora_fixtures.meters.device import CudaContext
 from ohlora_fixtures.meters.nvml import Nvml
 
 UUID = "GPU-0000-1111"
@@ -124,6 +125,13 @@ def nvml_of(library):
     nvml = Nvml()
     nvml._nvml = library
     return nvml
+
+
+def bound(library):
+    """The CUDA context on the library's card, looked at before this process used it."""
+    context = CudaContext(nvml_of(library))
+    context.bind(UUID)
+    return context
 
 
 class FakeCuda:

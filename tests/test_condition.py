@@ -1,11 +1,10 @@
 """What of a card's condition taints a measurement, and reading it from NVIDIA's library."""
 
 import pytest
-from fake_gpu import OTHER, UUID, FakeLibrary, nvml_of
+from fake_gpu import OTHER, UUID, FakeLibrary, bound, nvml_of
 
 from ohlora_fixtures.meters.card import CardWatch
 from ohlora_fixtures.meters.condition import Condition, taints_of_condition, taints_of_use
-from ohlora_fixtures.meters.device import CudaContext
 
 
 @pytest.mark.parametrize(
@@ -71,8 +70,7 @@ def test_other_peoples_work_taints(use, taint):
 
 def test_a_watch_sees_what_was_there_before_and_what_has_come():
     library = FakeLibrary(used_mib=9000.0, busy_percent=60, processes={OTHER: 9000})
-    context = CudaContext(nvml_of(library))
-    context.bind(UUID)
+    context = bound(library)
     library.set(used_mib=9600.0, processes={OTHER: 9000, 77: None})
     watch = CardWatch(nvml_of(library), context, memory_mib=15360.0, budget_mib=12288.0)
     watch.start()
@@ -85,8 +83,7 @@ def test_a_watch_sees_what_was_there_before_and_what_has_come():
 
 def test_a_budget_of_the_whole_card_leaves_the_driver_its_own():
     library = FakeLibrary(used_mib=600.0)
-    context = CudaContext(nvml_of(library))
-    context.bind(UUID)
+    context = bound(library)
     watch = CardWatch(nvml_of(library), context, memory_mib=12288.0, budget_mib=12288.0)
     watch.start()
     assert watch.stop().taints == ()

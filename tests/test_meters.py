@@ -3,20 +3,14 @@
 import os
 
 import pytest
-from fake_gpu import OTHER, UUID, FakeCuda, FakeLibrary, nvml_of
+from fake_gpu import OTHER, FakeCuda, FakeLibrary, bound, nvml_of
 
 from ohlora_fixtures.budget import MIB
 from ohlora_fixtures.meters.card import CardWatch
 from ohlora_fixtures.meters.clock import CudaClock, WallClock
-from ohlora_fixtures.meters.device import CudaContext, choose_gpu
+from ohlora_fixtures.meters.device import choose_gpu
 from ohlora_fixtures.meters.memory import CudaMemory, HostMemory, MemoryReading, is_leak, leaked_mib
 from ohlora_fixtures.meters.meter import measure, steady
-
-
-def bound(library):
-    context = CudaContext(nvml_of(library))
-    context.bind(UUID)
-    return context
 
 
 def memory_of(cuda, library, cap=None):
