@@ -27,7 +27,7 @@ from ohlora_fixtures.workloads.inference import AnswerLength, answer
 PROFILES = {profile.name: profile for profile in read_profiles(DATA / "gpus.toml")}
 PROTOCOL = Protocol(epochs=2, max_length=40)
 SMALL = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "vocab_size": 256}
-LENGTHS = (12, 17, 23, 30, 31, 38, 44, 45, 52, 60, 61, 64)
+LENGTHS = (12, 17, 30, 31, 45, 60)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def on_the_cpu(candidate):
 
 def test_training_is_counted_as_pytorchs_counter_counts_a_real_run(candidate, examples):
     each = planner_on("t4", candidate, examples, [4, 8, 16]).fine_tuning_work(8)
-    assert len(each) == PROTOCOL.steps * len(examples) // 20 == 24
+    assert len(each) == 12
 
     adapted = attach_adapter(on_the_cpu(candidate), 8, candidate.target_modules, PROTOCOL)
     marks = []

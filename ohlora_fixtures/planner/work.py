@@ -43,10 +43,15 @@ def counter_of(func: torch._ops.OpOverload) -> Counter | None:
         return None
     is_attention = "scaled_dot_product" in func.overloadpacket.__name__
 
+    known: dict[Any, Work] = {}
+
     def count(args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> Work:
-        shapes = _with_all_heads(func, args) if is_attention else args
-        tensors = [each for each in (*args, *_several(out)) if isinstance(each, torch.Tensor)]
-        return Work(int(formula(*shapes, **kwargs, out_val=out)), sum(map(_bytes, tensors)))
+        key = tuple(map(_key, args))
+        if key not in known:
+            shapes = _with_all_heads(func, args) if is_attention else args
+            tensors = [each for each in (*args, *_several(out)) if isinstance(each, torch.Tensor)]
+            known[key] = Work(int(formula(*shapes, **kwargs, out_val=out)), sum(map(_bytes, tensors)))
+        return known[key]
 
     return count
 
@@ -68,6 +73,13 @@ def _with_all_heads(func: torch._ops.OpOverload, args: Sequence[Any]) -> list[An
     for place in (names.index("key"), names.index("value")):
         changed[place] = changed[place][:, :1].expand(-1, heads, -1, -1)
     return changed
+
+
+def _key(argument: Any) -> Any:
+    """All of an argument that the count depends on."""
+    if isinstance(argument, torch.Tensor):
+        return argument.shape, argument.stride(), argument.dtype
+    return tuple(argument) if isinstance(argument, list) else argument
 
 
 def _several(out: Any) -> Sequence[Any]:
