@@ -73,12 +73,12 @@ class SessionHooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Before the first case: choose this process's GPU, and check what needs the heavy libraries."""
-        selected = [item for item in session.items if cases.is_case(item)]
-        if selected and not self._config.option.collectonly:
-            self._config.stash[CUDA_CONTEXT] = devices.choose_device(self._worker)
-            measured, planned = cases.by_kind(selected)
-            if self._worker is None and (measured or not self._config.stash[PLANNER].are_kept(planned)):
-                self._check(measured)
+        if self._config.option.collectonly or not session.items:  # pytest-xdist's controller has none
+            return
+        self._config.stash[CUDA_CONTEXT] = devices.choose_device(self._worker)
+        measured, planned = cases.by_kind(item for item in session.items if cases.is_case(item))
+        if self._worker is None and (measured or not self._config.stash[PLANNER].are_kept(planned)):
+            self._check(measured)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
