@@ -83,9 +83,12 @@ def compare(
     published: dict[str, dict[Key, Published]],
 ) -> Comparison:
     """Sort records into a row a candidate; candidates without a record get none."""
+    by_candidate: dict[str, list[Record]] = {}
+    for record in records:
+        by_candidate.setdefault(record.candidate, []).append(record)
     rows = []
     for candidate in candidates:
-        own = [record for record in records if record.candidate == candidate.name]
+        own = by_candidate.get(candidate.name, [])
         measured = {(each.workload, each.lora_rank): each for each in own if each.planned_workload is None}
         plans = {(each.planned_workload, each.lora_rank): each for each in own if each.planned_workload is not None}
         if own:

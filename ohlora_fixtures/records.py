@@ -6,9 +6,12 @@ import json
 import math
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .meters.memory import is_leak
@@ -145,7 +148,7 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields in a form JSON can hold: it has no NaN and no infinity."""
-        facts = asdict(self)
+        facts = dict(vars(self))  # a copy of every list would take longer than writing them
         if self.losses is not None:
             facts["losses"] = [loss if loss is not None and math.isfinite(loss) else None for loss in self.losses]
         return facts
@@ -170,15 +173,19 @@ def append(path: Path, record: Record) -> None:
         os.fsync(file.fileno())
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that figures depend on; imports none of them."""
+@cache
+def versions() -> Mapping[str, str]:
+    """Versions of Python and of the libraries that figures depend on; imports none of them.
+
+    Looked up once: it reads every package's metadata, which takes longer than all else a record needs.
+    """
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return MappingProxyType(found)
 
 
 def facts_of(measurement: Measurement[Any], warm_up: int) -> dict[str, Any]:

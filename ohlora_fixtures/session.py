@@ -98,14 +98,14 @@ class Session:
             protocol_changes=settings.protocol.changes(),
             dataset_sha256=settings.dialogues.sha256,
             budget_mib=settings.budget_mib,
-            versions=records.versions(),
+            versions=dict(records.versions()),
             **({} if cases.planned_workload_of(item) else item.config.stash.get(SESSION_FACTS, {})) | facts,
         )
         report.ohlora = {"record": record.as_dict(), "answers": item.stash.get(ANSWERS, None)}  # type: ignore[attr-defined]
 
     def keep(self, report: pytest.TestReport) -> None:
         """When a report arrives: hold a case's record back until its teardown has ended, then write its line."""
-        found = getattr(report, "ohlora", None)
+        found = vars(report).pop("ohlora", None)  # pytest keeps every report to the end
         if found is None:
             return
         if "record" in found:

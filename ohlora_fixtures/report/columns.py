@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby, zip_longest
 
 
@@ -21,7 +22,7 @@ class Column:
     group: str = ""
     """Neighbours of one group stay in one table, if there is room for them in one."""
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Characters of the longest line."""
         return max(len(line) for text in (self.head, *self.cells) for line in text.split("\n"))
