@@ -52,6 +52,8 @@ class Comparison:
     """The ranks that ran, in the given order."""
     records: tuple[Record, ...]
     """Every record, in the order the cases ended."""
+    notes: tuple[str, ...] = ()
+    """What else must be said of them, a sentence each."""
 
     @property
     def is_rehearsal(self) -> bool:

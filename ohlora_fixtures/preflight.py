@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import untrusted
 from .card_support import check_card
 from .errors import CandidateError, InputError
 from .hub import check_downloads, weight_files
@@ -68,7 +69,7 @@ def check(settings: Settings, measured: Collection[Candidate]) -> list[str]:
             notices += check_downloads(chosen)
         else:
             _check_folders(source.model_dir, chosen)
-    return notices
+    return [untrusted.line(notice) for notice in notices]
 
 
 def _check_card() -> list[str]:

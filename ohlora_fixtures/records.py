@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import platform
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from . import untrusted
 from .meters.memory import is_leak
 from .meters.meter import steady
 from .workloads.fine_tuning import FineTuned
@@ -164,11 +164,16 @@ def ended(record: Record, outcome: str, reason: str | None, leaked_mib: float | 
     return replace(record, outcome=outcome, reason=reason, leaked_mib=leaked_mib, taints=taints)
 
 
+def as_line(record: Record) -> bytes:
+    """A record's line in `records.jsonl`."""
+    return untrusted.json_line(record.as_dict())
+
+
 def append(path: Path, record: Record) -> None:
     """Add a record's line to a file and make sure it has reached the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record.as_dict(), ensure_ascii=False) + "\n")
+    with path.open("ab") as file:
+        file.write(as_line(record))
         file.flush()
         os.fsync(file.fileno())
 

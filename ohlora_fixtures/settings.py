@@ -20,10 +20,7 @@ from .meters.nvml import Nvml
 from .planner.profiles import GpuProfile, choose_profile, read_profiles
 from .protocol import Protocol, parse_protocol
 from .regressions import Limit, parse_limits
-
-_PACKAGE = Path(__file__).parent
-DATA = next(folder for folder in (_PACKAGE / "data", _PACKAGE.parent / "data") if folder.is_dir())
-"""The suite's own data: inside an installed package, beside it in a checkout."""
+from .shipped import DATA
 
 Parsed = TypeVar("Parsed")
 

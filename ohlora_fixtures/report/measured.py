@@ -71,7 +71,7 @@ def limit_notes(records: Sequence[Record]) -> list[str]:
         ),
         ("bandwidth_utilization", "bandwidth_peak_gb_per_second", "answering reached {} of its memory's {:g} GB/s"),
     ):
-        reached = [record for record in records if getattr(record, name) is not None]
+        reached = [record for record in records if None not in (getattr(record, name), getattr(record, peak))]
         if reached:
             shares = sorted(getattr(record, name) for record in reached)
             span = f"{shares[0]:.1%}" if len(shares) == 1 else f"{shares[0]:.1%} to {shares[-1]:.1%}"
