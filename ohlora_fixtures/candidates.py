@@ -16,6 +16,9 @@ from .tables import COUNT, FLAG, NUMBER, Check, check_keys, read_tables, texts
 ALL_GROUPS = "all"
 """The group name that stands for every candidate of a file."""
 
+_MOST_LISTED = 30
+"""Names in one sentence."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -85,6 +88,21 @@ def select_group(candidates: Sequence[Candidate], group: str) -> tuple[Candidate
         known = ", ".join(sorted({candidate.group for candidate in candidates} | {ALL_GROUPS}))
         raise InputError(f"candidate group {group!r} is unknown: choose with --candidate-group among {known}")
     return selected
+
+
+def select_names(candidates: Sequence[Candidate], names: str) -> tuple[Candidate, ...]:
+    """The candidates with the names in a comma-separated list, in their file's order.
+
+    Raises InputError for a name that none has.
+    """
+    wanted = [name.strip() for name in names.split(",")]
+    known = [candidate.name for candidate in candidates]
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
+        listed = ", ".join(known[:_MOST_LISTED])
+        raise InputError(f"candidate {unknown[0]!r} is unknown: choose with --candidate among {listed}{more}")
+    return tuple(candidate for candidate in candidates if candidate.name in wanted)
 
 
 def _candidate(entry: dict[str, Any], number: int, path: Path, read: set[Path]) -> Candidate:
