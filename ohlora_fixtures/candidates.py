@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from .tables import COUNT, FLAG, NUMBER, Check, check_keys, read_tables, texts
 
 ALL_GROUPS = "all"
 """The group name that stands for every candidate of a file."""
+
+_MOST_LISTED = 30
+"""Names in one sentence."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -65,9 +69,10 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
     Raises InputError where the file cannot be used, naming the candidate and the key.
     """
     entries = read_tables(path, "candidate", what="candidates file", option="--candidates")
-    candidates = tuple(_candidate(entry, number, path) for number, entry in enumerate(entries, 1))
-    names = [candidate.name.lower() for candidate in candidates]  # files are named after them, on any system
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    read: set[Path] = set()
+    candidates = tuple(_candidate(entry, number, path, read) for number, entry in enumerate(entries, 1))
+    names = Counter(candidate.name.lower() for candidate in candidates)  # files are named after them, on any system
+    repeated = sorted(name for name, count in names.items() if count > 1)
     if repeated:
         raise InputError(f"candidates file {path} has {repeated[0]!r} more than once: give each candidate its own name")
     return candidates
@@ -85,11 +90,35 @@ def select_group(candidates: Sequence[Candidate], group: str) -> tuple[Candidate
     return selected
 
 
-def _candidate(entry: dict[str, Any], number: int, path: Path) -> Candidate:
+def select_names(candidates: Sequence[Candidate], names: str) -> tuple[Candidate, ...]:
+    """The candidates with the names in a comma-separated list, in their file's order.
+
+    Raises InputError for a name that none has.
+    """
+    wanted = [name.strip() for name in names.split(",")]
+    known = [candidate.name for candidate in candidates]
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
+        listed = ", ".join(known[:_MOST_LISTED])
+        raise InputError(f"candidate {unknown[0]!r} is unknown: choose with --candidate among {listed}{more}")
+    return tuple(candidate for candidate in candidates if candidate.name in wanted)
+
+
+def _candidate(entry: dict[str, Any], number: int, path: Path, read: set[Path]) -> Candidate:
+    """One entry's candidate; architectures that have been read before are not read again."""
     where = f"candidate {entry.get('name', number)!r} in {path}"
     check_keys(entry, Candidate, _CHECKS, where)
     config = path.parent / entry["config"]
     candidate = Candidate(**{**entry, "config": config, "target_modules": tuple(entry["target_modules"])})
+    if config not in read:
+        _check_architecture(candidate, where)
+        read.add(config)
+    return candidate
+
+
+def _check_architecture(candidate: Candidate, where: str) -> None:
+    config = candidate.config
     try:
         settings = candidate.architecture()
     except FileNotFoundError:
@@ -98,7 +127,6 @@ def _candidate(entry: dict[str, Any], number: int, path: Path) -> Candidate:
         raise InputError(f"{where} names the architecture {config}, which cannot be read as JSON: {error}") from None
     if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
         raise InputError(f"{where} names the architecture {config}, which lacks the field 'model_type'")
-    return candidate
 
 
 def _is_template(value: Any) -> bool:

@@ -52,6 +52,8 @@ class Comparison:
     """The ranks that ran, in the given order."""
     records: tuple[Record, ...]
     """Every record, in the order the cases ended."""
+    notes: tuple[str, ...] = ()
+    """What else must be said of them, a sentence each."""
 
     @property
     def is_rehearsal(self) -> bool:
@@ -83,9 +85,12 @@ def compare(
     published: dict[str, dict[Key, Published]],
 ) -> Comparison:
     """Sort records into a row a candidate; candidates without a record get none."""
+    by_candidate: dict[str, list[Record]] = {}
+    for record in records:
+        by_candidate.setdefault(record.candidate, []).append(record)
     rows = []
     for candidate in candidates:
-        own = [record for record in records if record.candidate == candidate.name]
+        own = by_candidate.get(candidate.name, [])
         measured = {(each.workload, each.lora_rank): each for each in own if each.planned_workload is None}
         plans = {(each.planned_workload, each.lora_rank): each for each in own if each.planned_workload is not None}
         if own:

@@ -35,7 +35,7 @@ def describe_environment(nvml: Nvml) -> dict[str, Any]:
         "nvidia_driver": nvml.driver_version(),
         "gpus": nvml.gpu_names(),
         "variables": {name: os.environ.get(name) for name in _VARIABLES},
-        "versions": versions(),
+        "versions": dict(versions()),
     }
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from . import untrusted
+
 
 class InputError(ValueError):
     """What the user gave cannot be used; the message says what, where, and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(untrusted.line(sentence))
 
 
 class CandidateError(RuntimeError):
     """One candidate cannot be built or loaded; the message carries the library's reason in one line."""
 
+    def __init__(self, sentence: str) -> None:
+        super().__init__(untrusted.line(sentence))
+
 
 def one_line(error: BaseException, limit: int = 300) -> str:
     """The error's type and message on one line of at most `limit` characters."""
-    text = " ".join(str(error).split())
+    text = " ".join(untrusted.line(str(error)).split())
     text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
+from . import untrusted
 from .errors import one_line
 
 Ending = Literal["failed", "over_budget", "out_of_memory", "error"]
@@ -25,7 +26,7 @@ class CaseFailure(pytest.fail.Exception):  # type: ignore[name-defined, misc]
 
     def __init__(self, outcome: Ending, reason: str, facts: Mapping[str, Any] | None = None) -> None:
         """`facts` are what its record says besides, by the record's field names."""
-        super().__init__(reason, pytrace=False)
+        super().__init__(untrusted.line(reason), pytrace=False)
         self.outcome: Ending = outcome
         self.facts = dict(facts or {})
 
@@ -72,7 +73,7 @@ def outcome_and_reason(call: pytest.CallInfo[None], report: pytest.TestReport) -
     if error is None:
         return "passed", None
     if report.skipped:
-        return "skipped", " ".join(str(error).split())
+        return "skipped", " ".join(untrusted.line(str(error)).split())
     if isinstance(error, CaseFailure):
         return error.outcome, " ".join(str(error).split())
     if isinstance(error, (AssertionError, pytest.fail.Exception)):

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import untrusted
 from .card_support import check_card
 from .errors import CandidateError, InputError
 from .hub import check_downloads, weight_files
@@ -15,6 +16,7 @@ from .models import ModelSource, outline
 
 if TYPE_CHECKING:
     from .candidates import Candidate
+    from .models import Outline
     from .settings import Settings
 
 
@@ -54,8 +56,9 @@ def check(settings: Settings, measured: Collection[Candidate]) -> list[str]:
     can mend. A candidate that cannot be built is not one of these: its cases end as errors and the others go on.
     """
     source = model_source(settings) if measured else None
+    outlines: dict[Path, Outline | None] = {}
     for candidate in settings.candidates:
-        _check_architecture(candidate)
+        _check_architecture(candidate, outlines)
     _check_optimizer(settings.protocol.optimizer)
     if source is None:
         return []
@@ -66,7 +69,7 @@ def check(settings: Settings, measured: Collection[Candidate]) -> list[str]:
             notices += check_downloads(chosen)
         else:
             _check_folders(source.model_dir, chosen)
-    return notices
+    return [untrusted.line(notice) for notice in notices]
 
 
 def _check_card() -> list[str]:
@@ -88,12 +91,17 @@ def _check_folders(model_dir: Path, candidates: Iterable[Candidate]) -> None:
             raise InputError(f"model folder {folder} has no weights, neither .safetensors nor .bin: put them there")
 
 
-def _check_architecture(candidate: Candidate) -> None:
+def _check_architecture(candidate: Candidate, outlines: dict[Path, Outline | None]) -> None:
+    """Hold a candidate against its architecture, which is built once for all candidates that share its file."""
     if candidate.remote_code:  # its class is in its repository: the count is checked when it is loaded
         return
-    try:
-        found = outline(candidate)
-    except CandidateError:
+    if candidate.config not in outlines:
+        try:
+            outlines[candidate.config] = outline(candidate)
+        except CandidateError:
+            outlines[candidate.config] = None
+    found = outlines[candidate.config]
+    if found is None:
         return
     if found.parameters != candidate.parameters:
         raise InputError(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from . import untrusted
 from .meters.memory import is_leak
 from .meters.meter import steady
 from .workloads.fine_tuning import FineTuned
@@ -145,7 +148,7 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields in a form JSON can hold: it has no NaN and no infinity."""
-        facts = asdict(self)
+        facts = dict(vars(self))  # a copy of every list would take longer than writing them
         if self.losses is not None:
             facts["losses"] = [loss if loss is not None and math.isfinite(loss) else None for loss in self.losses]
         return facts
@@ -161,24 +164,33 @@ def ended(record: Record, outcome: str, reason: str | None, leaked_mib: float | 
     return replace(record, outcome=outcome, reason=reason, leaked_mib=leaked_mib, taints=taints)
 
 
+def as_line(record: Record) -> bytes:
+    """A record's line in `records.jsonl`."""
+    return untrusted.json_line(record.as_dict())
+
+
 def append(path: Path, record: Record) -> None:
     """Add a record's line to a file and make sure it has reached the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record.as_dict(), ensure_ascii=False) + "\n")
+    with path.open("ab") as file:
+        file.write(as_line(record))
         file.flush()
         os.fsync(file.fileno())
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that figures depend on; imports none of them."""
+@cache
+def versions() -> Mapping[str, str]:
+    """Versions of Python and of the libraries that figures depend on; imports none of them.
+
+    Looked up once: it reads every package's metadata, which takes longer than all else a record needs.
+    """
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return MappingProxyType(found)
 
 
 def facts_of(measurement: Measurement[Any], warm_up: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ from .planner.planner import Planner
 from .records import Record, ended
 from .report import stored, table
 from .report.answers import write_answers
-from .settings import DATA
+from .shipped import REFERENCE
+from .untrusted import json_page
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -39,8 +39,6 @@ LEFT_BEHIND = pytest.StashKey[str]()
 
 PLANNER = pytest.StashKey[Planner]()
 """Where, on the config, the session's planner is."""
-
-REFERENCE = DATA / "reference" / "published_results.csv"
 
 
 class Session:
@@ -98,14 +96,14 @@ class Session:
             protocol_changes=settings.protocol.changes(),
             dataset_sha256=settings.dialogues.sha256,
             budget_mib=settings.budget_mib,
-            versions=records.versions(),
+            versions=dict(records.versions()),
             **({} if cases.planned_workload_of(item) else item.config.stash.get(SESSION_FACTS, {})) | facts,
         )
         report.ohlora = {"record": record.as_dict(), "answers": item.stash.get(ANSWERS, None)}  # type: ignore[attr-defined]
 
     def keep(self, report: pytest.TestReport) -> None:
         """When a report arrives: hold a case's record back until its teardown has ended, then write its line."""
-        found = getattr(report, "ohlora", None)
+        found = vars(report).pop("ohlora", None)  # pytest keeps every report to the end
         if found is None:
             return
         if "record" in found:
@@ -118,8 +116,7 @@ class Session:
         folder = self._settings.results_dir
         if not self._records:
             folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(describe_environment(Nvml()), indent=2, ensure_ascii=False)
-            (folder / "environment.json").write_text(text + "\n", encoding="utf-8")
+            (folder / "environment.json").write_bytes(json_page(describe_environment(Nvml())))
         self._records.append(record)
         records.append(folder / "records.jsonl", record)
         if answers is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,17 +13,14 @@ from uuid import uuid4
 import pytest
 
 from .budget import parse_size_mib
-from .candidates import Candidate, read_candidates, select_group
+from .candidates import Candidate, read_candidates, select_group, select_names
 from .dialogues import Dialogues, read_dialogues
 from .errors import InputError
 from .meters.nvml import Nvml
 from .planner.profiles import GpuProfile, choose_profile, read_profiles
 from .protocol import Protocol, parse_protocol
 from .regressions import Limit, parse_limits
-
-_PACKAGE = Path(__file__).parent
-DATA = next(folder for folder in (_PACKAGE / "data", _PACKAGE.parent / "data") if folder.is_dir())
-"""The suite's own data: inside an installed package, beside it in a checkout."""
+from .shipped import DATA
 
 Parsed = TypeVar("Parsed")
 
@@ -55,6 +52,7 @@ class Option:
 
 OPTIONS = (
     Option("candidates", "PATH", "candidates file (default: the suite's data/candidates.toml)"),
+    Option("candidate", "NAME,NAME,...", "these candidates alone, by their exact names, of whatever group"),
     Option("candidate_group", "NAME", "group of candidates: seed (default), modern, all, or one of your file's"),
     Option("dataset", "PATH", "dialogues, a CSV file in UTF-8 (default: the suite's data/dialogues.csv)"),
     Option("lora_ranks", "R,R,...", "LoRA ranks (default: 16,32,64)"),
@@ -164,7 +162,7 @@ def read_settings(config: pytest.Config) -> Settings:
     gpu_profile = _gpu_profile(config, known_profiles)
     candidates = read_candidates(_path(config, "candidates") or DATA / "candidates.toml")
     return Settings(
-        candidates=select_group(candidates, _value(config, "candidate_group") or "seed"),
+        candidates=_chosen(config, candidates),
         dialogues=dialogues,
         lora_ranks=_read(config, "lora_ranks", parse_ranks) or (16, 32, 64),
         scale=scale,
@@ -193,6 +191,15 @@ def parse_ranks(text: str) -> tuple[int, ...]:
             f"LoRA ranks {text!r} must be different whole numbers from 1 to {_LARGEST_RANK}, such as 16,32,64"
         )
     return tuple(map(int, parts))
+
+
+def _chosen(config: pytest.Config, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The candidates asked for: by name before by group, but what the command line says before an ini file."""
+    is_by_group = config.getoption("candidate") is None and config.getoption("candidate_group") is not None
+    names = None if is_by_group else _value(config, "candidate")
+    if names is not None:
+        return select_names(candidates, names)
+    return select_group(candidates, _value(config, "candidate_group") or "seed")
 
 
 def _memory_limits(config: pytest.Config) -> tuple[Limit, ...]:

@@ -21,7 +21,7 @@ from ohlora_fixtures.meters.meter import measure
 from ohlora_fixtures.models import ModelSource, load
 from ohlora_fixtures.protocol import Protocol
 from ohlora_fixtures.report.progress import Progress
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
 
 EPOCHS = 100

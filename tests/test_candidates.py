@@ -3,7 +3,7 @@ import pytest
 from ohlora_fixtures.candidates import read_candidates, select_group
 from ohlora_fixtures.errors import CandidateError, InputError
 from ohlora_fixtures.models import outline
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 
 TRAINABLE_PARAMETERS = {
     "gemma-2-2b-it": (20766720, 41533440, 83066880),

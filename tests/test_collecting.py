@@ -54,6 +54,16 @@ def test_groups_and_ranks(suite):
     ]
 
 
+def test_candidates_are_chosen_by_their_exact_names_from_every_group(suite):
+    chosen = ("benches/bench_inference.py", "--collect-only", "-q")
+    both = suite.runpytest(*chosen, "--candidate", "Qwen3-0.6B, llama1B")
+    assert collected(both) == ["bench_inference[llama1B]", "bench_inference[Qwen3-0.6B]"]
+    (suite.path / "pytest.ini").write_text((suite.path / "pytest.ini").read_text() + "\ncandidate = Qwen3-1.7B\n")
+    assert collected(suite.runpytest(*chosen)) == ["bench_inference[Qwen3-1.7B]"]
+    by_group = suite.runpytest(*chosen, "--candidate-group", "seed")
+    assert len(collected(by_group)) == len(SEED)
+
+
 def test_a_command_line_option_goes_before_its_ini_setting(suite, write_candidates):
     path = write_candidates()
     settings = (suite.path / "pytest.ini").read_text() + f"\ncandidates = {path}\nlora_ranks = 2\n"

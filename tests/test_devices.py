@@ -16,7 +16,7 @@ from ohlora_fixtures.meters.memory import CudaMemory, HostMemory
 from ohlora_fixtures.planner.profiles import read_profiles
 from ohlora_fixtures.preflight import model_source
 from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 from ohlora_fixtures.smaller_card import WORKSPACE_VARIABLE
 
 PROFILES = {profile.name: profile for profile in read_profiles(DATA / "gpus.toml")}

@@ -14,7 +14,7 @@ from ohlora_fixtures.dialogues import (
 )
 from ohlora_fixtures.errors import CandidateError, InputError
 from ohlora_fixtures.protocol import Rows
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 from ohlora_fixtures.stand_ins import stand_in_tokenizer
 
 OURS = DATA / "dialogues.csv"

@@ -16,7 +16,7 @@ from ohlora_fixtures.planner.estimated_tokenizer import EstimatedTokenizer
 from ohlora_fixtures.planner.profiles import choose_profile, read_profiles
 from ohlora_fixtures.planner.traced import TracedCandidate
 from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

@@ -11,7 +11,7 @@ from ohlora_fixtures.dialogues import read_dialogues
 from ohlora_fixtures.errors import CandidateError
 from ohlora_fixtures.models import ModelSource, load, outline, release
 from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 from ohlora_fixtures.workloads.inference import answer
 
 TEXTS = read_dialogues(DATA / "dialogues.csv").texts("### 질문: {input} ### 답변: {output}")

@@ -9,7 +9,7 @@ import pytest
 from ohlora_fixtures.candidates import read_candidates
 from ohlora_fixtures.dialogues import encode_all, read_dialogues
 from ohlora_fixtures.protocol import Protocol, Rows
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 from ohlora_fixtures.workloads import fine_tuning, inference
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ from ohlora_fixtures.planner.planner import Planner
 from ohlora_fixtures.planner.profiles import read_profiles
 from ohlora_fixtures.planner.store import PlanStore
 from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 from ohlora_fixtures.stand_ins import stand_in_tokenizer
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ohlora_fixtures.meters.nvml import Gpu, Nvml
 from ohlora_fixtures.planner.profiles import choose_profile, read_profiles
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 
 KNOWN = read_profiles(DATA / "gpus.toml")
 HERE = Path()

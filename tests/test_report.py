@@ -12,8 +12,7 @@ from ohlora_fixtures.report import table
 from ohlora_fixtures.report.answers import write_answers
 from ohlora_fixtures.report.progress import Progress
 from ohlora_fixtures.report.stored import memory_beside
-from ohlora_fixtures.session import REFERENCE
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA, REFERENCE
 
 CANDIDATES = read_candidates(DATA / "candidates.toml")
 PUBLISHED = read_published(REFERENCE)
@@ -174,11 +173,18 @@ def test_memory_stands_beside_a_stored_runs(stored, line):
     )
 
 
-@pytest.mark.parametrize("answer", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", '=HYPERLINK("http://x")'])
-def test_a_spreadsheet_will_not_run_an_answer(tmp_path, answer):
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        *((each, f"'{each}") for each in ("=1+1", "+1", "-1", "@SUM(A1)", "\uff1d1", ' "=1', '=HYPERLINK("http://x")')),
+        ("\t=1", "'\t'=1"),
+        ("\n=1", "'\n'=1"),
+    ],
+)
+def test_a_spreadsheet_will_not_run_an_answer(tmp_path, answer, shown):
     write_answers(tmp_path / "answers" / "x.csv", [("안녕, 너", answer)])
     with (tmp_path / "answers" / "x.csv").open(encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file)) == [["prompt", "answer"], ["안녕, 너", f"'{answer}"]]
+        assert list(csv.reader(file)) == [["prompt", "answer"], ["안녕, 너", shown]]
 
 
 def test_answers_keep_emoji_and_lose_control_characters(tmp_path):

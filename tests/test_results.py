@@ -64,3 +64,26 @@ def test_an_empty_file_has_no_records_and_a_folder_without_one_is_told(tmp_path)
     assert written(tmp_path, end=b"").records == ()
     with pytest.raises(InputError, match=r"has no readable records\.jsonl \(No such file or directory\)"):
         read_records(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seconds": "1"},
+        {"seconds": True},
+        {"seconds": float("nan")},
+        {"seconds": float("inf")},
+        {"seconds_each": [1, "2"]},
+        {"seconds_each": [float("nan")]},
+        {"seconds_each": [10**400]},
+        {"losses": [None, True]},
+        {"taints": "all"},
+        {"versions": {"torch": 2}},
+        {"lora_rank": 1.5},
+        {"candidate": None},
+        {"budget_mib": None},
+    ],
+)
+def test_a_field_of_the_wrong_kind_makes_no_record(tmp_path, changes):
+    assert written(tmp_path, line("a", losses=[None, 1, 2.5])).torn_line is None
+    assert written(tmp_path, line("a", **changes)).torn_line is not None

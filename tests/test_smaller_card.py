@@ -6,7 +6,7 @@ import pytest
 from fake_gpu import FakeCuda, FakeSwitches
 
 from ohlora_fixtures.planner.profiles import read_profiles
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 from ohlora_fixtures.smaller_card import WORKSPACE_VARIABLE, MemoryCap, enabled_backends, settings_of
 
 PROFILES = {profile.name: profile for profile in read_profiles(DATA / "gpus.toml")}

@@ -4,7 +4,7 @@ import pytest
 
 from ohlora_fixtures.candidates import read_candidates, select_group
 from ohlora_fixtures.planner.study import StudiedCandidate
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 
 SEED = {each.name: each for each in select_group(read_candidates(DATA / "candidates.toml"), "seed")}
 

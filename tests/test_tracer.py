@@ -20,7 +20,7 @@ from ohlora_fixtures.planner.trace import Category, Trace
 from ohlora_fixtures.planner.traced import TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
 from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 
 
 class Small(nn.Module):

@@ -19,7 +19,7 @@ from ohlora_fixtures.planner.traced import TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
 from ohlora_fixtures.planner.work import Work, work_at
 from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.shipped import DATA
 from ohlora_fixtures.utilization import Peaks, decoding_utilization, training_utilization
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
 from ohlora_fixtures.workloads.inference import AnswerLength, answer

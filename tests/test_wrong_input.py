@@ -28,6 +28,10 @@ def refused(result, *sentences):
             ["--candidate-group", "best"],
             "candidate group 'best' is unknown: choose with --candidate-group among all, modern, seed",
         ),
+        (
+            ["--candidate", "llama1B,gemma"],
+            "candidate 'gemma' is unknown: choose with --candidate among gemma-2-2b-it, koquality-polyglot-1.3b,",
+        ),
         (["--candidates", "none.toml"], "none.toml does not exist: give --candidates the path of a TOML file"),
         (["--dataset", "none.csv"], "none.csv does not exist: give --dataset the path of a CSV file"),
         (["--model-dir", "none"], "none is no folder: give --model-dir a folder"),

@@ -132,7 +132,7 @@ class Planner:
             "protocol": self._settings.protocol.as_dict(),
             "dataset": self._settings.dialogues.sha256,
             "gpu": asdict(self._settings.gpu_profile),
-            "versions": versions(),
+            "versions": dict(versions()),
             "source": source_digest(),
         }
 

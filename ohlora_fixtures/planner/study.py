@@ -18,7 +18,7 @@ from ..budget import MIB
 from ..candidates import read_candidates, select_group
 from ..dialogues import Dialogue, Dialogues, Example, prompt_text
 from ..protocol import Protocol
-from ..settings import DATA
+from ..shipped import DATA
 from .batches import estimated_examples
 from .candidate_planner import CandidatePlanner
 from .estimated_tokenizer import EstimatedTokenizer

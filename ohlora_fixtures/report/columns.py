@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby, zip_longest
+
+from ..untrusted import line, markdown
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,15 @@ class Column:
     group: str = ""
     """Neighbours of one group stay in one table, if there is room for them in one."""
 
-    @property
+    @cached_property
+    def lines(self) -> list[list[str]]:
+        """The lines of the head and of each cell, with nothing in them that a terminal obeys."""
+        return [[line(part) for part in text.split("\n")] for text in (self.head, *self.cells)]
+
+    @cached_property
     def width(self) -> int:
         """Characters of the longest line."""
-        return max(len(line) for text in (self.head, *self.cells) for line in text.split("\n"))
+        return max(len(part) for parts in self.lines for part in parts)
 
 
 def for_terminal(columns: Sequence[Column], width: int) -> str:
@@ -36,18 +44,18 @@ def as_markdown(columns: Sequence[Column]) -> str:
     """The table in Markdown."""
     rows = zip(*(column.cells for column in columns), strict=True)
     lines = [
-        [column.head for column in columns],
+        [" ".join(map(markdown, column.head.split("\n"))) for column in columns],
         [":---" if column.is_text else "---:" for column in columns],
-        *([cell.replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in rows),
+        *(["<br>".join(map(markdown, cell.split("\n"))) for cell in row] for row in rows),
     ]
-    return "\n".join(f"| {' | '.join(cell.replace(chr(10), ' ') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _aligned(columns: Sequence[Column]) -> list[str]:
     lines: list[str] = []
-    heads = [column.head for column in columns]
-    for texts in (heads, ["-" * column.width for column in columns], *zip(*(c.cells for c in columns), strict=True)):
-        for parts in zip_longest(*(text.split("\n") for text in texts), fillvalue=""):
+    head, *rows = zip(*(column.lines for column in columns), strict=True)
+    for cells in (head, [["-" * column.width] for column in columns], *rows):
+        for parts in zip_longest(*cells, fillvalue=""):
             placed = (
                 part.ljust(column.width) if column.is_text else part.rjust(column.width)
                 for part, column in zip(parts, columns, strict=True)

@@ -71,7 +71,7 @@ def limit_notes(records: Sequence[Record]) -> list[str]:
         ),
         ("bandwidth_utilization", "bandwidth_peak_gb_per_second", "answering reached {} of its memory's {:g} GB/s"),
     ):
-        reached = [record for record in records if getattr(record, name) is not None]
+        reached = [record for record in records if None not in (getattr(record, name), getattr(record, peak))]
         if reached:
             shares = sorted(getattr(record, name) for record in reached)
             ends = dict.fromkeys(f"{share:.1%}" for share in (shares[0], shares[-1]))

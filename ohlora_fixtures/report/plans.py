@@ -13,6 +13,9 @@ BREAKDOWN_HEADING = (
     "MiB at the moment when most is allocated; reserved is the allocator's segments, card adds the context."
 )
 
+_ADVICE = ("lora_rank", "batch_size", "row_tokens", "largest_batch", "largest_rank", "checkpointing_saves_mib")
+"""What is shown of a plan's advice."""
+
 
 def advice_heading(comparison: Comparison) -> str:
     """What the advice is about."""
@@ -51,10 +54,12 @@ def breakdown(comparison: Comparison) -> list[Column]:
     records = [record for record in comparison.records if record.breakdown_mib]
     if not records:
         return []
-    names = list(records[0].breakdown_mib or ())
+    names = list(dict.fromkeys(name for record in records for name in record.breakdown_mib or ()))
     parts = [
         Column(
-            name.replace("_", " "), [f"{(record.breakdown_mib or {})[name]:.0f}" for record in records], is_text=False
+            name.replace("_", " "),
+            [_whole((record.breakdown_mib or {}).get(name)) for record in records],
+            is_text=False,
         )
         for name in names
     ]
@@ -62,7 +67,7 @@ def breakdown(comparison: Comparison) -> list[Column]:
     totals = [
         Column(
             name.split("_")[1].replace("device", "card"),
-            [f"{getattr(record, name):.0f}" for record in records],
+            [_whole(getattr(record, name)) for record in records],
             is_text=False,
         )
         for name in sums
@@ -70,9 +75,18 @@ def breakdown(comparison: Comparison) -> list[Column]:
     return [Column("case", [_case(record) for record in records]), *parts, *totals]
 
 
+def _whole(mib: float | None) -> str:
+    return "-" if mib is None else f"{mib:.0f}"
+
+
 def _case(record: Record) -> str:
     return f"{record.candidate}, {'inference' if record.lora_rank is None else f'r{record.lora_rank}'}"
 
 
 def _advised(comparison: Comparison) -> list[Record]:
-    return [record for record in comparison.records if record.advice]
+    return [record for record in comparison.records if record.advice and _is_whole(record.advice)]
+
+
+def _is_whole(advice: dict[str, Any]) -> bool:
+    """Whether advice, which can be another version's, says all that is shown of it."""
+    return all(type(advice.get(name)) in (int, float) for name in _ADVICE)

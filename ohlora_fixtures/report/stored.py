@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .. import untrusted
 from ..records import Record
 from ..regressions import Limit, NotCompared, Verdict, date_of, extra_info_of, growth, has_failed, why_not
 from .columns import Column, as_markdown, for_terminal
@@ -21,7 +22,7 @@ def memory_beside(records: Iterable[Record], stored_run: Mapping[str, Any]) -> s
     """
     stored = extra_info_of(stored_run)
     lines = [_line(record, stored[record.case]) for record in records if record.case in stored]
-    return "\n".join([f"memory beside the run of {date_of(stored_run)}:", *lines])
+    return "\n".join(map(untrusted.line, [f"memory beside the run of {date_of(stored_run)}:", *lines]))
 
 
 def terminal(limits: Sequence[Limit], verdicts: Sequence[Verdict], width: int) -> str:
@@ -40,11 +41,11 @@ def markdown(limits: Sequence[Limit], verdicts: Sequence[Verdict]) -> str:
     """The same as a section of a Markdown page."""
     parts = ["## Memory beside the stored run"]
     for verdict in verdicts:
-        parts.append(_sentence(limits, verdict))
+        parts.append(untrusted.markdown(_sentence(limits, verdict)))
         if verdict.exceeded:
             parts.append(as_markdown(_columns(verdict)))
         if notes := _notes(verdict):
-            parts.append("\n".join(f"- {note}" for note in notes))
+            parts.append("\n".join(f"- {untrusted.markdown(note)}" for note in notes))
     return "\n\n".join([*parts, f"**{_conclusion(verdicts)}**"]) + "\n"
 
 
@@ -106,4 +107,6 @@ def _cases(count: int) -> str:
 
 
 def _wrapped(text: str, width: int) -> str:
-    return textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(
+        untrusted.line(text), width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )

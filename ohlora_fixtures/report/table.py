@@ -6,13 +6,15 @@ import csv
 import io
 import statistics
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from .. import untrusted
 from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Row, within_budget
 from ..records import Record
 from . import measured, plans
 from .columns import Column, as_markdown, for_terminal
+from .mixed import distinct, mixed_notes
 
 _NONE = "-"
 _REHEARSAL = (
@@ -40,7 +42,10 @@ def terminal(comparison: Comparison, width: int) -> str:
 def markdown(comparison: Comparison) -> str:
     """The comparison as a Markdown page."""
     parts = ["# Comparison", *([f"> **{_REHEARSAL}**"] if comparison.is_rehearsal else [])]
-    parts += [as_markdown(_columns(comparison)), "\n".join(f"- {note}" for note in _notes(comparison))]
+    parts += [
+        as_markdown(_columns(comparison)),
+        "\n".join(f"- {untrusted.markdown(note)}" for note in _notes(comparison)),
+    ]
     for title, heading, columns in (
         ("Plan against measurement", measured.PLAN_HEADING, measured.plan_columns(comparison)),
         ("How near the hardware's limit", measured.LIMIT_HEADING, measured.limit_columns(comparison)),
@@ -74,14 +79,14 @@ def comma_separated(comparison: Comparison) -> str:
         line += [candidate.card_license, candidate.binding_license, candidate.free_license]
         for key in keys:
             record, plan, published = row.records.get(key), row.plans.get(key), row.published.get(key)
-            line += [_plain(getattr(record, name, None)) for name in ("outcome", *_RECORD_FIGURES)]
+            line += [getattr(record, name, None) for name in ("outcome", *_RECORD_FIGURES)]
             line += [getattr(plan, name, None) for name in ("outcome", *_PLAN_FIGURES)]
             line += [getattr(published, name, None) for name in ("seconds", "allocated_after_mib")]
-        measured, planned = (next(iter(each.values()), None) for each in (row.records, row.plans))
+        measured, planned = row.records.values(), row.plans.values()
         line += [within_budget(row.records), within_budget(row.plans)]
-        line += [getattr(measured, name, None) for name in ("scale", "weights", "device")]
-        line += [getattr(planned, "gpu_profile", None), getattr(measured or planned, "protocol_hash", None)]
-        writer.writerow(line)
+        line += [_each(name, measured) for name in ("scale", "weights", "device")]
+        line += [_each("gpu_profile", planned), _each("protocol_hash", measured or planned)]
+        writer.writerow(map(_plain, line))
     return buffer.getvalue()
 
 
@@ -106,7 +111,13 @@ _PLAN_FIGURES = ("allocated_after_mib", "peak_allocated_mib", "peak_reserved_mib
 
 
 def _plain(value: object) -> object:
-    return "; ".join(value) if isinstance(value, list) else value
+    text = "; ".join(value) if isinstance(value, list) else value
+    return untrusted.cell(untrusted.line(text)) if isinstance(text, str) else text
+
+
+def _each(name: str, records: Iterable[Record]) -> str | None:
+    """A field of several records: what they say, each once; None if they say nothing."""
+    return " and ".join(distinct(name, records)) or None
 
 
 def _keys(comparison: Comparison) -> list[Key]:
@@ -128,10 +139,19 @@ def _columns(comparison: Comparison) -> list[Column]:
         Column("", ["\n".join(source.name(row) for source in sources if source.has(row)) for row in comparison.rows]),
         _facts("size", comparison, lambda row: f"{row.candidate.parameters / 1e9:.2f} B"),
         _facts("Ko-LLM\naverage", comparison, lambda row: _number(row.candidate.leaderboard_average)),
-        _facts("licence", comparison, lambda row: row.candidate.binding_license),
+        _facts("licence", comparison, lambda row: untrusted.line(row.candidate.binding_license)),
+        *_devices(comparison),
         *figures,
         Column("within\nbudget", [_within(row, sources) for row in comparison.rows], group="MiB"),
     ]
+
+
+def _devices(comparison: Comparison) -> list[Column]:
+    """Which device each candidate was measured on, where there were several."""
+    ran = [record for record in comparison.records if record.planned_workload is None]
+    if len(distinct("device", ran)) < 2:  # noqa: PLR2004 - one needs no column
+        return []
+    return [_facts("device", comparison, lambda row: _each("device", row.records.values()) or _NONE)]
 
 
 def _facts(head: str, comparison: Comparison, cell: Callable[[Row], str]) -> Column:
@@ -227,7 +247,9 @@ def _notes(comparison: Comparison) -> list[str]:
         *measured.plan_notes(ran),
         *(_notes_on_planned(planned, comparison) if planned else ()),
         *((_STUDY,) if any(row.published for row in comparison.rows) else ()),
-        *_notes_on_session(records[0]),
+        *_notes_on_session(records),
+        *mixed_notes(records),
+        *comparison.notes,
         *_notes_on_failures(records),
         *measured.taint_notes(ran),
     ]
@@ -235,10 +257,10 @@ def _notes(comparison: Comparison) -> list[str]:
 
 def _notes_on_measured(some: Record, comparison: Comparison) -> list[str]:
     memory = "most memory on the device" if comparison.has_device_memory else "growth of the process's resident set"
+    ran = [record for record in comparison.records if record.planned_workload is None]
     label = "here" if some.cap_mib is None else "capped"
-    notes = [
-        f"{label}: {some.device}, {some.scale} size, {some.weights} weights, {some.tokenizer} tokenizer; MiB: {memory}"
-    ]
+    device, scale, weights, tokenizer = (_each(name, ran) for name in ("device", "scale", "weights", "tokenizer"))
+    notes = [f"{label}: {device}, {scale} size, {weights} weights, {tokenizer} tokenizer; MiB: {memory}"]
     if comparison.lora_ranks:
         notes.append(f"r{comparison.lora_ranks[0]} s: seconds of the whole fine-tuning run at that LoRA rank")
     if (INFERENCE, None) in _keys(comparison):
@@ -255,7 +277,10 @@ def _notes_on_planned(some: Record, comparison: Comparison) -> list[str]:
     estimated = [row.candidate.name for row in comparison.rows if _is_estimated(row)]
     whose = "all candidates" if len(estimated) == len(comparison.rows) else ", ".join(estimated)
     lengths = f"; lengths of {whose} estimated from characters a token" if estimated else ""
-    card = f"{some.device}, {some.context_mib:.0f} MiB of it for the CUDA context"
+    context = "" if some.context_mib is None else f", {some.context_mib:.0f} MiB of it for the CUDA context"
+    planned = [record for record in comparison.records if record.planned_workload is not None]
+    cards = distinct("device", planned)
+    card = f"{some.device}{context}" if len(cards) < 2 else " or ".join(cards)  # noqa: PLR2004
     return [f"plan: what the full-size model would need at most on a {card}{lengths}"]
 
 
@@ -263,11 +288,12 @@ def _is_estimated(row: Row) -> bool:
     return any(plan.tokenizer == "estimated" for plan in row.plans.values())
 
 
-def _notes_on_session(some: Record) -> list[str]:
-    changes = ", ".join(some.protocol_changes)
+def _notes_on_session(records: Sequence[Record]) -> list[str]:
+    budgets = " or ".join(dict.fromkeys(f"{record.budget_mib:.0f} MiB" for record in records))
+    changed = dict.fromkeys(", ".join(record.protocol_changes) for record in records if record.protocol_changes)
     return [
-        f"budget {some.budget_mib:.0f} MiB, protocol {some.protocol_hash}",
-        *([f"the protocol differs from the study's: {changes}"] if changes else []),
+        f"budget {budgets}, protocol {' or '.join(distinct('protocol_hash', records))}",
+        *(f"the protocol differs from the study's: {changes}" for changes in changed),
     ]
 
 
@@ -284,4 +310,4 @@ def _words(outcome: str) -> str:
 
 
 def _wrapped(text: str, width: int) -> str:
-    return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.fill(untrusted.line(text), width, subsequent_indent="  ", break_on_hyphens=False)

@@ -1,0 +1,199 @@
+"""Results folders of several sessions, made into one: a comparison of what ran on several machines."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from .candidates import Candidate, read_candidates
+from .comparison import INFERENCE, Comparison, compare, read_published
+from .errors import InputError
+from .records import Record, as_line
+from .report import table
+from .report.answers import write_answers
+from .report.mixed import distinct, listed
+from .results import RECORDS, read_records
+from .shipped import REFERENCE
+from .untrusted import json_page
+
+Keep = Literal["first", "last"]
+
+_MUST_AGREE = (("protocol_hash", "protocols"), ("dataset_sha256", "datasets"))
+"""What makes another experiment."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One session's results folder."""
+
+    folder: Path
+    """Where it is."""
+    records: tuple[Record, ...]
+    """Its whole records."""
+    has_torn_line: bool
+    """Whether its last line is no whole record."""
+    environment: Any
+    """What its `environment.json` says; None without a readable one."""
+
+
+def merge(folders: Sequence[Path], into: Path, candidates_path: Path, keep: Keep | None, *, anyway: bool) -> Comparison:
+    """Make one results folder of several.
+
+    Args:
+        folders: The sessions' results folders.
+        into: The new folder.
+        candidates_path: The candidates file they ran with.
+        keep: Whose record stays of a case that is in several folders; None refuses such folders.
+        anyway: Merge records of different protocols or datasets, too.
+
+    Returns:
+        The comparison that has been written.
+
+    Raises:
+        InputError: A folder or file cannot be used, or the folders do not go together.
+    """
+    if (into / RECORDS).exists():
+        raise InputError(f"results folder {into} already holds records: give --into another one")
+    shards = [_read(folder) for folder in folders]
+    origins, clashes = _one_of_each_case(shards, keep)
+    records = [record for record, _ in origins]
+    if not records:
+        raise InputError(f"there is no whole record in {_names(shards)}: nothing can be merged")
+    candidates = read_candidates(candidates_path)
+    _check_candidates(origins, candidates, candidates_path)
+    _check_agreement(origins, anyway=anyway)
+    order = {candidate.name: place for place, candidate in enumerate(candidates)}
+    records.sort(key=lambda record: order[record.candidate])  # sorting leaves each candidate's cases in their order
+    ranks = sorted({record.lora_rank for record in records if record.lora_rank is not None})
+    found = compare(candidates, ranks, records, read_published(REFERENCE))
+    found = replace(found, notes=tuple(_notes(shards, clashes, keep)))
+    try:
+        _write(into, found, shards, origins)
+    except OSError as error:
+        raise InputError(
+            f"results folder {into} cannot be written ({error.strerror}): give --into another one"
+        ) from None
+    return found
+
+
+def _read(folder: Path) -> Shard:
+    stored = read_records(folder)
+    try:
+        environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        environment = None
+    return Shard(folder, stored.records, stored.torn_line is not None, environment)
+
+
+def _one_of_each_case(shards: Sequence[Shard], keep: Keep | None) -> tuple[list[tuple[Record, Shard]], list[str]]:
+    """A record a case with its shard, and the cases that are in several.
+
+    Raises InputError for such a case if nothing says which record to keep.
+    """
+    found: dict[str, tuple[Record, Shard]] = {}
+    clashes: dict[str, None] = {}
+    for shard in shards:
+        for record in shard.records:
+            if (earlier := found.get(record.case)) is None:
+                found[record.case] = record, shard
+                continue
+            clashes[record.case] = None
+            if keep is None:
+                raise InputError(
+                    f"case {record.case!r} is in {earlier[1].folder} and in {shard.folder}: leave one folder out, or "
+                    "say with --keep first or --keep last which folder counts"
+                )
+            if keep == "last":
+                found[record.case] = record, shard
+    return list(found.values()), list(clashes)
+
+
+def _check_candidates(
+    origins: Iterable[tuple[Record, Shard]], candidates: Iterable[Candidate], candidates_path: Path
+) -> None:
+    known = {candidate.name for candidate in candidates}
+    for record, shard in origins:
+        if record.candidate not in known:
+            raise InputError(
+                f"candidate {record.candidate!r} of {shard.folder} is not in the candidates file {candidates_path}: "
+                "give --candidates the file it ran with"
+            )
+
+
+def _check_agreement(origins: Sequence[tuple[Record, Shard]], *, anyway: bool) -> None:
+    first, first_shard = origins[0]
+    for record, shard in origins:
+        for name, what in _MUST_AGREE:
+            one, other = getattr(first, name), getattr(record, name)
+            if one != other and not anyway:
+                raise InputError(
+                    f"{first_shard.folder} and {shard.folder} have different {what} ({one[:12]}, {other[:12]}): what "
+                    "they measured does not compare; merge them with --anyway, and the comparison says so"
+                )
+    if len(distinct("scale", measured := [record for record, _ in origins if not record.planned_workload])) > 1:
+        mini, full = (
+            next(shard.folder for record, shard in origins if record in measured and record.scale == scale)
+            for scale in distinct("scale", measured)[:2]
+        )
+        raise InputError(
+            f"{mini} and {full} were measured at different scales, and a rehearsal compares nothing: merge them apart"
+        )
+
+
+def _names(shards: Sequence[Shard]) -> str:
+    return listed([str(shard.folder) for shard in shards])
+
+
+def _notes(shards: Sequence[Shard], clashes: Sequence[str], keep: Keep | None) -> list[str]:
+    notes = [f"merged from {len(shards)} {'folder' if len(shards) == 1 else 'folders'}: {_names(shards)}"]
+    if clashes:
+        notes.append(f"in several folders, of which the {keep} one's record is kept: {listed(clashes)}")
+    if torn := [shard for shard in shards if shard.has_torn_line]:
+        notes.append(f"the last line is torn, and its case is left out, in {_names(torn)}")
+    if without := [shard for shard in shards if shard.environment is None]:
+        notes.append(f"no readable environment.json in {_names(without)}")
+    return notes
+
+
+def _write(into: Path, found: Comparison, shards: Iterable[Shard], origins: Iterable[tuple[Record, Shard]]) -> None:
+    """Write every file, the records last: a folder without them can be merged into once more."""
+    answers = [
+        (record.candidate, shard.folder / "answers" / f"{record.candidate}.csv")
+        for record, shard in origins
+        if record.workload == INFERENCE and not record.planned_workload
+    ]
+    read = [(name, _read_answers(path)) for name, path in answers if path.is_file()]
+    into.mkdir(parents=True, exist_ok=True)
+    for name, pairs in read:
+        write_answers(into / "answers" / f"{name}.csv", pairs)
+    environment = {
+        "merged_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "shards": [
+            {"folder": str(shard.folder), "records": len(shard.records), "environment": shard.environment}
+            for shard in shards
+        ],
+    }
+    (into / "environment.json").write_bytes(json_page(environment))
+    (into / "comparison.md").write_text(table.markdown(found), encoding="utf-8")
+    (into / "comparison.csv").write_text(table.comma_separated(found), encoding="utf-8")
+    (into / RECORDS).write_bytes(b"".join(map(as_line, found.records)))
+
+
+def _read_answers(path: Path) -> list[tuple[str, str]]:
+    """Prompts and answers of a file that a session wrote, or anybody."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            head, *rows = csv.reader(file, strict=True)
+            answers = [(prompt, answer) for prompt, answer in rows]
+    except (ValueError, csv.Error):
+        head, answers = [], []
+    if head != ["prompt", "answer"]:
+        raise InputError(f"answers file {path} is no CSV of prompts and answers: mend or remove it")
+    return answers

@@ -1,0 +1,53 @@
+"""What must be said where records come from different machines or versions, and so do not compare as they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..records import Record
+
+_MOST_NAMES = 8
+"""More would hide what they are about."""
+
+
+def distinct(name: str, records: Iterable[Record]) -> list[str]:
+    """What records say in a field, each once, in their order; a field without a word is left out."""
+    return list(dict.fromkeys(str(value) for record in records if (value := getattr(record, name)) is not None))
+
+
+def mixed_notes(records: Sequence[Record]) -> list[str]:
+    """A sentence for each way in which records differ that ought to be alike; none for one session's own."""
+    ran = [record for record in records if record.planned_workload is None]
+    notes = []
+    if len(devices := distinct("device", ran)) > 1:
+        found = "; ".join(f"{device}: {_candidates(ran, device)}" for device in devices)
+        notes.append(f"measured on {len(devices)} devices, whose times and memory do not compare: {found}")
+    for name, what in (
+        ("weights", "weights differ, so answers do not compare"),
+        ("protocol_hash", "protocols differ, so nothing of one compares with another"),
+        ("dataset_sha256", "datasets differ, so nothing of one compares with another"),
+    ):
+        if len(found_values := distinct(name, ran if name == "weights" else records)) > 1:
+            notes.append(f"{what}: {', '.join(value[:12] for value in found_values)}")
+    if versions := _versions(records):
+        notes.append(f"versions differ: {'; '.join(versions)}")
+    return notes
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row, and how many more there are."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _candidates(records: Iterable[Record], device: str) -> str:
+    return listed(distinct("candidate", (record for record in records if record.device == device)))
+
+
+def _versions(records: Iterable[Record]) -> list[str]:
+    """Of each package that comes in several versions, which."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        for package, version in record.versions.items():
+            found.setdefault(package, {})[version] = None
+    return [f"{package} {' and '.join(versions)}" for package, versions in found.items() if len(versions) > 1]

@@ -1,0 +1,11 @@
+"""The data that comes with the suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+DATA = next(folder for folder in (_PACKAGE / "data", _PACKAGE.parent / "data") if folder.is_dir())
+"""The suite's own data: inside an installed package, beside it in a checkout."""
+REFERENCE = DATA / "reference" / "published_results.csv"
+"""The study's published figures."""

@@ -1,0 +1,197 @@
+"""What 1,000 candidates and 10,000 cases cost the harness itself: `pytest overhead -k scale`.
+
+All candidates share one architecture, and their cases do nothing, so that what is left is the suite's own. Seconds are
+those of whole processes where a user would wait for one.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ohlora_fixtures import comparison
+from ohlora_fixtures.candidates import read_candidates
+from ohlora_fixtures.records import Record, as_line
+from ohlora_fixtures.report import table
+
+ROOT = Path(__file__).parents[1]
+FEW, MANY = 250, 1000
+"""Candidates; each has ten records."""
+RANKS = (8, 16, 32, 64)
+MOST_SECONDS = 5
+MOST_KIB_A_CASE = 24
+"""What a session may keep of a case: pytest's own item and reports (3 KiB), the record, two series of 50 figures."""
+
+_BENCH = """
+from ohlora_fixtures.session import CASE_FACTS
+
+count = 0
+
+
+def bench_fine_tuning(request, candidate, lora_rank):
+    global count
+    series = [count + step / 50 for step in range(50)]
+    request.node.stash[CASE_FACTS] = {"seconds": 1.0, "seconds_each": series, "losses": [-each for each in series]}
+    count += 1
+    if count % 500 == 0:
+        with open("/proc/self/statm") as pages, open("pages.txt", "a") as file:
+            file.write(pages.read().split()[1] + "\\n")
+"""
+
+
+def write_candidates(folder, count):
+    """A file of so many candidates that share one architecture."""
+    shutil.copy(ROOT / "data" / "configs" / "FinguAI-Chat-v1.json", folder / "shared.json")
+    path = folder / f"{count}.toml"
+    path.write_text(
+        "\n".join(
+            f'[[candidate]]\nname = "candidate-{number}"\ngroup = "seed"\nrepo = "none/none"\nconfig = "shared.json"\n'
+            'parameters = 463987712\ncard_license = "apache-2.0"\nbinding_license = "apache-2.0"\nfree_license = true\n'
+            'korean = "supported"\ntarget_modules = ["q_proj", "v_proj"]\ntext_template = "{input} -> {output}"\n'
+            for number in range(count)
+        )
+    )
+    return path
+
+
+def records_of(name):
+    """One candidate's ten records: inference and fine-tuning at four ranks, each planned and measured."""
+    for rank in (None, *RANKS):
+        workload, suffix = ("inference", "") if rank is None else ("fine_tuning", f"-r{rank}")
+        measured = Record(
+            case=f"bench_{workload}[{name}{suffix}]",
+            candidate=name,
+            workload=workload,
+            lora_rank=rank,
+            outcome="passed",
+            reason=None,
+            protocol={},
+            protocol_hash="0123456789ab",
+            protocol_changes=[],
+            dataset_sha256="",
+            budget_mib=12288.0,
+            versions={"torch": "2.13.0"},
+            scale="full",
+            weights="random",
+            tokenizer="stand-in",
+            device="NVIDIA T4",
+            seconds=60.0,
+            seconds_each=[1.2] * 50,
+            peak_device_mib=9000.0,
+            losses=[2.5] * 50,
+        )
+        yield measured
+        yield replace(
+            measured,
+            case=f"bench_plan[{name}{suffix or '-inference'}]",
+            workload="plan",
+            planned_workload=workload,
+            seconds_each=None,
+            losses=None,
+            context_mib=300.0,
+            peak_allocated_mib=8000.0,
+            peak_reserved_mib=8700.0,
+            breakdown_mib={"weights": 8000.0},
+        )
+
+
+def seconds_of(work):
+    """Wall time that `work` takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def run(folder, *arguments):
+    """A Python process in a folder."""
+    return subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_1000_candidates_are_collected_within_seconds(tmp_path, capsys):
+    """The whole process, beside one of a quarter as many."""
+    seconds = {}
+    for count in (FEW, MANY):
+        path = write_candidates(tmp_path, count)
+        collect = ("pytest", "benches", "--collect-only", "-q", "-p", "no:cacheprovider", "--candidates", path)
+        seconds[count] = seconds_of(lambda command=collect: run(ROOT, *command))
+    with capsys.disabled():
+        print(f"\ncollecting: {seconds[FEW]:.2f} s with {FEW} candidates, {seconds[MANY]:.2f} s with {MANY}")
+    assert seconds[MANY] < MOST_SECONDS
+
+
+def test_the_table_of_10000_records_is_made_within_seconds(tmp_path, capsys):
+    """Sorted into rows, for the terminal, as Markdown and as CSV."""
+    seconds = {}
+    for count in (FEW, MANY):
+        candidates = read_candidates(write_candidates(tmp_path, count))
+        records = [record for candidate in candidates for record in records_of(candidate.name)]
+
+        def draw(candidates=candidates, records=records):
+            found = comparison.compare(candidates, RANKS, records, {})
+            assert table.markdown(found).count("\n") > len(records) / 10
+            table.comma_separated(found)
+            table.terminal(found, 100)
+
+        seconds[count] = seconds_of(draw)
+    with capsys.disabled():
+        print(f"\ntable: {seconds[FEW]:.2f} s of {10 * FEW} records, {seconds[MANY]:.2f} s of {10 * MANY}")
+    assert seconds[MANY] < MOST_SECONDS
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the resident set as Linux tells it")
+def test_a_session_keeps_little_of_a_case(tmp_path, capsys):
+    """Resident memory over 5,000 cases that do nothing; the first 500 are left out, when libraries still settle."""
+    (tmp_path / "benches").mkdir()
+    (tmp_path / "benches" / "bench_nothing.py").write_text(_BENCH)
+    for name in ("pytest.ini", "conftest.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    ranks = ",".join(map(str, range(1, 6)))
+    path = write_candidates(tmp_path, MANY)
+    began = time.perf_counter()
+    said = run(tmp_path, "pytest", "-q", "-p", "no:cacheprovider", "--candidates", path, "--lora-ranks", ranks)
+    seconds = time.perf_counter() - began
+    assert re.search(r"5000 passed", said.stdout)
+    pages = [int(line) for line in (tmp_path / "pages.txt").read_text().split()]
+    mib = [count * os.sysconf("SC_PAGE_SIZE") / 2**20 for count in pages]
+    kib_a_case = (mib[-1] - mib[0]) * 1024 / 4500
+    with capsys.disabled():
+        print(f"\n5000 cases: {seconds:.1f} s, {seconds / 5:.1f} ms each; resident {mib[0]:.0f} MiB after 500,")
+        print(f"{mib[-1]:.0f} MiB after 5000: {kib_a_case:.1f} KiB a case")
+    (folder,) = (tmp_path / "results").glob("*/records.jsonl")
+    facts = json.loads(folder.read_text(encoding="utf-8").splitlines()[0])
+    assert len(facts["losses"]) == 50  # noqa: PLR2004 - the bench's own
+    assert kib_a_case < MOST_KIB_A_CASE
+
+
+def test_10000_records_of_several_folders_are_merged_within_seconds(tmp_path, capsys):
+    """The whole process, four folders into one."""
+    seconds = {}
+    for count in (FEW, MANY):
+        path = write_candidates(tmp_path, count)
+        folders = [tmp_path / f"{count}-{number}" for number in range(4)]
+        for number, folder in enumerate(folders):
+            folder.mkdir()
+            names = [f"candidate-{each}" for each in range(number, count, 4)]
+            lines = [as_line(record) for name in names for record in records_of(name)]
+            (folder / "records.jsonl").write_bytes(b"".join(lines))
+        into = tmp_path / f"{count}-merged"
+        merge = ("ohlora_fixtures", "merge", *folders, "--into", into, "--candidates", path)
+        seconds[count] = seconds_of(lambda command=merge: run(tmp_path, *command))
+        assert (into / "records.jsonl").read_bytes().count(b"\n") == 10 * count
+    with capsys.disabled():
+        print(f"\nmerging: {seconds[FEW]:.2f} s of {10 * FEW} records, {seconds[MANY]:.2f} s of {10 * MANY}")
+    assert seconds[MANY] < MOST_SECONDS

@@ -1,0 +1,254 @@
+"""`python -m ohlora_fixtures merge`: folders of several machines made into one comparison."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import get_type_hints
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_report import CANDIDATES, record
+from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
+
+from ohlora_fixtures.__main__ import main
+from ohlora_fixtures.comparison import compare
+from ohlora_fixtures.records import Record, append, as_line
+from ohlora_fixtures.report import table
+from ohlora_fixtures.report.answers import write_answers
+from ohlora_fixtures.results import read_records
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def shard(tmp_path):
+    """Writes a session's results folder."""
+
+    def write(name, *records, answers=None, started="2026-01-01"):
+        for each in records:
+            append(tmp_path / name / "records.jsonl", each)
+        (tmp_path / name / "environment.json").write_text(json.dumps({"started_utc": started}))
+        if answers:
+            write_answers(tmp_path / name / "answers" / f"{records[0].candidate}.csv", answers)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def merge(tmp_path, capsys):
+    """Merges folders into `all`; returns the exit status and what was printed."""
+
+    def run(*folders, options=()):
+        status = main(["merge", *map(str, folders), "--into", str(tmp_path / "all"), *map(str, options)])
+        printed = capsys.readouterr()
+        return status, printed.out + printed.err
+
+    return run
+
+
+def page_of(folder):
+    return (folder / "comparison.md").read_text(encoding="utf-8")
+
+
+def test_folders_become_one_comparison(tmp_path, shard, merge):
+    gemma = shard("a", record(rank=None), record(), answers=[("안녕", "=응")], started="1")
+    llama = shard("b", record("llama1B"), record("llama1B", rank=32), started="2")
+    status, printed = merge(gemma, llama)
+    assert status == 0
+    found = tmp_path / "all"
+    assert re.findall("gemma-2-2b-it|llama1B", printed)[:2] == ["gemma-2-2b-it", "llama1B"]
+    assert f"results: {found}" in printed
+    assert [each.case for each in read_records(found).records] == [
+        "bench_inference[gemma-2-2b-it]",
+        "bench_fine_tuning[gemma-2-2b-it-r16]",
+        "bench_fine_tuning[llama1B-r16]",
+        "bench_fine_tuning[llama1B-r32]",
+    ]
+    assert f"merged from 2 folders: {gemma}, {llama}" in page_of(found).replace("\\", "")
+    with (found / "comparison.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["candidate"] for row in csv.DictReader(file)] == ["gemma-2-2b-it", "llama1B"]
+    with (found / "answers" / "gemma-2-2b-it.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [["prompt", "answer"], ["안녕", "'=응"]]
+    environment = json.loads((found / "environment.json").read_text(encoding="utf-8"))
+    assert [(each["folder"], each["records"], each["environment"]) for each in environment["shards"]] == [
+        (str(gemma), 2, {"started_utc": "1"}),
+        (str(llama), 2, {"started_utc": "2"}),
+    ]
+
+
+def test_a_merged_folder_can_be_merged_again(tmp_path, shard, merge):
+    assert merge(shard("a", record()), shard("b", record("llama1B")))[0] == 0
+    (tmp_path / "all").rename(tmp_path / "two")
+    assert merge(tmp_path / "two", shard("c", record("Qwen3-0.6B")))[0] == 0
+    assert len(read_records(tmp_path / "all").records) == 3
+
+
+def test_the_same_case_twice_is_refused_unless_one_folder_counts(tmp_path, shard, merge):
+    first, last = shard("a", record(seconds=1.0)), shard("b", record(seconds=2.0), record("llama1B"))
+    status, printed = merge(first, last)
+    assert (status, printed.count("\n")) == (2, 1)
+    assert f"case 'bench_fine_tuning[gemma-2-2b-it-r16]' is in {first} and in {last}: leave one" in printed
+    assert not (tmp_path / "all").exists()
+    for keep, seconds in (("first", 1.0), ("last", 2.0)):
+        assert merge(first, last, options=["--keep", keep])[0] == 0
+        (kept, _) = read_records(tmp_path / "all").records
+        assert kept.seconds == seconds
+        assert f"the {keep} one's record is kept: bench_fine_tuning[gemma" in page_of(tmp_path / "all")
+        (tmp_path / "all").rename(tmp_path / keep)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"), [({"protocol_hash": "ba9876543210"}, "protocols"), ({"dataset_sha256": "ff"}, "datasets")]
+)
+def test_another_experiment_is_refused_and_with_anyway_said(tmp_path, shard, merge, changes, word):
+    folders = shard("a", record()), shard("b", record("llama1B", **changes))
+    status, printed = merge(*folders)
+    assert (status, printed.count("\n")) == (2, 1)
+    assert f"{folders[0]} and {folders[1]} have different {word}" in printed
+    assert merge(*folders, options=["--anyway"])[0] == 0
+    assert f"{word} differ, so nothing of one compares with another" in page_of(tmp_path / "all")
+
+
+def test_a_rehearsal_is_never_merged_with_full_size(shard, merge):
+    status, printed = merge(shard("a", record()), shard("b", record("llama1B", scale="mini")), options=["--anyway"])
+    assert status == 2
+    assert "were measured at different scales, and a rehearsal compares nothing" in printed
+
+
+def test_other_devices_and_versions_are_said_in_the_table(tmp_path, shard, merge):
+    first = record(versions={"torch": "2.11.0", "python": "3.12"})
+    other = record("llama1B", device="NVIDIA L4", versions={"torch": "2.13.0", "python": "3.12"}, budget_mib=1024.0)
+    assert merge(shard("a", first), shard("b", other))[0] == 0
+    page = page_of(tmp_path / "all")
+    assert "2 devices, whose times and memory do not compare: NVIDIA T4: gemma-2-2b-it; NVIDIA L4: llama1B" in page
+    assert "versions differ: torch 2.11.0 and 2.13.0\n" in page
+    assert "budget 12288 MiB or 1024 MiB" in page
+    (row,) = (line for line in page.splitlines() if line.startswith("| llama1B"))
+    assert "| NVIDIA L4 |" in row
+
+
+def test_a_torn_line_is_set_aside_and_said(tmp_path, shard, merge):
+    folder = shard("a", record())
+    with (folder / "records.jsonl").open("ab") as file:
+        file.write(as_line(record(rank=32))[:-40])
+    (folder / "environment.json").write_text('{"torn')
+    assert merge(folder)[0] == 0
+    page = page_of(tmp_path / "all").replace("\\", "")
+    assert f"the last line is torn, and its case is left out, in {folder}" in page
+    assert f"no readable environment.json in {folder}" in page
+    assert len(read_records(tmp_path / "all").records) == 1
+
+
+def test_what_cannot_be_merged_is_told_in_one_sentence(tmp_path, shard, merge):
+    folder = shard("a", record("mine"))
+    for arguments, options, sentence in (
+        ([folder], (), rf"candidate 'mine' of {folder} is not in the candidates file .*: give --candidates the file"),
+        ([tmp_path / "none"], (), r"results folder .*none has no readable records\.jsonl"),
+        ([folder], ("--candidates", tmp_path / "c.toml"), r"candidates file .*c\.toml does not exist"),
+    ):
+        status, printed = merge(*arguments, options=options)
+        assert status == 2
+        assert re.fullmatch(rf"error: .*{sentence}.*\n", printed)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "records.jsonl").touch()
+    assert "there is no whole record in" in merge(tmp_path / "empty")[1]
+    append(tmp_path / "all" / "records.jsonl", record())
+    assert "already holds records: give --into another one" in merge(shard("b", record()))[1]
+
+
+def test_answers_of_another_make_are_refused(tmp_path, shard, merge):
+    folder = shard("a", record(rank=None), answers=[("안녕", "응")])
+    (folder / "answers" / "gemma-2-2b-it.csv").write_text("secret\n")
+    status, printed = merge(folder)
+    assert (status, "secret" in printed) == (2, False)
+    assert "is no CSV of prompts and answers: mend or remove it" in printed
+    assert not (tmp_path / "all").exists()
+
+
+@pytest.mark.parametrize("name", ["../../etc/x", "/x", "..", "a/b", "x\x00", "\x1b[2J"])
+def test_no_candidate_of_a_folder_leads_out_of_the_new_one(tmp_path, shard, merge, name):
+    status, printed = merge(shard("a", record(name, rank=None)))
+    assert status == 2
+    assert "is not in the candidates file" in printed
+    assert [each for each in printed if is_obeyed(each) and each != "\n"] == []
+    assert not (tmp_path / "all").exists()
+
+
+def test_the_standard_library_is_enough(tmp_path, shard):
+    folder = shard("a", record())
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "ohlora_fixtures", "merge", folder, "--into", tmp_path / "all"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "all" / "comparison.md").exists()
+
+
+NUMBERS = st.integers(-(2**62), 2**62) | st.floats(-1e15, 1e15)
+ANYTHING = {
+    name: {
+        str: HOSTILE,
+        float: NUMBERS,
+        int: st.integers(-(2**62), 2**62),
+        list[str]: st.lists(HOSTILE, max_size=2),
+        dict[str, str]: st.dictionaries(HOSTILE, HOSTILE, max_size=2),
+    }.get(kind)
+    for name, kind in get_type_hints(Record).items()
+}
+OPTIONAL = {
+    float | None: NUMBERS,
+    int | None: st.integers(0, 2**62),
+    str | None: HOSTILE,
+    bool | None: st.booleans(),
+    list[str] | None: st.lists(HOSTILE, max_size=2),
+    list[float] | None: st.lists(NUMBERS, max_size=2),
+    list[float | None] | None: st.lists(NUMBERS, max_size=2),
+    dict[str, float] | None: st.dictionaries(HOSTILE, NUMBERS, max_size=2),
+    dict[str, object] | None: st.dictionaries(HOSTILE, HOSTILE, max_size=2),
+}
+RECORDS = st.builds(
+    Record,
+    **{
+        field.name: ANYTHING[field.name]
+        if ANYTHING[field.name] is not None
+        else st.none() | OPTIONAL.get(get_type_hints(Record)[field.name], st.none())
+        for field in fields(Record)
+        if field.name not in ("candidate", "protocol")
+    },
+    candidate=st.sampled_from([candidate.name for candidate in CANDIDATES]),
+    protocol=st.just({}),
+)
+
+
+@SPECIFIED
+@given(st.lists(RECORDS, min_size=1, max_size=2), HOSTILE)
+def test_whatever_a_folders_records_say_the_table_can_be_drawn_and_is_harmless(records, licence):
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "records.jsonl").write_bytes(b"".join(map(as_line, records)))
+        read = read_records(Path(folder)).records
+    candidates = [replace(candidate, binding_license=licence, card_license=licence) for candidate in CANDIDATES]
+    ranks = sorted({each.lora_rank for each in read if each.lora_rank is not None})
+    found = compare(candidates, ranks, read, {})
+    page = table.markdown(found)
+    for text in (page, table.terminal(found, 100), table.comma_separated(found)):
+        assert [each for each in text if is_obeyed(each) and each != "\n"] == []
+    bare = re.sub(r"\\[^\w\s]|\\_", "x", page)
+    assert re.findall(r"<(?!br>)|`|~|\]\(|://", bare) == []
+    rows = [line for line in bare.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in rows[:3]} == {rows[0].count("|")}
+    for row in csv.reader(table.comma_separated(found).splitlines()):
+        for cell in row:
+            assert not cell.strip().startswith(("=", "+", "@")), cell
+            assert not cell.startswith("-") or re.fullmatch(r"-[0-9.e+-]+", cell)

@@ -1,0 +1,115 @@
+"""Text of others in a terminal, a spreadsheet, a Markdown page and a JSON file: whatever it says, it stays text."""
+
+import csv
+import io
+import json
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ohlora_fixtures import untrusted
+from ohlora_fixtures.errors import CandidateError, InputError, one_line
+from ohlora_fixtures.outcomes import CaseFailure
+
+PIECES = [
+    *("=1+1", "+", "-", "@", "\uff1d", ";", "\t", "\n", "\r\n", '"', "'", ",", " ", "|", "<b>", "`", "](", "[x]", "_"),
+    *("**", "~~", "$", "&lt;", "&", "#", "1.", "\\", "https://a.b", "www.a.b", "\x1b[2J", "\x9b2J", "\u202e"),
+]
+HOSTILE = st.lists(
+    st.one_of(st.text(max_size=6), st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), st.sampled_from(PIECES)),
+    max_size=8,
+).map("".join)
+SPECIFIED = settings(derandomize=True, deadline=None, max_examples=150, database=None)
+FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+BIDI = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+
+
+def is_obeyed(character):
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in BIDI
+
+
+@SPECIFIED
+@given(HOSTILE)
+def test_a_line_has_nothing_that_a_terminal_obeys_and_stays_as_it_is_the_second_time(text):
+    found = untrusted.line(text)
+    assert [each for each in found if is_obeyed(each)] == []
+    assert untrusted.line(found) == found
+
+
+@SPECIFIED
+@given(HOSTILE)
+def test_no_spreadsheet_finds_a_formula_whatever_its_separator(text):
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(["prompt", untrusted.cell(text)])
+    for separator in ",;\t":
+        cells = [cell for row in csv.reader(io.StringIO(buffer.getvalue()), delimiter=separator) for cell in row]
+        assert [cell for cell in cells if cell.strip(' \t\n"').startswith(FORMULA_STARTS)] == []
+    assert [each for each in buffer.getvalue() if is_obeyed(each) and each not in "\n\t"] == []
+    assert untrusted.cell(untrusted.cell(text)) == untrusted.cell(text)
+
+
+@SPECIFIED
+@given(HOSTILE)
+def test_markdown_reads_as_the_text_does_and_has_no_markup(text):
+    found = untrusted.markdown(text)
+    assert re.sub(r"\\([^\w\s])|\\(_)", r"\1\2", found) == untrusted.line(text).strip()
+    bare = re.sub(r"\\[^\w\s]|\\_", "x", found)
+    assert re.findall(r"[`*<>|~$]|&[#a-zA-Z]|\]\(|\]\[|://|^[#=\[]|^[+-](?=[\s-])|^[0-9]{1,3}[.)]\s", bare) == []
+
+
+@SPECIFIED
+@given(HOSTILE)
+def test_a_json_line_says_what_was_said_and_has_nothing_that_a_terminal_obeys(text):
+    found = untrusted.json_line({"reason": text})
+    # two surrogates side by side are one character to JSON
+    assert json.loads(found) == {"reason": text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")}
+    assert [each for each in found.decode()[:-1] if is_obeyed(each)] == []
+
+
+@SPECIFIED
+@given(HOSTILE)
+def test_every_sentence_the_suite_ends_with_is_one_line(text):
+    told = [str(InputError(text)), str(CandidateError(text)), str(CaseFailure("error", text)), one_line(OSError(text))]
+    assert [each for sentence in told for each in sentence if is_obeyed(each)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gemma-2-2b-it",
+        "bench_fine_tuning[gemma-2-2b-it-r16]",
+        "NVIDIA GeForce RTX 4070 (12 GB), 8.9; 45.2%",
+        "안녕 👩\u200d🚀",
+        "Gemma Terms of Use",
+        "60.00",
+    ],
+)
+def test_ordinary_text_stays_as_it_is(text):
+    assert untrusted.line(text) == untrusted.cell(text) == untrusted.markdown(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "page"),
+    [
+        ("a | b", r"a \| b"),
+        ("<img src=x>", r"\<img src=x\>"),
+        ("[here](https://x.y)", r"\[here\](https\://x.y)"),
+        ("![](//x.y)", r"![\](//x.y)"),
+        ("__init__ of `x`", r"\_\_init\_\_ of \`x\`"),
+        ("two\nlines", "two lines"),
+        ("# no heading", r"\# no heading"),
+        ("1. no list", r"1\. no list"),
+        ("see www.x.y", r"see www\.x.y"),
+    ],
+)
+def test_markup_is_escaped(text, page):
+    assert untrusted.markdown(text) == page
+
+
+def test_an_apostrophe_stands_where_a_formula_could_begin():
+    assert untrusted.cell("=1+1") == "'=1+1"
+    assert untrusted.cell('응;=HYPERLINK("x")') == '응;\'=HYPERLINK("x")'
+    assert untrusted.cell("하나\n- 둘, - 셋") == "하나\n'- 둘, - 셋"
