@@ -119,6 +119,33 @@ def measured_in(ids: Iterable[str], candidates: Iterable[Candidate]) -> set[Cand
     return {candidate for candidate in candidates if candidate.name in names}
 
 
+def are_among(ids: Iterable[str]) -> bool:
+    """Whether any of these node ids is a case's."""
+    return any(map(_ID.search, ids))
+
+
+def described(nodeid: str, candidates: Iterable[Candidate]) -> dict[str, Any] | None:
+    """What a case's node id tells of it, by the record's field names; None if it is no case's."""
+    found = _ID.search(nodeid)
+    if found is None:
+        return None
+    workload, name = found[1], found[2]
+    stem = name.removesuffix("-inference") if workload == PLAN else name
+    rank = None if workload == "inference" else _RANK.search(stem)
+    stem = stem[: rank.start()] if rank else stem
+    candidate = next((each for each in candidates if each.name == stem), None)
+    planned = None if workload != PLAN else "inference" if rank is None else "fine_tuning"
+    if candidate is None:
+        return None
+    return {
+        "case": f"{_BENCH}{workload}[{name}]",
+        "candidate": candidate.name,
+        "workload": workload,
+        "planned_workload": planned,
+        "lora_rank": int(rank[0].removeprefix("-r")) if rank else None,
+    }
+
+
 def sort(items: list[pytest.Item]) -> None:
     """Put each candidate's cases next to each other, in place, so that its model is loaded once.
 

@@ -52,13 +52,13 @@ class Device:
         return self.cap.limit_mib if self.cap else None
 
 
-def choose_device(worker: str | None) -> CudaContext:
-    """Give this process one GPU: the first, or for pytest-xdist's `gw1` the second, and so on.
+def choose_device(place: int) -> CudaContext:
+    """Give this process one GPU: for place 0 the first of those visible, for 1 the second, and so on.
 
     Returns what was on the cards before. It must come before anything initialises CUDA.
     """
     nvml = Nvml()
-    choose_gpu(os.environ, nvml.device_count(), worker=int(worker.removeprefix("gw")) if worker else 0)
+    choose_gpu(os.environ, nvml.device_count(), worker=place)
     return CudaContext(nvml)
 
 

@@ -1,14 +1,11 @@
-"""One result a case, and the append-only file it is kept in."""
+"""One result a case."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import platform
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .meters.memory import is_leak
@@ -20,6 +17,7 @@ if TYPE_CHECKING:
     from .meters.memory import MemoryReading
     from .meters.meter import Measurement
     from .planner.plan import Plan
+    from .settings import Settings
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "pytest", "pytest-benchmark")
 
@@ -161,15 +159,6 @@ def ended(record: Record, outcome: str, reason: str | None, leaked_mib: float | 
     return replace(record, outcome=outcome, reason=reason, leaked_mib=leaked_mib, taints=taints)
 
 
-def append(path: Path, record: Record) -> None:
-    """Add a record's line to a file and make sure it has reached the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record.as_dict(), ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that figures depend on; imports none of them."""
     found = {"python": platform.python_version()}
@@ -179,6 +168,18 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def facts_of_settings(settings: Settings) -> dict[str, Any]:
+    """What the user asked for tells every record, by the record's field names."""
+    return {
+        "protocol": settings.protocol.as_dict(),
+        "protocol_hash": settings.protocol.hash(),
+        "protocol_changes": settings.protocol.changes(),
+        "dataset_sha256": settings.dialogues.sha256,
+        "budget_mib": settings.budget_mib,
+        "versions": versions(),
+    }
 
 
 def facts_of(measurement: Measurement[Any], warm_up: int) -> dict[str, Any]:

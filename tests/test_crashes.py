@@ -1,0 +1,88 @@
+"""A case that takes its process with it: every other case counts."""
+
+import textwrap
+
+import pytest
+from test_main_job import MEASURED, SMALLEST, read_records
+
+from ohlora_fixtures import cases
+from ohlora_fixtures.candidates import read_candidates
+from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.workers import Places
+
+CANDIDATES = read_candidates(DATA / "candidates.toml")
+TWO = "(FinguAI or llama1B) and not r64"
+WORKERS = ["-n", "2", "--dist", "loadgroup"]
+CRASHING = textwrap.dedent("""
+    import os, pytest, signal
+    pytest_plugins = ["ohlora_fixtures.plugin"]
+
+    @pytest.fixture
+    def examples(candidate, lora_rank, examples):
+        if candidate.name == "FinguAI-Chat-v1" and lora_rank == 16:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return examples
+""")
+
+
+def run(suite, *arguments):
+    return suite.runpytest_subprocess(*MEASURED, "-k", TWO, *SMALLEST, *arguments)
+
+
+def test_a_crash_takes_nothing_that_had_ended(suite):
+    crashed = "bench_fine_tuning[FinguAI-Chat-v1-r16]"
+
+    (suite.path / "conftest.py").write_text(CRASHING)
+    result = run(suite, "--results-dir", "alone")
+    assert result.ret == -11
+    folder = suite.path / "alone"
+    assert [record["outcome"] for record in read_records(folder)] == ["passed"] * 4
+    assert len(list((folder / "answers").iterdir())) == 2
+    assert not (folder / "comparison.md").exists()
+
+    result = run(suite, *WORKERS, "--results-dir", "workers")
+    result.assert_outcomes(passed=5, failed=1)
+    output = result.stdout.str()
+    assert output.count("within") == 1
+    assert "Traceback" not in output
+    records = {record["case"]: record for record in read_records(suite.path / "workers")}
+    assert len(records) == 6
+    broken = records.pop(crashed)
+    assert broken["outcome"] == "error"
+    assert broken["reason"] in [f"the process of worker gw{number} died while this case ran" for number in range(2)]
+    assert (broken["candidate"], broken["workload"], broken["lora_rank"]) == ("FinguAI-Chat-v1", "fine_tuning", 16)
+    assert broken["protocol"]["epochs"] == 1
+    assert broken["seconds"] is broken["device"] is None
+    assert {record["outcome"] for record in records.values()} == {"passed"}
+    assert f"error: {crashed}: {broken['reason']}" in output.replace("\n  ", " ")
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "workload", "planned", "rank", "name"),
+    [
+        ("bench_inference[gemma-2-2b-it]@gemma-2-2b-it", "inference", None, None, "gemma-2-2b-it"),
+        ("bench_fine_tuning[llama1B-r64]@llama1B", "fine_tuning", None, 64, "llama1B"),
+        ("bench_plan[llama1B-r8]", "plan", "fine_tuning", 8, "llama1B"),
+        ("bench_plan[llama1B-inference]", "plan", "inference", None, "llama1B"),
+    ],
+)
+def test_a_node_id_tells_what_the_case_was(nodeid, workload, planned, rank, name):
+    assert cases.described(f"benches/bench_x.py::{nodeid}", CANDIDATES) == {
+        "case": nodeid.partition("@")[0],
+        "candidate": name,
+        "workload": workload,
+        "planned_workload": planned,
+        "lora_rank": rank,
+    }
+
+
+@pytest.mark.parametrize("nodeid", ["tests/test_x.py::test_x[1]", "b.py::bench_inference[nobody]", "b.py::bench_x"])
+def test_a_node_id_of_no_case_tells_nothing(nodeid):
+    assert cases.described(nodeid, CANDIDATES) is None
+
+
+def test_a_worker_that_replaces_another_takes_over_its_gpu():
+    places = Places()
+    assert [places.give("gw0"), places.give("gw1")] == [0, 1]
+    places.free("gw0")
+    assert [places.give("gw2"), places.give("gw3")] == [0, 2]
