@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import filter as fnmatch_filter
 from fnmatch import fnmatch
 from pathlib import Path
@@ -144,6 +144,14 @@ def described(nodeid: str, candidates: Iterable[Candidate]) -> dict[str, Any] | 
         "planned_workload": planned,
         "lora_rank": int(rank[0].removeprefix("-r")) if rank else None,
     }
+
+
+def leave_out(items: list[pytest.Item], names: Collection[str]) -> None:
+    """Deselect, in place, the cases with these ids."""
+    left_out = [item for item in items if is_case(item) and item.name in names]
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        left_out[0].config.hook.pytest_deselected(items=left_out)
 
 
 def sort(items: list[pytest.Item]) -> None:

@@ -62,6 +62,17 @@ def choose_device(place: int) -> CudaContext:
     return CudaContext(nvml)
 
 
+def device_ahead(settings: Settings) -> dict[str, str]:
+    """Scale, weights and device of the cases about to be measured, by the record's field names; the device if known.
+
+    NVML is asked for its name: PyTorch would put a CUDA context on it, also from a process that only waits.
+    """
+    source = model_source(settings)
+    gpu = Nvml().gpu(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    name = describe_cpu() if source.device == "cpu" else gpu and gpu.name
+    return {"scale": source.scale, "weights": source.weights, **({"device": name} if name else {})}
+
+
 @contextmanager
 def opened_device(settings: Settings, context: CudaContext) -> Iterator[Device]:
     """Make the device ready: threads pinned on the CPU; on a GPU memory capped, workspace and attention settled.

@@ -66,6 +66,8 @@ class SessionHooks:
         self._places = workers.Places()
         self._is_checked = False
         self._session = Session(config.stash[SETTINGS])
+        if self._worker is None and config.stash[SETTINGS].is_resumed:
+            self._session.resume(is_dry_run=config.option.collectonly)
 
     def pytest_sessionstart(self) -> None:
         """Once every plugin is there: plans are kept in pytest's own cache, where there is one."""
@@ -73,10 +75,19 @@ class SessionHooks:
         folder = cache.mkdir("ohlora-plans") if cache else None
         self._config.stash[PLANNER] = Planner(self._config.stash[SETTINGS], PlanStore(folder))
 
+    def pytest_report_header(self) -> str | None:
+        """At the head of pytest's output: say what is gone on with."""
+        return self._session.header
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """After collecting: leave out what an earlier session has done."""
+        cases.leave_out(items, self._worker.kept if self._worker else self._session.kept_cases)
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """In pytest-xdist's controller, before a worker starts: tell it its GPU."""
-        workers.tell(node.workerinput, self._places.give(node.gateway.id))
+        """In pytest-xdist's controller, before a worker starts: tell it its GPU, and what is not run again."""
+        workers.tell(node.workerinput, self._places.give(node.gateway.id), self._session.kept_cases)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -183,6 +194,8 @@ class SessionHooks:
         settings = self._config.stash[SETTINGS]
         with _told_by_pytest():
             notices = [] if is_light else preflight.check(settings, measured)
+            if measured:
+                self._session.measure_on(devices.device_ahead(settings))
             self._session.begin()
         self._tell(notices)
 

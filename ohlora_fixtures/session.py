@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import cases, comparison, records, regressions
+from . import cases, comparison, records, regressions, resume
 from .environment import describe_environment
 from .errors import InputError
 from .files import replace_text
@@ -20,7 +20,7 @@ from .records import Record, ended
 from .report import stored, table
 from .report.answers import write_answers
 from .settings import DATA
-from .store import RecordStore
+from .store import SESSION, RecordStore, stored_records
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -43,6 +43,8 @@ LEFT_BEHIND = pytest.StashKey[str]()
 PLANNER = pytest.StashKey[Planner]()
 """Where, on the config, the session's planner is."""
 
+ENVIRONMENT = "environment.json"
+
 REFERENCE = DATA / "reference" / "published_results.csv"
 
 
@@ -55,29 +57,71 @@ class Session:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = RecordStore(settings.results_dir)
+        self._resumed: resume.Resumed | None = None
         self._records: dict[str, Record] = {}
-        """By case, in the order in which they ended."""
+        """By case, in the order in which they ended; in a resumed session, those of the earlier one, too."""
         self._unended: dict[str, dict[str, Any]] = {}
         """By node id, what is known of cases that are being torn down."""
         self._stored_runs: list[dict[str, Any]] = []
         self._verdicts: list[regressions.Verdict] = []
         self._told_problem: str | None = None
 
+    def resume(self, *, is_dry_run: bool) -> None:
+        """Take over an earlier session's folder and records; a dry run looks, and leaves the folder to others.
+
+        Raises InputError if that cannot be done, or if something differs that must not.
+        """
+        settings = self._settings
+        then = resume.read_identity(settings.results_dir)
+        stored = stored_records(settings.results_dir) if is_dry_run else self._store.resume()
+        try:
+            self._resumed = resume.resumed(settings, then, stored)
+        except InputError:
+            self.close()
+            raise
+        if not is_dry_run:
+            self._records = {record.case: record for record in stored.records}
+
     def begin(self) -> None:
-        """Before the first case: take the results folder, and describe the machine in it.
+        """Before the first case: take the results folder, and put down what this session is made with.
 
         Raises InputError if the folder cannot be had.
         """
         folder = self._settings.results_dir
-        self._store.claim()
-        text = json.dumps(describe_environment(Nvml()), indent=2, ensure_ascii=False) + "\n"
-        self._store.write("environment.json", partial(replace_text, text=text))
+        now = resume.identity(self._settings)
+        environment = describe_environment(Nvml())
+        if self._resumed is None:
+            self._store.claim()
+        else:
+            now = resume.joined(resume.read_identity(folder), now)
+            environment = resume.environment_after(folder / ENVIRONMENT, environment)
+        for name, facts in ((SESSION, now), (ENVIRONMENT, environment)):
+            text = json.dumps(facts, indent=2, ensure_ascii=False, default=str) + "\n"
+            self._store.write(name, partial(replace_text, text=text))
         if self._store.problem is not None:
             self.close()
             raise InputError(
                 f"results folder {folder} cannot be written ({self._store.problem}): make room there, "
                 "or give --results-dir another one"
             )
+
+    def measure_on(self, device: Mapping[str, str]) -> None:
+        """Before the first measured case, once scale, weights and device are known.
+
+        Raises InputError if a resumed session had others.
+        """
+        if self._resumed is not None:
+            self._resumed = self._resumed.on_device(device, self._settings.known_profiles)
+
+    @property
+    def kept_cases(self) -> frozenset[str]:
+        """The ids of the cases that a resumed session does not run again."""
+        return self._resumed.kept if self._resumed else frozenset()
+
+    @property
+    def header(self) -> str | None:
+        """What a resumed session says first."""
+        return self._resumed.header() if self._resumed else None
 
     @property
     def has_records(self) -> bool:
@@ -99,7 +143,7 @@ class Session:
     def keep_crashed(self, nodeid: str, report: pytest.TestReport, worker: str) -> None:
         """When a case has ended its worker's process: keep what is known of it, and say so instead of a traceback."""
         facts = cases.described(nodeid, self._settings.candidates)
-        if facts is None or facts["case"] in self._records:
+        if facts is None or self._is_own(facts["case"]):
             return
         reason = f"the process of worker {worker} died while this case ran"
         report.longrepr = reason
@@ -128,6 +172,11 @@ class Session:
         """Let other sessions have the results folder."""
         self._store.close()
 
+    def _is_own(self, case: str) -> bool:
+        """Whether a case has ended in this session."""
+        before = self._resumed.records if self._resumed else ()
+        return case in self._records and not any(self._records[case] is record for record in before)
+
     def _write(self, nodeid: str) -> None:
         """Write a case's record; it stays among the unended until then, so that an interruption loses nothing."""
         described = self._unended[nodeid]
@@ -146,9 +195,12 @@ class Session:
     def exit_status(self, exit_status: int) -> int:
         """The whole session's exit status.
 
-        It fails too if memory grew too much, or if something is not on disk.
+        It fails too if memory grew too much, if a kept case has not passed, or if something is not on disk.
         """
-        has_failed = self._store.problem is not None
+        kept = [self._records[case] for case in self.kept_cases]
+        if exit_status == pytest.ExitCode.NO_TESTS_COLLECTED and kept:  # all that was asked for is there
+            exit_status = pytest.ExitCode.OK
+        has_failed = any(record.outcome != "passed" for record in kept) or self._store.problem is not None
         if self._settings.memory_limits and regressions.has_failed(self._verdicts):
             has_failed = True
         return pytest.ExitCode.TESTS_FAILED if has_failed and exit_status == pytest.ExitCode.OK else exit_status
@@ -189,4 +241,5 @@ class Session:
         settings = self._settings
         published = comparison.read_published(REFERENCE)
         ran = tuple(self._records.values())
-        return comparison.compare(settings.candidates, settings.lora_ranks, ran, published)
+        notes = self._resumed.notes(ran) if self._resumed else ()
+        return comparison.compare(settings.candidates, settings.lora_ranks, ran, published, notes)

@@ -53,7 +53,8 @@ class RecordStore:
         if (self.folder / RECORDS).exists():
             self.close()
             raise InputError(
-                f"results folder {self.folder} already holds a session's records: give --results-dir another one"
+                f"results folder {self.folder} already holds a session's records: give --results-dir another one, "
+                "or --resume this one to go on with it"
             )
 
     def resume(self) -> StoredRecords:

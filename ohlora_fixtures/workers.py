@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ class Worker:
 
     place: int
     """Which of the visible GPUs is its own, counted from 0."""
+    kept: list[str]
+    """The ids of the cases that are not run again."""
 
 
 class Places:
@@ -35,9 +38,9 @@ class Places:
         self._taken.pop(worker, None)
 
 
-def tell(workerinput: dict[str, Any], place: int) -> None:
+def tell(workerinput: dict[str, Any], place: int, kept: Iterable[str]) -> None:
     """In the controller: put what a worker must know into what pytest-xdist hands to it."""
-    workerinput[_TOLD] = asdict(Worker(place))
+    workerinput[_TOLD] = asdict(Worker(place, sorted(kept)))
 
 
 def this_worker(config: pytest.Config) -> Worker | None:

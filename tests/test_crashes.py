@@ -1,9 +1,10 @@
-"""A case that takes its process with it: every other case counts."""
+"""A case that takes its process with it: every other case counts, and the session can be gone on with."""
 
 import textwrap
 
 import pytest
 from test_main_job import MEASURED, SMALLEST, read_records
+from test_wrong_input import refused
 
 from ohlora_fixtures import cases
 from ohlora_fixtures.candidates import read_candidates
@@ -13,6 +14,9 @@ from ohlora_fixtures.workers import Places
 CANDIDATES = read_candidates(DATA / "candidates.toml")
 TWO = "(FinguAI or llama1B) and not r64"
 WORKERS = ["-n", "2", "--dist", "loadgroup"]
+OF_THE_RUN = {"seconds", "seconds_each", "steady_median_seconds", "steady_iqr_seconds", "peak_rss_growth_mib"}
+"""What two runs of one case do not share: times, and how far a process grew."""
+
 CRASHING = textwrap.dedent("""
     import os, pytest, signal
     pytest_plugins = ["ohlora_fixtures.plugin"]
@@ -29,7 +33,17 @@ def run(suite, *arguments):
     return suite.runpytest_subprocess(*MEASURED, "-k", TWO, *SMALLEST, *arguments)
 
 
-def test_a_crash_takes_nothing_that_had_ended(suite):
+def settled(folder):
+    """The last record of each case, without what differs from run to run."""
+    found = {record["case"]: record for record in read_records(folder)}
+    return {
+        case: {name: value for name, value in record.items() if name not in OF_THE_RUN}
+        for case, record in found.items()
+    }
+
+
+def test_a_crash_takes_nothing_that_had_ended_and_workers_find_the_same_as_one_process(suite):
+    harmless = (suite.path / "conftest.py").read_text()
     crashed = "bench_fine_tuning[FinguAI-Chat-v1-r16]"
 
     (suite.path / "conftest.py").write_text(CRASHING)
@@ -55,6 +69,29 @@ def test_a_crash_takes_nothing_that_had_ended(suite):
     assert broken["seconds"] is broken["device"] is None
     assert {record["outcome"] for record in records.values()} == {"passed"}
     assert f"error: {crashed}: {broken['reason']}" in output.replace("\n  ", " ")
+
+    (suite.path / "conftest.py").write_text(harmless)
+    records = folder / "records.jsonl"
+    whole = records.read_text(encoding="utf-8")
+    records.write_text(whole.replace('"scale": "mini"', '"scale": "full"'), encoding="utf-8")
+    refused(run(suite, "--resume", "alone"), "cannot be gone on with: scale was full and is mini: make it as it was")
+    assert not (folder / "comparison.md").exists()
+    records.write_text(whole, encoding="utf-8")
+
+    result = run(suite, "--resume", "alone")
+    result.assert_outcomes(passed=2, deselected=28 - 6 + 4)
+    assert "4 of its 4 cases are kept" in result.stdout.str()
+    result = run(suite, *WORKERS, "--resume", "workers")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.OK
+    assert "5 of its 6 cases are kept" in result.stdout.str()
+    alone, workers = settled(folder), settled(suite.path / "workers")
+    assert len(alone) == 6
+    assert workers == alone
+
+    result = run(suite, *WORKERS, "--resume", "workers")
+    assert result.ret == pytest.ExitCode.OK
+    assert "llama1B" in result.stdout.str()
 
 
 @pytest.mark.parametrize(

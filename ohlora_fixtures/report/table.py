@@ -6,7 +6,7 @@ import csv
 import io
 import statistics
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Row, within_budget
@@ -227,7 +227,8 @@ def _notes(comparison: Comparison) -> list[str]:
         *measured.plan_notes(ran),
         *(_notes_on_planned(planned, comparison) if planned else ()),
         *((_STUDY,) if any(row.published for row in comparison.rows) else ()),
-        *_notes_on_session(records[0]),
+        *_notes_on_session(records),
+        *comparison.notes,
         *_notes_on_failures(records),
         *measured.taint_notes(ran),
     ]
@@ -263,11 +264,12 @@ def _is_estimated(row: Row) -> bool:
     return any(plan.tokenizer == "estimated" for plan in row.plans.values())
 
 
-def _notes_on_session(some: Record) -> list[str]:
-    changes = ", ".join(some.protocol_changes)
+def _notes_on_session(records: Sequence[Record]) -> list[str]:
+    budgets = dict.fromkeys(f"{record.budget_mib:.0f}" for record in records)
+    protocols = dict.fromkeys((record.protocol_hash, ", ".join(record.protocol_changes)) for record in records)
     return [
-        f"budget {some.budget_mib:.0f} MiB, protocol {some.protocol_hash}",
-        *([f"the protocol differs from the study's: {changes}"] if changes else []),
+        f"budget {' and '.join(budgets)} MiB, protocol {' and '.join(name for name, _ in protocols)}",
+        *(f"the protocol differs from the study's: {changes}" for _, changes in protocols if changes),
     ]
 
 
