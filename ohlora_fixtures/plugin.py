@@ -96,11 +96,11 @@ class SessionHooks:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
-        """In pytest-xdist's controller: with `--dist loadgroup`, a case that ends its worker runs once."""
+        """In pytest-xdist's controller: with `--dist loadgroup`, one worker gets all of a candidate's cases."""
         if config.getvalue("dist") == "loadgroup":
-            from .crashes import CrashingCaseOnce
+            from .scheduling import CandidateScheduling
 
-            return CrashingCaseOnce(config, log)
+            return CandidateScheduling(config, log)
         return None
 
     @pytest.hookimpl(optionalhook=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
 from .records import Record, versions
-from .results import StoredRecords
 from .store import SESSION, TORN
 
 if TYPE_CHECKING:
@@ -122,18 +121,17 @@ def environment_after(path: Path, now: dict[str, Any]) -> dict[str, Any]:
         return now
 
 
-def resumed(settings: Settings, then: Mapping[str, Any], stored: StoredRecords) -> Resumed:
+def resumed(settings: Settings, then: Mapping[str, Any], records: tuple[Record, ...], *, is_torn: bool) -> Resumed:
     """What of an earlier session this one takes over.
 
     Raises InputError if something differs that must not.
     """
-    records = stored.records
     budget_mib, is_strict = settings.budget_mib, settings.strict_gpu
     return Resumed(
         folder=settings.results_dir,
         records=records,
         kept=frozenset(each.case for each in records if is_kept(each, budget_mib, is_strict=is_strict)),
-        is_torn=stored.torn_line is not None,
+        is_torn=is_torn,
         differences=tuple(dict.fromkeys(_differences(then, identity(settings), records))),
         may_differ=settings.resume_anyway,
     ).accepted()

@@ -73,14 +73,16 @@ class Session:
         """
         settings = self._settings
         then = resume.read_identity(settings.results_dir)
-        stored = stored_records(settings.results_dir) if is_dry_run else self._store.resume()
+        found = stored_records(settings.results_dir) if is_dry_run else self._store.resume()
         try:
-            self._resumed = resume.resumed(settings, then, stored)
+            self._resumed = resume.resumed(
+                settings, then, found.records, is_torn=bool(found.torn_line and not is_dry_run)
+            )
         except InputError:
             self.close()
             raise
         if not is_dry_run:
-            self._records = {record.case: record for record in stored.records}
+            self._records = {record.case: record for record in found.records}
 
     def begin(self) -> None:
         """Before the first case: take the results folder, and put down what this session is made with.

@@ -1,5 +1,6 @@
 """A case that takes its process with it: every other case counts, and the session can be gone on with."""
 
+import re
 import textwrap
 
 import pytest
@@ -54,9 +55,19 @@ def test_a_crash_takes_nothing_that_had_ended_and_workers_find_the_same_as_one_p
     assert len(list((folder / "answers").iterdir())) == 2
     assert not (folder / "comparison.md").exists()
 
-    result = run(suite, *WORKERS, "--results-dir", "workers")
+    result = run(suite, *WORKERS, "--results-dir", "workers", "-v")
     result.assert_outcomes(passed=5, failed=1)
     output = result.stdout.str()
+    ended = re.findall(r"\[(gw[0-9])\] .*(?:PASSED|FAILED) \S*::bench_(\w+\[\S+\])", output)
+    workers_of = {name: [worker for worker, case in ended if name in case] for name in ("llama1B", "FinguAI")}
+    assert len(set(workers_of["llama1B"])) == 1
+    assert len(workers_of["FinguAI"]) == 3
+    assert workers_of["FinguAI"][0] == workers_of["FinguAI"][1] != workers_of["FinguAI"][2]
+    assert [case for _, case in ended if "llama1B" in case] == [
+        "inference[llama1B]",
+        "fine_tuning[llama1B-r16]",
+        "fine_tuning[llama1B-r32]",
+    ]
     assert output.count("within") == 1
     assert "Traceback" not in output
     records = {record["case"]: record for record in read_records(suite.path / "workers")}

@@ -125,3 +125,12 @@ def test_each_process_sees_one_gpu(monkeypatch, place, chosen):
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "")  # put back afterwards
     devices.choose_device(place)
     assert devices.os.environ["CUDA_VISIBLE_DEVICES"] == chosen
+
+
+def test_a_device_is_named_before_it_is_opened(gpu, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert devices.device_ahead(asked()) == {"scale": "full", "weights": "hub", "device": "NVIDIA T4"}
+    monkeypatch.setattr(devices, "Nvml", lambda: SimpleNamespace(gpu=lambda _: None))
+    assert devices.device_ahead(asked()) == {"scale": "full", "weights": "hub"}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert devices.device_ahead(asked())["device"].startswith("cpu (")

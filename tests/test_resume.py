@@ -156,8 +156,8 @@ def test_only_what_is_missing_runs_and_the_rest_takes_part_in_the_comparison(sui
     (folder / "records.jsonl").write_bytes(lines[0] + over + lines[2] + lines[3][:500])
     output = "; its last line had broken off and is now in records.torn"
 
-    before = plans("--resume", "first", "--collect-only", "-q")
-    before.stdout.fnmatch_lines(["benches/bench_plan.py::bench_plan?tiny-r64?"])
+    before = plans("--resume", "first", "--collect-only")
+    before.stdout.fnmatch_lines(["resuming */first: 3 of its 3 cases are kept", "*<Function bench_plan?tiny-r64?>"])
     assert not (folder / "records.torn").exists()
     result = plans("--resume", "first", "-k", "plan and not r64")
     assert f"3 of its 3 cases are kept{output}" in result.stdout.str()
