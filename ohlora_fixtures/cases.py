@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import filter as fnmatch_filter
 from fnmatch import fnmatch
 from pathlib import Path
@@ -117,6 +117,41 @@ def measured_in(ids: Iterable[str], candidates: Iterable[Candidate]) -> set[Cand
     """The candidates that the measured ones of the cases with these node ids are about."""
     names = {_RANK.sub("", found[2]) for found in map(_ID.search, ids) if found and found[1] != PLAN}
     return {candidate for candidate in candidates if candidate.name in names}
+
+
+def are_among(ids: Iterable[str]) -> bool:
+    """Whether any of these node ids is a case's."""
+    return any(map(_ID.search, ids))
+
+
+def described(nodeid: str, candidates: Iterable[Candidate]) -> dict[str, Any] | None:
+    """What a case's node id tells of it, by the record's field names; None if it is no case's."""
+    found = _ID.search(nodeid)
+    if found is None:
+        return None
+    workload, name = found[1], found[2]
+    stem = name.removesuffix("-inference") if workload == PLAN else name
+    rank = None if workload == "inference" else _RANK.search(stem)
+    stem = stem[: rank.start()] if rank else stem
+    candidate = next((each for each in candidates if each.name == stem), None)
+    planned = None if workload != PLAN else "inference" if rank is None else "fine_tuning"
+    if candidate is None:
+        return None
+    return {
+        "case": f"{_BENCH}{workload}[{name}]",
+        "candidate": candidate.name,
+        "workload": workload,
+        "planned_workload": planned,
+        "lora_rank": int(rank[0].removeprefix("-r")) if rank else None,
+    }
+
+
+def leave_out(items: list[pytest.Item], names: Collection[str]) -> None:
+    """Deselect, in place, the cases with these ids."""
+    left_out = [item for item in items if is_case(item) and item.name in names]
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        left_out[0].config.hook.pytest_deselected(items=left_out)
 
 
 def sort(items: list[pytest.Item]) -> None:

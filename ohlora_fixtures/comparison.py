@@ -83,8 +83,12 @@ def compare(
     lora_ranks: Sequence[int],
     records: Sequence[Record],
     published: dict[str, dict[Key, Published]],
+    notes: tuple[str, ...] = (),
 ) -> Comparison:
-    """Sort records into a row a candidate; candidates without a record get none."""
+    """Sort records into a row a candidate; candidates without a record get none.
+
+    Ranks that only the records know stand behind the given ones.
+    """
     by_candidate: dict[str, list[Record]] = {}
     for record in records:
         by_candidate.setdefault(record.candidate, []).append(record)
@@ -95,8 +99,9 @@ def compare(
         plans = {(each.planned_workload, each.lora_rank): each for each in own if each.planned_workload is not None}
         if own:
             rows.append(Row(candidate, measured, plans, published.get(candidate.name, {})))
-    ran = {record.lora_rank for record in records}
-    return Comparison(tuple(rows), tuple(rank for rank in lora_ranks if rank in ran), tuple(records))
+    ran = {record.lora_rank for record in records if record.lora_rank is not None}
+    ranks = [rank for rank in lora_ranks if rank in ran] + sorted(ran.difference(lora_ranks))
+    return Comparison(tuple(rows), tuple(ranks), tuple(records), notes)
 
 
 def read_published(path: Path) -> dict[str, dict[Key, Published]]:

@@ -52,14 +52,25 @@ class Device:
         return self.cap.limit_mib if self.cap else None
 
 
-def choose_device(worker: str | None) -> CudaContext:
-    """Give this process one GPU: the first, or for pytest-xdist's `gw1` the second, and so on.
+def choose_device(place: int) -> CudaContext:
+    """Give this process one GPU: for place 0 the first of those visible, for 1 the second, and so on.
 
     Returns what was on the cards before. It must come before anything initialises CUDA.
     """
     nvml = Nvml()
-    choose_gpu(os.environ, nvml.device_count(), worker=int(worker.removeprefix("gw")) if worker else 0)
+    choose_gpu(os.environ, nvml.device_count(), worker=place)
     return CudaContext(nvml)
+
+
+def device_ahead(settings: Settings) -> dict[str, str]:
+    """Scale, weights and device of the cases about to be measured, by the record's field names; the device if known.
+
+    NVML is asked for its name: PyTorch would put a CUDA context on it, also from a process that only waits.
+    """
+    source = model_source(settings)
+    gpu = Nvml().gpu(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    name = describe_cpu() if source.device == "cpu" else gpu and gpu.name
+    return {"scale": source.scale, "weights": source.weights, **({"device": name} if name else {})}
 
 
 @contextmanager

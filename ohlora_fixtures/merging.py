@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -71,8 +71,7 @@ def merge(folders: Sequence[Path], into: Path, candidates_path: Path, keep: Keep
     order = {candidate.name: place for place, candidate in enumerate(candidates)}
     records.sort(key=lambda record: order[record.candidate])  # sorting leaves each candidate's cases in their order
     ranks = sorted({record.lora_rank for record in records if record.lora_rank is not None})
-    found = compare(candidates, ranks, records, read_published(REFERENCE))
-    found = replace(found, notes=tuple(_notes(shards, clashes, keep)))
+    found = compare(candidates, ranks, records, read_published(REFERENCE), tuple(_notes(shards, clashes, keep)))
     try:
         _write(into, found, shards, origins)
     except OSError as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import cases, devices, outcomes, storage
+from . import case_reports, cases, devices, outcomes, storage, workers
 from .errors import InputError
 from .fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
 from .planner.planner import Planner
@@ -30,13 +31,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "xdist_group(name): one candidate's cases, for one worker")
     if not cases.are_asked_for(config):
         return
-    try:
-        settings = read_settings(config)
-    except InputError as error:
-        raise pytest.UsageError(str(error)) from None
-    config.stash[SETTINGS] = settings
+    with _told_by_pytest():
+        settings = config.stash[SETTINGS] = read_settings(config)
+        hooks = SessionHooks(config)
     storage.keep_benchmarks(config, settings.results_dir.name)
-    config.pluginmanager.register(SessionHooks(config), "ohlora-session")
+    config.pluginmanager.register(hooks, "ohlora-session")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -50,20 +49,65 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     cases.sort(items)
 
 
+@contextmanager
+def _told_by_pytest() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
 class SessionHooks:
     """The hooks of one session's run and report."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._session = Session(config.stash[SETTINGS])
-        self._worker: str | None = getattr(config, "workerinput", {}).get("workerid")
+        self._worker = workers.this_worker(config)
+        self._places = workers.Places()
         self._is_checked = False
+        self._session = Session(config.stash[SETTINGS])
+        if self._worker is None and config.stash[SETTINGS].is_resumed:
+            self._session.resume(is_dry_run=config.option.collectonly)
 
     def pytest_sessionstart(self) -> None:
         """Once every plugin is there: plans are kept in pytest's own cache, where there is one."""
         cache = getattr(self._config, "cache", None)
         folder = cache.mkdir("ohlora-plans") if cache else None
         self._config.stash[PLANNER] = Planner(self._config.stash[SETTINGS], PlanStore(folder))
+
+    def pytest_report_header(self) -> str | None:
+        """At the head of pytest's output: say what is gone on with."""
+        return self._session.header
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """After collecting: leave out what an earlier session has done."""
+        cases.leave_out(items, self._worker.kept if self._worker else self._session.kept_cases)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """In pytest-xdist's controller, before a worker starts: tell it its GPU, and what is not run again."""
+        workers.tell(node.workerinput, self._places.give(node.gateway.id), self._session.kept_cases)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """In pytest-xdist's controller, when a worker has ended: its GPU is free for the one that replaces it."""
+        self._places.free(node.gateway.id)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """In pytest-xdist's controller: with `--dist loadgroup`, one worker gets all of a candidate's cases."""
+        if config.getvalue("dist") == "loadgroup":
+            from .scheduling import CandidateScheduling
+
+            return CandidateScheduling(config, log)
+        return None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """In pytest-xdist's controller, when a case has ended its worker: keep its record."""
+        self._session.keep_crashed(crashitem, report, report.node.gateway.id)
+        self._tell(self._session.news())
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_compare_machine_info(self, compared_benchmark: dict[str, Any]) -> None:
@@ -75,24 +119,24 @@ class SessionHooks:
         """Before the first case: choose this process's GPU, and check what needs the heavy libraries."""
         if self._config.option.collectonly or not session.items:  # pytest-xdist's controller has none
             return
-        self._config.stash[CUDA_CONTEXT] = devices.choose_device(self._worker)
+        self._config.stash[CUDA_CONTEXT] = devices.choose_device(self._worker.place if self._worker else 0)
         measured, planned = cases.by_kind(item for item in session.items if cases.is_case(item))
-        if self._worker is None and (measured or not self._config.stash[PLANNER].are_kept(planned)):
-            self._check(measured)
+        if self._worker is None and (measured or planned):
+            self._begin(measured, is_light=not measured and self._config.stash[PLANNER].are_kept(planned))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """In pytest-xdist's controller, which has no items of its own: the same check, once."""
-        if not self._is_checked:
+        if not self._is_checked and cases.are_among(ids):
             self._is_checked = True
-            self._check(cases.measured_in(ids, self._config.stash[SETTINGS].candidates))
+            self._begin(cases.measured_in(ids, self._config.stash[SETTINGS].candidates))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """When a case's bench has run: fail a tainted one, if that is wanted."""
         result = yield
         if cases.is_case(item):
-            self._session.fail_if_tainted(item)
+            case_reports.fail_if_tainted(item, self._config.stash[SETTINGS])
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -102,7 +146,7 @@ class SessionHooks:
         """After a case's setup, call and teardown: describe it, and let go of the model a traceback holds."""
         report = yield
         if cases.is_case(item):
-            self._session.describe(item, call, report)
+            case_reports.describe(item, call, report, self._config.stash[SETTINGS])
             if call.excinfo is not None and not self._config.option.usepdb:
                 outcomes.let_go(call.excinfo.value)
         return report
@@ -111,33 +155,51 @@ class SessionHooks:
         """When a report arrives, from an xdist worker too: keep its record."""
         if self._worker is None:
             self._session.keep(report)
+            self._tell(self._session.news())
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """At the end, interrupted or not: write the comparison; the run fails if memory grew too much."""
-        if self._session.has_records:
-            self._session.finish(session.items)
-            if self._session.memory_has_failed and session.exitstatus == pytest.ExitCode.OK:
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """At the end, interrupted or not: write the comparison, even if another plugin finds the disk full."""
+        try:
+            return (yield)
+        except OSError as error:
+            self._tell([f"something else of the session could not be written ({error.strerror}): {error.filename}"])
+        finally:
+            if self._has_comparison(session.exitstatus):
+                self._session.finish(session.items)
+                session.exitstatus = self._session.exit_status(session.exitstatus)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> Generator[None]:
         """In pytest's summary: show the comparison, even if pytest-benchmark raises because times have regressed."""
         try:
             return (yield)
         finally:
-            if self._session.has_records:
+            if self._has_comparison(exitstatus):
                 width = terminalreporter.config.get_terminal_writer().fullwidth
                 terminalreporter.section("comparison")
                 terminalreporter.write_line(self._session.summary(width))
 
-    def _check(self, measured: set[Candidate]) -> None:
+    def pytest_unconfigure(self) -> None:
+        """At the very end: let other sessions have the results folder."""
+        self._session.close()
+
+    def _has_comparison(self, exit_status: int) -> bool:
+        return self._session.has_records and exit_status != pytest.ExitCode.USAGE_ERROR
+
+    def _begin(self, measured: set[Candidate], *, is_light: bool = False) -> None:
+        """Check what can be checked before the first case, and take the results folder."""
         from . import preflight
 
-        try:
-            notices = preflight.check(self._config.stash[SETTINGS], measured)
-        except InputError as error:
-            raise pytest.UsageError(str(error)) from None
+        settings = self._config.stash[SETTINGS]
+        with _told_by_pytest():
+            notices = [] if is_light else preflight.check(settings, measured)
+            if measured:
+                self._session.measure_on(devices.device_ahead(settings))
+            self._session.begin()
+        self._tell(notices)
+
+    def _tell(self, sentences: Iterable[str]) -> None:
         reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
-        for notice in notices:
-            reporter.write_line(f"note: {notice}")
+        for sentence in sentences if reporter else ():
+            reporter.write_line(f"note: {sentence}")

@@ -1,15 +1,13 @@
-"""One result a case, and the append-only file it is kept in."""
+"""One result a case."""
 
 from __future__ import annotations
 
 import math
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from .meters.memory import MemoryReading
     from .meters.meter import Measurement
     from .planner.plan import Plan
+    from .settings import Settings
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "pytest", "pytest-benchmark")
 
@@ -169,15 +168,6 @@ def as_line(record: Record) -> bytes:
     return untrusted.json_line(record.as_dict())
 
 
-def append(path: Path, record: Record) -> None:
-    """Add a record's line to a file and make sure it has reached the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(as_line(record))
-        file.flush()
-        os.fsync(file.fileno())
-
-
 @cache
 def versions() -> Mapping[str, str]:
     """Versions of Python and of the libraries that figures depend on; imports none of them.
@@ -191,6 +181,18 @@ def versions() -> Mapping[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return MappingProxyType(found)
+
+
+def facts_of_settings(settings: Settings) -> dict[str, Any]:
+    """What the user asked for tells every record, by the record's field names."""
+    return {
+        "protocol": settings.protocol.as_dict(),
+        "protocol_hash": settings.protocol.hash(),
+        "protocol_changes": settings.protocol.changes(),
+        "dataset_sha256": settings.dialogues.sha256,
+        "budget_mib": settings.budget_mib,
+        "versions": dict(versions()),
+    }
 
 
 def facts_of(measurement: Measurement[Any], warm_up: int) -> dict[str, Any]:

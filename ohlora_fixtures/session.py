@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import cases, comparison, records, regressions
+from . import cases, comparison, records, regressions, resume
 from .environment import describe_environment
+from .errors import InputError
+from .files import replace_text
 from .meters.device import CudaContext
 from .meters.nvml import Nvml
-from .outcomes import CaseFailure, outcome_and_reason
 from .planner.planner import Planner
 from .records import Record, ended
 from .report import stored, table
 from .report.answers import write_answers
 from .shipped import REFERENCE
+from .store import SESSION, RecordStore, stored_records
 from .untrusted import json_page
 
 if TYPE_CHECKING:
@@ -40,66 +43,89 @@ LEFT_BEHIND = pytest.StashKey[str]()
 PLANNER = pytest.StashKey[Planner]()
 """Where, on the config, the session's planner is."""
 
+ENVIRONMENT = "environment.json"
+
 
 class Session:
     """Collects the records of one pytest session and writes its results folder.
 
-    Under pytest-xdist a worker makes the records and the controller keeps them: they travel as plain
-    data on pytest's own reports.
+    Under pytest-xdist a worker makes the records and the controller keeps them.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._records: list[Record] = []
+        self._store = RecordStore(settings.results_dir)
+        self._resumed: resume.Resumed | None = None
+        self._records: dict[str, Record] = {}
+        """By case, in the order in which they ended; in a resumed session, those of the earlier one, too."""
         self._unended: dict[str, dict[str, Any]] = {}
         """By node id, what is known of cases that are being torn down."""
         self._stored_runs: list[dict[str, Any]] = []
         self._verdicts: list[regressions.Verdict] = []
+        self._told_problem: str | None = None
+
+    def resume(self, *, is_dry_run: bool) -> None:
+        """Take over an earlier session's folder and records; a dry run looks, and leaves the folder to others.
+
+        Raises InputError if that cannot be done, or if something differs that must not.
+        """
+        settings = self._settings
+        then = resume.read_identity(settings.results_dir)
+        found = stored_records(settings.results_dir) if is_dry_run else self._store.resume()
+        try:
+            self._resumed = resume.resumed(
+                settings, then, found.records, is_torn=bool(found.torn_line and not is_dry_run)
+            )
+        except InputError:
+            self.close()
+            raise
+        if not is_dry_run:
+            self._records = {record.case: record for record in found.records}
+
+    def begin(self) -> None:
+        """Before the first case: take the results folder, and put down what this session is made with.
+
+        Raises InputError if the folder cannot be had.
+        """
+        folder = self._settings.results_dir
+        now = resume.identity(self._settings)
+        environment = describe_environment(Nvml())
+        if self._resumed is None:
+            self._store.claim()
+        else:
+            now = resume.joined(resume.read_identity(folder), now)
+            environment = resume.environment_after(folder / ENVIRONMENT, environment)
+        for name, facts in ((SESSION, now), (ENVIRONMENT, environment)):
+            self._store.write(name, partial(replace_text, text=json_page(facts).decode()))
+        if self._store.problem is not None:
+            self.close()
+            raise InputError(
+                f"results folder {folder} cannot be written ({self._store.problem}): make room there, "
+                "or give --results-dir another one"
+            )
+
+    def measure_on(self, device: Mapping[str, str]) -> None:
+        """Before the first measured case, once scale, weights and device are known.
+
+        Raises InputError if a resumed session had others.
+        """
+        if self._resumed is not None:
+            self._resumed = self._resumed.on_device(device, self._settings.known_profiles)
+
+    @property
+    def kept_cases(self) -> frozenset[str]:
+        """The ids of the cases that a resumed session does not run again."""
+        return self._resumed.kept if self._resumed else frozenset()
+
+    @property
+    def header(self) -> str | None:
+        """What a resumed session says first."""
+        return self._resumed.header() if self._resumed else None
 
     @property
     def has_records(self) -> bool:
         """Whether any case has ended."""
         return bool(self._records or self._unended)
-
-    def fail_if_tainted(self, item: pytest.Item) -> None:
-        """Under `--strict-gpu`, fail a case whose measurement is tainted; its record keeps all that was measured."""
-        taints = item.stash.get(CASE_FACTS, {}).get("taints")
-        if self._settings.strict_gpu and taints:
-            raise CaseFailure("failed", f"the measurement is tainted: {'; '.join(taints)}")
-
-    def describe(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-        """Put a case's record on the report that settles its outcome, a failed setup's or the call's.
-
-        What only its teardown tells goes on the report of that.
-        """
-        if report.when == "setup" and report.passed:
-            return
-        outcome, reason = outcome_and_reason(call, report)
-        facts = item.stash.get(CASE_FACTS, {})
-        if report.when == "teardown":
-            ended = {"outcome": outcome, "reason": reason, "leaked_mib": facts.get("leaked_mib")}
-            report.ohlora = {"ended": ended}  # type: ignore[attr-defined]
-            return
-        if call.excinfo is not None and isinstance(call.excinfo.value, CaseFailure):
-            facts = facts | call.excinfo.value.facts
-        settings = self._settings
-        record = Record(
-            case=item.name,
-            candidate=cases.candidate_of(item).name,
-            workload=cases.workload_of(item),
-            planned_workload=cases.planned_workload_of(item),
-            lora_rank=cases.lora_rank_of(item),
-            outcome=outcome,
-            reason=reason,
-            protocol=settings.protocol.as_dict(),
-            protocol_hash=settings.protocol.hash(),
-            protocol_changes=settings.protocol.changes(),
-            dataset_sha256=settings.dialogues.sha256,
-            budget_mib=settings.budget_mib,
-            versions=dict(records.versions()),
-            **({} if cases.planned_workload_of(item) else item.config.stash.get(SESSION_FACTS, {})) | facts,
-        )
-        report.ohlora = {"record": record.as_dict(), "answers": item.stash.get(ANSWERS, None)}  # type: ignore[attr-defined]
 
     def keep(self, report: pytest.TestReport) -> None:
         """When a report arrives: hold a case's record back until its teardown has ended, then write its line."""
@@ -109,55 +135,110 @@ class Session:
         if "record" in found:
             self._unended[report.nodeid] = found
         elif report.nodeid in self._unended:
-            described = self._unended.pop(report.nodeid)
-            self._write(ended(Record(**described["record"]), **found["ended"]), described["answers"])
+            described = self._unended[report.nodeid]
+            described["record"] = ended(Record(**described["record"]), **found["ended"]).as_dict()
+            self._write(report.nodeid)
 
-    def _write(self, record: Record, answers: list[tuple[str, str]] | None) -> None:
+    def keep_crashed(self, nodeid: str, report: pytest.TestReport, worker: str) -> None:
+        """When a case has ended its worker's process: keep what is known of it, and say so instead of a traceback."""
+        facts = cases.described(nodeid, self._settings.candidates)
+        if facts is None or self._is_own(facts["case"]):
+            return
+        reason = f"the process of worker {worker} died while this case ran"
+        report.longrepr = reason
+        if nodeid in self._unended:
+            described = self._unended[nodeid]
+            record = ended(Record(**described["record"]), "error", reason, None)
+        else:
+            described = self._unended[nodeid] = {"answers": None}
+            record = Record(**facts, outcome="error", reason=reason, **records.facts_of_settings(self._settings))
+        described["record"] = record.as_dict()
+        self._write(nodeid)
+
+    def news(self) -> list[str]:
+        """What the user should know of the disk, a sentence each, once."""
+        problem, told = self._store.problem, self._told_problem
+        self._told_problem = problem
+        if problem == told:
+            return []
         folder = self._settings.results_dir
-        if not self._records:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "environment.json").write_bytes(json_page(describe_environment(Nvml())))
-        self._records.append(record)
-        records.append(folder / "records.jsonl", record)
+        if problem is None:
+            return [f"all that {folder} lacked has been written to it now"]
+        kept = "kept in memory, and tried again after each further case and at the end"
+        return [f"{self._store.missing} cannot be written to {folder} ({problem}): {kept}"]
+
+    def close(self) -> None:
+        """Let other sessions have the results folder."""
+        self._store.close()
+
+    def _is_own(self, case: str) -> bool:
+        """Whether a case has ended in this session."""
+        before = self._resumed.records if self._resumed else ()
+        return case in self._records and not any(self._records[case] is record for record in before)
+
+    def _write(self, nodeid: str) -> None:
+        """Write a case's record; it stays among the unended until then, so that an interruption loses nothing."""
+        described = self._unended[nodeid]
+        record, answers = Record(**described["record"]), described["answers"]
+        self._records.pop(record.case, None)
+        self._records[record.case] = record
+        self._store.add(record)
         if answers is not None:
-            write_answers(folder / "answers" / f"{record.candidate}.csv", answers)
+            self._store.write(f"answers/{record.candidate}.csv", partial(write_answers, answers=answers))
+        del self._unended[nodeid]
 
     def compare_with(self, stored_run: dict[str, Any]) -> None:
         """Set this session's memory beside that of a run pytest-benchmark has stored."""
         self._stored_runs.append(stored_run)
 
-    @property
-    def memory_has_failed(self) -> bool:
-        """Whether memory was to be held against a stored run and grew too much, or could not be compared at all."""
-        return bool(self._settings.memory_limits) and regressions.has_failed(self._verdicts)
+    def exit_status(self, exit_status: int) -> int:
+        """The whole session's exit status.
+
+        It fails too if memory grew too much, if a kept case has not passed, or if something is not on disk.
+        """
+        kept = [self._records[case] for case in self.kept_cases]
+        if exit_status == pytest.ExitCode.NO_TESTS_COLLECTED and kept:  # all that was asked for is there
+            exit_status = pytest.ExitCode.OK
+        has_failed = any(record.outcome != "passed" for record in kept) or self._store.problem is not None
+        if self._settings.memory_limits and regressions.has_failed(self._verdicts):
+            has_failed = True
+        return pytest.ExitCode.TESTS_FAILED if has_failed and exit_status == pytest.ExitCode.OK else exit_status
 
     def finish(self, selected: Iterable[pytest.Item]) -> None:
         """Write what a case has left whose teardown was interrupted, judge memory, and write the comparison's files.
 
         The selected items should all have told of their memory.
         """
-        for described in self._unended.values():
-            self._write(Record(**described["record"]), described["answers"])
-        self._unended.clear()
+        for nodeid in list(self._unended):
+            self._write(nodeid)
         found = self._comparison()
-        folder = self._settings.results_dir
         page = table.markdown(found)
         if limits := self._settings.memory_limits:
             names = cases.measured_names(selected)
-            self._verdicts = [regressions.judge(limits, self._records, run, names) for run in self._stored_runs]
+            ran = self._records.values()
+            self._verdicts = [regressions.judge(limits, ran, run, names) for run in self._stored_runs]
             page += "\n" + stored.markdown(limits, self._verdicts)
-        (folder / "comparison.md").write_text(page, encoding="utf-8")
-        (folder / "comparison.csv").write_text(table.comma_separated(found), encoding="utf-8")
+        self._store.write("comparison.md", partial(replace_text, text=page))
+        self._store.write("comparison.csv", partial(replace_text, text=table.comma_separated(found)))
 
     def summary(self, width: int) -> str:
         """The comparison for a terminal, and where its files are."""
         parts = [table.terminal(self._comparison(), width)]
-        parts += [stored.memory_beside(self._records, run) for run in self._stored_runs]
+        parts += [stored.memory_beside(self._records.values(), run) for run in self._stored_runs]
         if limits := self._settings.memory_limits:
             parts.append(stored.terminal(limits, self._verdicts, width))
-        return "\n\n".join([*parts, f"results: {self._settings.results_dir}"])
+        parts.append(f"results: {self._settings.results_dir}")
+        self._store.flush()
+        if self._store.problem is not None:
+            parts.append(
+                f"NOT WRITTEN for lack of a disk that takes it ({self._store.problem}): {self._store.missing}; "
+                "what stands above is all there is of it"
+            )
+        return "\n\n".join(parts)
 
     def _comparison(self) -> comparison.Comparison:
         settings = self._settings
         published = comparison.read_published(REFERENCE)
-        return comparison.compare(settings.candidates, settings.lora_ranks, self._records, published)
+        ran = tuple(self._records.values())
+        notes = self._resumed.notes(ran) if self._resumed else ()
+        return comparison.compare(settings.candidates, settings.lora_ranks, ran, published, notes)

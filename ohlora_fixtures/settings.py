@@ -66,6 +66,7 @@ OPTIONS = (
         "card to plan for, or a TOML file with its data (default: the GPU present, else m6000)",
     ),
     Option("results_dir", "DIR", "where the session's files go (default: results/<UTC time>-<short id>)"),
+    Option("resume", "DIR", "go on with the interrupted session whose results folder this is"),
     Option(
         "memory_compare_fail",
         "QUANTITY:LIMIT,...",
@@ -78,6 +79,7 @@ OPTIONS = (
 
 SWITCHES = (
     Option("allow_remote_code", "", "let candidates marked remote_code run their repository's code"),
+    Option("resume_anyway", "", "with --resume, go on even if versions, protocol, data, candidates or device differ"),
     Option("strict_gpu", "", "fail a case whose measurement is tainted: other processes, throttled clocks, ECC errors"),
 )
 """Options that are on or off; off by default."""
@@ -107,12 +109,16 @@ class Settings:
     """Every card of which something is known, the one planned for first."""
     results_dir: Path
     """The session's own folder; made when its first file is written."""
+    is_resumed: bool
+    """Whether that folder is an interrupted session's, with which this one goes on."""
     protocol: Protocol
     """The experiment."""
     memory_limits: tuple[Limit, ...]
     """How far memory may grow over a stored run's; empty where nothing is to be held against one."""
     allow_remote_code: bool
     """Whether repositories' own code may run."""
+    resume_anyway: bool
+    """Whether to go on with a session that differs."""
     strict_gpu: bool
     """Whether a tainted measurement fails its case."""
 
@@ -161,6 +167,7 @@ def read_settings(config: pytest.Config) -> Settings:
     known_profiles = read_profiles(DATA / "gpus.toml")
     gpu_profile = _gpu_profile(config, known_profiles)
     candidates = read_candidates(_path(config, "candidates") or DATA / "candidates.toml")
+    resumed_dir = _resumed_dir(config)
     return Settings(
         candidates=_chosen(config, candidates),
         dialogues=dialogues,
@@ -171,7 +178,8 @@ def read_settings(config: pytest.Config) -> Settings:
         budget_mib=_read(config, "vram_budget", parse_size_mib) or parse_size_mib("12GB"),
         gpu_profile=gpu_profile,
         known_profiles=(gpu_profile, *known_profiles),
-        results_dir=_results_dir(config),
+        results_dir=resumed_dir or _results_dir(config),
+        is_resumed=resumed_dir is not None,
         protocol=protocol,
         memory_limits=_memory_limits(config),
         **{switch.name: bool(config.getoption(switch.name) or config.getini(switch.name)) for switch in SWITCHES},
@@ -220,6 +228,19 @@ def _gpu_profile(config: pytest.Config, known: tuple[GpuProfile, ...]) -> GpuPro
     is_option = config.getoption("gpu_profile") is not None
     folder = config.inipath.parent if config.inipath and not is_option else config.invocation_params.dir
     return choose_profile(_value(config, "gpu_profile"), known, present, folder)
+
+
+def _resumed_dir(config: pytest.Config) -> Path | None:
+    """The folder to go on in; the command line goes over an ini file's."""
+    is_option = config.getoption("resume") is not None
+    if is_option and config.getoption("results_dir") is not None:
+        raise InputError("--resume goes on in the folder it names: leave --results-dir out")
+    if config.getoption("resume_anyway") and _value(config, "resume") is None:
+        raise InputError("--resume-anyway needs a session to go on with: add --resume DIR")
+    folder = _path(config, "resume") if is_option or config.getoption("results_dir") is None else None
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"results folder {folder} is no folder: give --resume the one of an interrupted session")
+    return folder
 
 
 def _results_dir(config: pytest.Config) -> Path:

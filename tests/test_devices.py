@@ -118,10 +118,19 @@ def test_options_that_do_not_go_together_without_a_gpu(monkeypatch, weights, mod
         model_source(asked(weights=weights, model_dir=model_dir))
 
 
-@pytest.mark.parametrize(("worker", "chosen"), [(None, "0"), ("gw0", "0"), ("gw1", "1"), ("gw2", "0")])
-def test_each_process_sees_one_gpu(monkeypatch, worker, chosen):
+@pytest.mark.parametrize(("place", "chosen"), [(0, "0"), (1, "1"), (2, "0")])
+def test_each_process_sees_one_gpu(monkeypatch, place, chosen):
     monkeypatch.setattr(devices, "Nvml", lambda: SimpleNamespace(device_count=lambda: 2, use_by_uuid=dict))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "")  # put back afterwards
-    devices.choose_device(worker)
+    devices.choose_device(place)
     assert devices.os.environ["CUDA_VISIBLE_DEVICES"] == chosen
+
+
+def test_a_device_is_named_before_it_is_opened(gpu, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert devices.device_ahead(asked()) == {"scale": "full", "weights": "hub", "device": "NVIDIA T4"}
+    monkeypatch.setattr(devices, "Nvml", lambda: SimpleNamespace(gpu=lambda _: None))
+    assert devices.device_ahead(asked()) == {"scale": "full", "weights": "hub"}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert devices.device_ahead(asked())["device"].startswith("cpu (")

@@ -19,7 +19,7 @@ from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
 from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.comparison import compare
-from ohlora_fixtures.records import Record, append, as_line
+from ohlora_fixtures.records import Record, as_line
 from ohlora_fixtures.report import table
 from ohlora_fixtures.report.answers import write_answers
 from ohlora_fixtures.results import read_records
@@ -32,8 +32,8 @@ def shard(tmp_path):
     """Writes a session's results folder."""
 
     def write(name, *records, answers=None, started="2026-01-01"):
-        for each in records:
-            append(tmp_path / name / "records.jsonl", each)
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "records.jsonl").write_bytes(b"".join(map(as_line, records)))
         (tmp_path / name / "environment.json").write_text(json.dumps({"started_utc": started}))
         if answers:
             write_answers(tmp_path / name / "answers" / f"{records[0].candidate}.csv", answers)
@@ -160,7 +160,7 @@ def test_what_cannot_be_merged_is_told_in_one_sentence(tmp_path, shard, merge):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "records.jsonl").touch()
     assert "there is no whole record in" in merge(tmp_path / "empty")[1]
-    append(tmp_path / "all" / "records.jsonl", record())
+    shard("all", record())
     assert "already holds records: give --into another one" in merge(shard("b", record()))[1]
 
 

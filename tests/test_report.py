@@ -1,13 +1,12 @@
 """The comparison as tables, the answers' file, the progress line."""
 
 import csv
-import json
 
 import pytest
 
 from ohlora_fixtures.candidates import read_candidates
 from ohlora_fixtures.comparison import compare, read_published, within_budget
-from ohlora_fixtures.records import Record, append
+from ohlora_fixtures.records import Record
 from ohlora_fixtures.report import table
 from ohlora_fixtures.report.answers import write_answers
 from ohlora_fixtures.report.progress import Progress
@@ -128,16 +127,6 @@ def test_csv_has_plain_numbers_and_empty_cells():
     assert (row["fine_tuning_r16_seconds"], row["fine_tuning_r16_peak_device_mib"]) == ("60.0", "9000.0")
     assert row["leaderboard_average"] == row["study_fine_tuning_r16_seconds"] == ""
     assert row["within_budget"] == "True"
-
-
-def test_a_records_line_is_on_disk_at_once_and_null_is_kept(tmp_path):
-    path = tmp_path / "new" / "records.jsonl"
-    append(path, record(reason="이유"))
-    append(path, record(rank=None))
-    first, second = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    assert first["reason"] == "이유"
-    assert second["lora_rank"] is None
-    assert Record(**first) == record(reason="이유")
 
 
 STORED = {

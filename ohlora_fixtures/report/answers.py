@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..files import replace_text
 from ..untrusted import cell
 
 
 def write_answers(path: Path, answers: Iterable[tuple[str, str]]) -> None:
-    """Write prompts and answers as CSV that a spreadsheet will not run as formulas."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)  # an answer may hold line ends
-        writer.writerow(["prompt", "answer"])
-        writer.writerows([cell(prompt), cell(answer)] for prompt, answer in answers)
+    """Write prompts and answers as CSV that a spreadsheet will not run as formulas.
+
+    Raises OSError if it cannot be written; an older file is then as it was.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL)  # an answer may hold line ends
+    writer.writerow(["prompt", "answer"])
+    writer.writerows([cell(prompt), cell(answer)] for prompt, answer in answers)
+    replace_text(path, buffer.getvalue())

@@ -1,0 +1,136 @@
+"""A case that takes its process with it: every other case counts, and the session can be gone on with."""
+
+import re
+import textwrap
+
+import pytest
+from test_main_job import MEASURED, SMALLEST, read_records
+from test_wrong_input import refused
+
+from ohlora_fixtures import cases
+from ohlora_fixtures.candidates import read_candidates
+from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.workers import Places
+
+CANDIDATES = read_candidates(DATA / "candidates.toml")
+TWO = "(FinguAI or llama1B) and not r64"
+WORKERS = ["-n", "2", "--dist", "loadgroup"]
+OF_THE_RUN = {"seconds", "seconds_each", "steady_median_seconds", "steady_iqr_seconds", "peak_rss_growth_mib"}
+"""What two runs of one case do not share: times, and how far a process grew."""
+
+CRASHING = textwrap.dedent("""
+    import os, pytest, signal
+    pytest_plugins = ["ohlora_fixtures.plugin"]
+
+    @pytest.fixture
+    def examples(candidate, lora_rank, examples):
+        if candidate.name == "FinguAI-Chat-v1" and lora_rank == 16:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return examples
+""")
+
+
+def run(suite, *arguments):
+    return suite.runpytest_subprocess(*MEASURED, "-k", TWO, *SMALLEST, *arguments)
+
+
+def settled(folder):
+    """The last record of each case, without what differs from run to run."""
+    found = {record["case"]: record for record in read_records(folder)}
+    return {
+        case: {name: value for name, value in record.items() if name not in OF_THE_RUN}
+        for case, record in found.items()
+    }
+
+
+def test_a_crash_takes_nothing_that_had_ended_and_workers_find_the_same_as_one_process(suite):
+    harmless = (suite.path / "conftest.py").read_text()
+    crashed = "bench_fine_tuning[FinguAI-Chat-v1-r16]"
+
+    (suite.path / "conftest.py").write_text(CRASHING)
+    result = run(suite, "--results-dir", "alone")
+    assert result.ret == -11
+    folder = suite.path / "alone"
+    assert [record["outcome"] for record in read_records(folder)] == ["passed"] * 4
+    assert len(list((folder / "answers").iterdir())) == 2
+    assert not (folder / "comparison.md").exists()
+
+    result = run(suite, *WORKERS, "--results-dir", "workers", "-v")
+    result.assert_outcomes(passed=5, failed=1)
+    output = result.stdout.str()
+    ended = re.findall(r"\[(gw[0-9])\] .*(?:PASSED|FAILED) \S*::bench_(\w+\[\S+\])", output)
+    workers_of = {name: [worker for worker, case in ended if name in case] for name in ("llama1B", "FinguAI")}
+    assert len(set(workers_of["llama1B"])) == 1
+    assert len(workers_of["FinguAI"]) == 3
+    assert workers_of["FinguAI"][0] == workers_of["FinguAI"][1] != workers_of["FinguAI"][2]
+    assert [case for _, case in ended if "llama1B" in case] == [
+        "inference[llama1B]",
+        "fine_tuning[llama1B-r16]",
+        "fine_tuning[llama1B-r32]",
+    ]
+    assert output.count("within") == 1
+    assert "Traceback" not in output
+    records = {record["case"]: record for record in read_records(suite.path / "workers")}
+    assert len(records) == 6
+    broken = records.pop(crashed)
+    assert broken["outcome"] == "error"
+    assert broken["reason"] in [f"the process of worker gw{number} died while this case ran" for number in range(2)]
+    assert (broken["candidate"], broken["workload"], broken["lora_rank"]) == ("FinguAI-Chat-v1", "fine_tuning", 16)
+    assert broken["protocol"]["epochs"] == 1
+    assert broken["seconds"] is broken["device"] is None
+    assert {record["outcome"] for record in records.values()} == {"passed"}
+    assert f"error: {crashed}: {broken['reason']}" in output.replace("\n  ", " ")
+
+    (suite.path / "conftest.py").write_text(harmless)
+    records = folder / "records.jsonl"
+    whole = records.read_text(encoding="utf-8")
+    records.write_text(whole.replace('"scale": "mini"', '"scale": "full"'), encoding="utf-8")
+    refused(run(suite, "--resume", "alone"), "cannot be gone on with: scale was full and is mini: make it as it was")
+    assert not (folder / "comparison.md").exists()
+    records.write_text(whole, encoding="utf-8")
+
+    result = run(suite, "--resume", "alone")
+    result.assert_outcomes(passed=2, deselected=28 - 6 + 4)
+    assert "4 of its 4 cases are kept" in result.stdout.str()
+    result = run(suite, *WORKERS, "--resume", "workers")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.OK
+    assert "5 of its 6 cases are kept" in result.stdout.str()
+    alone, workers = settled(folder), settled(suite.path / "workers")
+    assert len(alone) == 6
+    assert workers == alone
+
+    result = run(suite, *WORKERS, "--resume", "workers")
+    assert result.ret == pytest.ExitCode.OK
+    assert "llama1B" in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "workload", "planned", "rank", "name"),
+    [
+        ("bench_inference[gemma-2-2b-it]@gemma-2-2b-it", "inference", None, None, "gemma-2-2b-it"),
+        ("bench_fine_tuning[llama1B-r64]@llama1B", "fine_tuning", None, 64, "llama1B"),
+        ("bench_plan[llama1B-r8]", "plan", "fine_tuning", 8, "llama1B"),
+        ("bench_plan[llama1B-inference]", "plan", "inference", None, "llama1B"),
+    ],
+)
+def test_a_node_id_tells_what_the_case_was(nodeid, workload, planned, rank, name):
+    assert cases.described(f"benches/bench_x.py::{nodeid}", CANDIDATES) == {
+        "case": nodeid.partition("@")[0],
+        "candidate": name,
+        "workload": workload,
+        "planned_workload": planned,
+        "lora_rank": rank,
+    }
+
+
+@pytest.mark.parametrize("nodeid", ["tests/test_x.py::test_x[1]", "b.py::bench_inference[nobody]", "b.py::bench_x"])
+def test_a_node_id_of_no_case_tells_nothing(nodeid):
+    assert cases.described(nodeid, CANDIDATES) is None
+
+
+def test_a_worker_that_replaces_another_takes_over_its_gpu():
+    places = Places()
+    assert [places.give("gw0"), places.give("gw1")] == [0, 1]
+    places.free("gw0")
+    assert [places.give("gw2"), places.give("gw3")] == [0, 2]

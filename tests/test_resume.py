@@ -1,0 +1,276 @@
+"""Going on with an interrupted session: which cases run again, what must be the same, what is said of it."""
+
+import dataclasses
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from test_results import line
+from test_wrong_input import refused
+
+from ohlora_fixtures.errors import InputError
+from ohlora_fixtures.planner.profiles import read_profiles
+from ohlora_fixtures.records import Record
+from ohlora_fixtures.resume import Resumed, is_kept
+from ohlora_fixtures.settings import DATA
+from ohlora_fixtures.store import RecordStore
+
+PROFILES = read_profiles(DATA / "gpus.toml")
+
+
+def record(case="a", **changes):
+    return Record(**json.loads(line(case, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("facts", "kept"),
+    [
+        ({"outcome": "passed"}, True),
+        ({"outcome": "passed", "taints": []}, True),
+        ({"outcome": "passed", "taints": ["throttled"]}, True),
+        ({"outcome": "failed"}, True),
+        ({"outcome": "failed", "taints": ["throttled"]}, False),
+        ({"outcome": "error"}, False),
+        ({"outcome": "skipped"}, False),
+        ({"outcome": "over_budget"}, True),
+        ({"outcome": "out_of_memory"}, True),
+        ({"outcome": "over_budget", "budget_mib": 12287.0}, False),
+        ({"outcome": "out_of_memory", "budget_mib": 12289.0}, False),
+        ({"outcome": "passed", "budget_mib": 12289.0}, True),
+    ],
+)
+def test_a_case_runs_again_if_its_end_was_of_passing_nature(facts, kept):
+    assert is_kept(record(**facts), 12288.0, is_strict=False) is kept
+
+
+def test_where_taints_are_refused_a_tainted_case_that_passed_runs_again():
+    assert not is_kept(record(taints=["throttled"]), 12288.0, is_strict=True)
+    assert is_kept(record(taints=[]), 12288.0, is_strict=True)
+
+
+def resumed(tmp_path, *records, may_differ=False):
+    kept = frozenset(each.case for each in records)
+    return Resumed(tmp_path, records, kept, is_torn=False, differences=(), may_differ=may_differ)
+
+
+MINI = {"scale": "mini", "weights": "random", "device": "cpu (x86_64, 2 cores)"}
+T4 = {"scale": "full", "weights": "hub", "device": "Tesla T4"}
+
+
+def test_another_device_scale_or_weights_are_refused_once_they_are_known(tmp_path):
+    first = resumed(tmp_path, record(**MINI), record("b"), record("plan", planned_workload="inference", device="L4"))
+    assert first.on_device(MINI, PROFILES).differences == ()
+    with pytest.raises(InputError) as refusal:
+        first.on_device(T4, PROFILES)
+    assert str(refusal.value) == (
+        f"results folder {tmp_path} cannot be gone on with: scale was mini and is full; weights was random and is hub; "
+        "device was cpu (x86_64, 2 cores) and is Tesla T4: make it as it was, or add --resume-anyway, and the "
+        "comparison will say so"
+    )
+
+
+def test_one_card_under_two_names_is_the_same(tmp_path):
+    records = [record(**T4 | {"device": "NVIDIA T4"})]
+    assert {"NVIDIA T4", "Tesla T4"} <= set(next(each for each in PROFILES if each.name == "t4").card)
+    assert resumed(tmp_path, *records).on_device(T4, PROFILES).differences == ()
+
+
+def test_a_device_that_nobody_can_name_ahead_is_no_difference(tmp_path):
+    device = {"scale": "full", "weights": "hub"}
+    assert resumed(tmp_path, record(**T4)).on_device(device, PROFILES).differences == ()
+
+
+def test_what_is_gone_on_with_although_it_differs_is_told(tmp_path):
+    first = resumed(tmp_path, record(**T4), record("b", **T4), may_differ=True)
+    found = first.on_device(T4 | {"device": "NVIDIA L4"}, PROFILES)
+    own = dataclasses.replace(first.records[1])
+    assert found.notes([first.records[0], own, record("c")]) == (
+        "resumed: 1 case of an earlier session",
+        "resumed although not all is as it was: device was Tesla T4 and is NVIDIA L4",
+    )
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """What a session that has planned leaves behind."""
+    return tmp_path_factory.mktemp("planned")
+
+
+@pytest.fixture
+def plans(suite, tiny, planned):
+    """Runs the tiny candidate's plans, which have been made and take no heavy library any more."""
+    path = tiny()
+    command = ["-k", "plan", "--candidates", path, "--protocol", "epochs=2"]
+
+    def run(*arguments, is_apart=False):
+        start = suite.runpytest_subprocess if is_apart else suite.runpytest
+        return start("benches", *command, *arguments)
+
+    run.command = [sys.executable, "-m", "pytest", "benches", *map(str, command)]
+    if not list(planned.iterdir()):
+        assert run("--results-dir", "first", is_apart=True).ret == 0
+        for name in ("first", ".pytest_cache"):
+            shutil.copytree(suite.path / name, planned / name)
+    shutil.copytree(planned, suite.path, dirs_exist_ok=True)
+    return run
+
+
+def cases_of(folder):
+    lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(each)["case"] for each in lines]
+
+
+def test_a_session_killed_at_any_moment_is_gone_on_with_until_all_is_there(suite, plans):
+    chance = random.Random(2)
+    command = [*plans.command, "--results-dir", "out"]
+    folder = suite.path / "out"
+    kills = 0
+    while True:
+        process = subprocess.Popen(command, cwd=suite.path, stdout=subprocess.DEVNULL)
+        while process.poll() is None and not folder.exists():
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.05))
+        if kills == 4 or process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        kills += 1
+        if (folder / "session.json").exists():
+            command = [*plans.command, "--resume", "out"]
+    assert process.wait() == 0
+    assert sorted(set(cases_of(folder))) == sorted(cases_of(suite.path / "first"))
+    for name in ("comparison.csv", "comparison.md"):
+        whole = (suite.path / "first" / name).read_text(encoding="utf-8")
+        notes = [each for each in (folder / name).read_text(encoding="utf-8").splitlines() if "resumed:" not in each]
+        assert notes == whole.splitlines()
+
+
+def test_only_what_is_missing_runs_and_the_rest_takes_part_in_the_comparison(suite, plans):
+    folder = suite.path / "first"
+    lines = (folder / "records.jsonl").read_bytes().splitlines(keepends=True)
+    over = lines[1].replace(b'"passed"', b'"over_budget"', 1)
+    (folder / "records.jsonl").write_bytes(lines[0] + over + lines[2] + lines[3][:500])
+    output = "; its last line had broken off and is now in records.torn"
+
+    before = plans("--resume", "first", "--collect-only")
+    before.stdout.fnmatch_lines(["resuming */first: 3 of its 3 cases are kept", "*<Function bench_plan?tiny-r64?>"])
+    assert not (folder / "records.torn").exists()
+    result = plans("--resume", "first", "-k", "plan and not r64")
+    assert f"3 of its 3 cases are kept{output}" in result.stdout.str()
+    result.assert_outcomes(deselected=8)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert (folder / "records.torn").read_bytes() == lines[3][:500] + b"\n"
+
+    result = plans("--resume", "first", "--vram-budget", "11GB", "--lora-ranks", "16,64")
+    result.assert_outcomes(passed=2, deselected=4)
+    assert result.ret == pytest.ExitCode.OK
+    assert "resuming " in result.stdout.str()
+    assert "2 of its 3 cases are kept" in result.stdout.str()
+    assert cases_of(folder)[3:] == ["bench_plan[tiny-r16]", "bench_plan[tiny-r64]"]
+    page = (folder / "comparison.md").read_text(encoding="utf-8")
+    assert "budget 12288 MiB or 11264 MiB" in page
+    assert "- resumed: 2 cases of an earlier session" in page
+    assert "| r16 MiB | r64 MiB | r32 MiB |" in page
+    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    assert len(environment["resumed"]) == 1
+    assert "versions" in environment["resumed"][0]
+
+
+def test_what_must_be_the_same_is_named_with_both_values(suite, plans, write_dataset, tiny):
+    folder = suite.path / "first"
+    written = json.loads((folder / "session.json").read_text(encoding="utf-8"))
+    changed = written | {"versions": written["versions"] | {"torch": "2.11.0"}}
+    torch = written["versions"]["torch"]
+    (folder / "session.json").write_text(json.dumps(changed), encoding="utf-8")
+    data = write_dataset()
+    tiny(revision="abc")
+    result = plans(
+        *("--resume", "first", "--protocol", "epochs=3", "--dataset", data, "--gpu-profile", "l4", "--collect-only")
+    )
+    sha = written["dataset_sha256"][:12]
+    refused(
+        result,
+        "first cannot be gone on with: candidate tiny: revision was None and is abc; protocol setting epochs was 2 "
+        f"and is 3; dataset_sha256 was {sha} and is ",
+        f"; torch was 2.11.0 and is {torch}; GPU profile was m6000 and is l4: make it as it was, or add "
+        "--resume-anyway",
+    )
+    tiny()
+    refused(plans("--resume", "first"), f"cannot be gone on with: torch was 2.11.0 and is {torch}: make it")
+    told = f"resumed although not all is as it was: torch was 2.11.0 and is {torch}"
+    result = plans("--resume", "first", "--resume-anyway")
+    assert result.ret == pytest.ExitCode.OK
+    assert told in result.stdout.str().replace("\n  ", " ")
+    assert told in (folder / "comparison.md").read_text(encoding="utf-8")
+    renamed = tiny(name="another")
+    refused(plans("--resume", "first", "--candidates", renamed), "candidate tiny was among the candidates and is not")
+
+
+def test_a_folder_is_gone_on_with_by_one_session_alone(suite, plans):
+    other = RecordStore(suite.path / "first")
+    other.resume()
+    refused(plans("--resume", "first"), "first is being written by another session: wait for its end")
+    assert plans("--resume", "first", "--collect-only").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    other.close()
+    assert plans("--resume", "first").ret == pytest.ExitCode.OK
+    (suite.path / "first" / "session.json").write_text("{")
+    refused(plans("--resume", "first"), "session.json cannot be read, so nobody knows what this session would go on")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--resume", "none"], "none is no folder: give --resume the one of an interrupted session"),
+        (["--resume", "out", "--results-dir", "out"], "--resume goes on in the folder it names: leave --results-dir"),
+        (["--resume-anyway"], "--resume-anyway needs a session to go on with: add --resume DIR"),
+        (["--resume", "."], "session.json cannot be read"),
+    ],
+)
+def test_options(suite, arguments, says):
+    refused(suite.runpytest("benches", *arguments), says)
+
+
+FULL = """
+import errno, os
+pytest_plugins = ["ohlora_fixtures.plugin"]
+plain, counted = os.fsync, []
+
+def fsync(descriptor):
+    counted.append(descriptor)
+    if len(counted) > {before} and (len(counted) <= {until}):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    plain(descriptor)
+
+def pytest_runtestloop():
+    os.fsync = fsync
+
+def pytest_unconfigure():
+    os.fsync = plain
+"""
+
+
+@pytest.mark.parametrize("is_room_again", [True, False])
+def test_a_full_disk_is_told_and_takes_nothing_from_the_comparison(suite, plans, is_room_again):
+    (suite.path / "conftest.py").write_text(FULL.format(before=2, until=4 if is_room_again else 10**6))
+    result = plans("--results-dir", "out")
+    result.assert_outcomes(passed=4, deselected=4)
+    output = result.stdout.str()
+    assert "Traceback" not in output + result.stderr.str()
+    told = "out (No space left on device): kept in memory, and tried again after each further case and at the end"
+    assert output.count(told) == 1
+    assert "tiny" in output.partition("comparison")[2]
+    found = cases_of(suite.path / "out")
+    if is_room_again:
+        assert len(found) == 4
+        assert "out lacked has been written to it now" in output
+        assert (suite.path / "out" / "comparison.md").exists()
+        assert result.ret == pytest.ExitCode.OK
+    else:
+        assert len(found) == 1
+        missing = "3 records and comparison.md, comparison.csv"
+        assert f"NOT WRITTEN for lack of a disk that takes it (No space left on device): {missing}; what" in output
+        assert result.ret == pytest.ExitCode.TESTS_FAILED

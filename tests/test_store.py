@@ -1,0 +1,242 @@
+"""A results folder while it is written: killed at any moment, on a full disk, wanted by two sessions."""
+
+import dataclasses
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from test_results import line
+
+from ohlora_fixtures.errors import InputError
+from ohlora_fixtures.files import replace_text
+from ohlora_fixtures.records import Record
+from ohlora_fixtures.results import read_records
+from ohlora_fixtures.store import SESSION, RecordStore
+
+ROOT = Path(__file__).parents[1]
+
+
+def record(case="a", **changes):
+    return Record(**json.loads(line(case, **changes)))
+
+
+def claimed(folder):
+    store = RecordStore(folder)
+    store.claim()
+    (folder / SESSION).write_text("{}")
+    return store
+
+
+def resumed(folder):
+    store = RecordStore(folder)
+    return store, store.resume()
+
+
+def started(script, *arguments):
+    """A Python process of its own; it has begun once it has written a line."""
+    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_record_is_on_disk_at_once_and_null_is_kept(tmp_path):
+    store = claimed(tmp_path / "new")
+    for each in (record(reason="이유"), record("b")):
+        store.add(each)
+        assert read_records(tmp_path / "new").records[-1] == each
+    assert json.loads((tmp_path / "new" / "records.jsonl").read_text().splitlines()[1])["lora_rank"] is None
+
+
+def test_half_a_character_is_no_reason_to_lose_a_record(tmp_path):
+    claimed(tmp_path).add(dataclasses.replace(record(), reason="\ud83d"))
+    assert read_records(tmp_path).records[0].reason == "\ud83d"
+
+
+KILLER = """
+    import os, random, signal, sys, time
+    from pathlib import Path
+    from test_store import claimed, record, resumed
+    from ohlora_fixtures.results import read_records
+
+    folder, told = Path(sys.argv[1]), Path(sys.argv[2])
+    claimed(folder).close()
+    chance = random.Random(int(sys.argv[3]))
+    for _ in range(60):
+        writer = os.fork()
+        if not writer:
+            store, found = resumed(folder)
+            count = len(found.records)
+            while True:
+                store.add(record(f"case {count}", reason="x" * 50_000))
+                count += 1
+                told.write_bytes(count.to_bytes(4))
+        time.sleep(chance.uniform(0, 0.04))
+        os.kill(writer, signal.SIGKILL)
+        os.waitpid(writer, 0)
+        found = read_records(folder) if (folder / "records.jsonl").exists() else None
+        cases = [each.case for each in found.records] if found else []
+        assert cases == [f"case {number}" for number in range(len(cases))]
+        known = told.read_bytes() if told.exists() else b""
+        assert len(cases) >= int.from_bytes(known), (len(cases), known)
+    print("killed", 60, "cases", len(cases) > 20)
+"""
+
+
+def test_killed_at_any_moment_a_session_has_lost_no_case_that_had_ended_and_can_be_gone_on_with(tmp_path):
+    killer = started(KILLER, tmp_path / "results", tmp_path / "told", 1)
+    assert killer.communicate()[0] == "killed 60 cases True\n"
+
+
+@pytest.mark.parametrize("kept_bytes", [1, 200, -1])
+def test_a_torn_last_line_is_moved_aside_before_the_next_is_written(tmp_path, kept_bytes):
+    whole = line("b", reason="한글")
+    (tmp_path / SESSION).touch()
+    (tmp_path / "records.jsonl").write_bytes(line("a") + b"\n" + whole[:kept_bytes])
+    store, found = resumed(tmp_path)
+    assert found.torn_line == whole[:kept_bytes]
+    store.add(record("c"))
+    assert [each.case for each in read_records(tmp_path).records] == ["a", "c"]
+    assert read_records(tmp_path).torn_line is None
+    assert (tmp_path / "records.torn").read_bytes() == whole[:kept_bytes] + b"\n"
+
+
+def test_a_last_line_that_is_no_record_is_moved_aside_with_its_end(tmp_path):
+    (tmp_path / SESSION).touch()
+    (tmp_path / "records.jsonl").write_bytes(line("a") + b"\n{}\n")
+    resumed(tmp_path)
+    assert (tmp_path / "records.jsonl").read_bytes() == line("a") + b"\n"
+    assert (tmp_path / "records.torn").read_bytes() == b"{}\n"
+
+
+FULL = """
+    import resource, signal, sys
+    from pathlib import Path
+    from test_store import claimed, record
+    from ohlora_fixtures.files import replace_text
+    from ohlora_fixtures.results import read_records
+
+    folder = Path(sys.argv[1])
+    store = claimed(folder)
+    store.add(record("a"))
+    size = (folder / "records.jsonl").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))  # half of a line fits
+    store.add(record("b"))
+    store.write("page.md", lambda path: replace_text(path, "x" * 4096))
+    store.add(record("c"))
+    found = read_records(folder)
+    print([each.case for each in found.records], found.torn_line, sorted(path.name for path in folder.iterdir()))
+    print(store.missing, "|", store.problem)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    store.add(record("d"))
+    print([each.case for each in read_records(folder).records], store.missing, store.problem)
+    print((folder / "page.md").stat().st_size)
+"""
+
+
+def test_what_a_full_disk_does_not_take_is_kept_and_written_as_soon_as_there_is_room(tmp_path):
+    full, missing, after, page = started(FULL, tmp_path).communicate()[0].splitlines()
+    assert full == "['a'] None ['records.jsonl', 'session.json', 'session.lock']"
+    assert missing == f"2 records and page.md | {os.strerror(errno.EFBIG)}"
+    assert after == "['a', 'b', 'c', 'd']  None"
+    assert page == "4096"
+
+
+def test_what_has_not_reached_the_disk_for_sure_is_written_once_more(tmp_path, monkeypatch):
+    store = claimed(tmp_path)
+    store.add(record("a"))
+    with monkeypatch.context() as patch:
+
+        def fsync(_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patch.setattr(os, "fsync", fsync)
+        store.add(record("b"))
+    assert (store.missing, store.problem) == ("1 record", "No space left on device")
+    assert [each.case for each in read_records(tmp_path).records] == ["a"]
+    store.flush()
+    assert (store.missing, store.problem) == ("", None)
+    assert [each.case for each in read_records(tmp_path).records] == ["a", "b"]
+
+
+def test_an_interruption_while_a_line_is_written_loses_and_doubles_nothing(tmp_path, monkeypatch):
+    store = claimed(tmp_path)
+    with monkeypatch.context() as patch:
+
+        def fsync(_):
+            raise KeyboardInterrupt
+
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(KeyboardInterrupt):
+            store.add(record("a"))
+    store.add(record("b"))
+    lines = (tmp_path / "records.jsonl").read_text().splitlines()
+    assert [json.loads(each)["case"] for each in lines] == ["a", "b"]
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "comparison.md"
+    replace_text(path, "old")
+
+    def fsync(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="No space left"):
+        replace_text(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+HOLDER = """
+    import sys, time
+    from pathlib import Path
+    from test_store import RecordStore, InputError
+
+    store = RecordStore(Path(sys.argv[1]))
+    while time.time() < float(sys.argv[2]):
+        pass
+    try:
+        store.claim()
+        print("has it", flush=True)
+        time.sleep(60)
+    except InputError as error:
+        print(error, flush=True)
+"""
+
+
+def test_of_sessions_that_start_in_the_same_moment_one_has_the_folder_until_it_dies(tmp_path):
+    moment = time.time() + 2
+    holders = [started(HOLDER, tmp_path, moment) for _ in range(4)]
+    said = {holder: holder.stdout.readline().strip() for holder in holders}
+    (holder,) = (holder for holder in holders if said[holder] == "has it")
+    refused = f"results folder {tmp_path} is being written by another session: "
+    assert sorted(said.values()) == sorted(["has it", *[f"{refused}give --results-dir another one"] * 3])
+    with pytest.raises(InputError, match="is being written by another session: wait for its end"):
+        RecordStore(tmp_path).resume()
+    holder.send_signal(signal.SIGKILL)
+    for each in holders:
+        each.communicate()
+    claimed(tmp_path).add(record())
+
+
+def test_a_folder_with_records_is_claimed_by_nobody(tmp_path):
+    store = claimed(tmp_path)
+    store.add(record())
+    store.close()
+    with pytest.raises(InputError, match="already holds a session's records: give --results-dir another one, or --res"):
+        RecordStore(tmp_path).claim()
+    resumed(tmp_path)[0].close()
+
+
+def test_a_folder_that_no_session_has_been_in_is_not_gone_on_with(tmp_path):
+    with pytest.raises(InputError, match=r"has no session\.json: give --resume the folder of an interrupted session"):
+        resumed(tmp_path)
+    (tmp_path / SESSION).touch()
+    assert resumed(tmp_path)[1].records == ()
