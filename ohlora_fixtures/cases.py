@@ -113,10 +113,18 @@ def measured_names(items: Iterable[pytest.Item]) -> list[str]:
     return [item.name for item in items if is_case(item) and planned_workload_of(item) is None]
 
 
-def measured_in(ids: Iterable[str], candidates: Iterable[Candidate]) -> set[Candidate]:
-    """The candidates that the measured ones of the cases with these node ids are about."""
-    names = {_RANK.sub("", found[2]) for found in map(_ID.search, ids) if found and found[1] != PLAN}
-    return {candidate for candidate in candidates if candidate.name in names}
+def chosen_in(ids: Iterable[str], candidates: Iterable[Candidate]) -> tuple[set[Candidate], set[Candidate]]:
+    """The candidates that the cases with these node ids are about, and those among them that are measured."""
+    by_name = {candidate.name: candidate for candidate in candidates}
+    chosen, measured = set(), set()
+    for found in filter(None, map(_ID.search, ids)):
+        name = found[2].removesuffix("-inference") if found[1] == PLAN else found[2]
+        candidate = by_name.get(_RANK.sub("", name))
+        if candidate is not None:
+            chosen.add(candidate)
+            if found[1] != PLAN:
+                measured.add(candidate)
+    return chosen, measured
 
 
 def are_among(ids: Iterable[str]) -> bool:

@@ -122,14 +122,15 @@ class SessionHooks:
         self._config.stash[CUDA_CONTEXT] = devices.choose_device(self._worker.place if self._worker else 0)
         measured, planned = cases.by_kind(item for item in session.items if cases.is_case(item))
         if self._worker is None and (measured or planned):
-            self._begin(measured, is_light=not measured and self._config.stash[PLANNER].are_kept(planned))
+            is_light = not measured and self._config.stash[PLANNER].are_kept(planned)
+            self._begin(measured.union(candidate for candidate, _ in planned), measured, is_light=is_light)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """In pytest-xdist's controller, which has no items of its own: the same check, once."""
         if not self._is_checked and cases.are_among(ids):
             self._is_checked = True
-            self._begin(cases.measured_in(ids, self._config.stash[SETTINGS].candidates))
+            self._begin(*cases.chosen_in(ids, self._config.stash[SETTINGS].candidates))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -187,13 +188,13 @@ class SessionHooks:
     def _has_comparison(self, exit_status: int) -> bool:
         return self._session.has_records and exit_status != pytest.ExitCode.USAGE_ERROR
 
-    def _begin(self, measured: set[Candidate], *, is_light: bool = False) -> None:
+    def _begin(self, chosen: set[Candidate], measured: set[Candidate], *, is_light: bool = False) -> None:
         """Check what can be checked before the first case, and take the results folder."""
         from . import preflight
 
         settings = self._config.stash[SETTINGS]
         with _told_by_pytest():
-            notices = [] if is_light else preflight.check(settings, measured)
+            notices = [] if is_light else preflight.check(settings, chosen, measured)
             if measured:
                 self._session.measure_on(devices.device_ahead(settings))
             self._session.begin()

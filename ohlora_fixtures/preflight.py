@@ -49,8 +49,10 @@ def model_source(settings: Settings) -> ModelSource:
     )
 
 
-def check(settings: Settings, measured: Collection[Candidate]) -> list[str]:
-    """Check the group's architectures, the protocol's optimizer, the card, and that the measured candidates can be had.
+def check(settings: Settings, chosen: Collection[Candidate], measured: Collection[Candidate]) -> list[str]:
+    """Check the chosen candidates' architectures, the protocol's optimizer, the card, and that weights can be had.
+
+    The latter two are for what is `measured` among them, and not only planned.
 
     Returns what the user should know before the first case runs, a sentence each. Raises InputError for what the user
     can mend. A candidate that cannot be built is not one of these: its cases end as errors and the others go on.
@@ -58,17 +60,18 @@ def check(settings: Settings, measured: Collection[Candidate]) -> list[str]:
     source = model_source(settings) if measured else None
     outlines: dict[Path, Outline | None] = {}
     for candidate in settings.candidates:
-        _check_architecture(candidate, outlines)
+        if candidate in chosen:
+            _check_architecture(candidate, outlines)
     _check_optimizer(settings.protocol.optimizer)
     if source is None:
         return []
     notices = _check_card()
     if source.weights == "hub":
-        chosen = [candidate for candidate in settings.candidates if candidate in measured]
+        needed = [candidate for candidate in settings.candidates if candidate in measured]
         if source.model_dir is None:
-            notices += check_downloads(chosen)
+            notices += check_downloads(needed)
         else:
-            _check_folders(source.model_dir, chosen)
+            _check_folders(source.model_dir, needed)
     return [untrusted.line(notice) for notice in notices]
 
 

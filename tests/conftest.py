@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,8 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     shutil.copytree(ROOT / "benches", pytester.path / "benches")
     shutil.copy(ROOT / "pytest.ini", pytester.path)
     shutil.copy(ROOT / "conftest.py", pytester.path)
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:  # of the run that tests the suite
+        monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

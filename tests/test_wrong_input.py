@@ -104,7 +104,7 @@ def test_what_only_the_libraries_know(write_candidates, changes, optimizer, says
     options = {"scale": "mini", "weights": None, "model_dir": None, "allow_remote_code": False}
     settings = SimpleNamespace(candidates=candidates, protocol=Protocol(optimizer=optimizer), **options)
     with pytest.raises(InputError, match=says):
-        check(settings, candidates)
+        check(settings, candidates, candidates)
 
 
 def test_a_parameter_count_under_xdist(suite, write_candidates):
