@@ -100,10 +100,6 @@ def test_a_crash_takes_nothing_that_had_ended_and_workers_find_the_same_as_one_p
     assert len(alone) == 6
     assert workers == alone
 
-    result = run(suite, *WORKERS, "--resume", "workers")
-    assert result.ret == pytest.ExitCode.OK
-    assert "llama1B" in result.stdout.str()
-
 
 @pytest.mark.parametrize(
     ("nodeid", "workload", "planned", "rank", "name"),
