@@ -142,7 +142,7 @@ class FakeCuda:
         self.recorded = 0
         self.fraction = 1.0
         self.allocated, self.peak_allocated, self.reserved, self.peak_reserved = 100, 300, 200, 400
-        self.library = library
+        self.pynvml = library
 
     def Event(self, *, enable_timing):  # noqa: N802 - torch's name
         assert enable_timing
@@ -161,8 +161,8 @@ class FakeCuda:
     def synchronize(self):
         """CUDA is initialised from the first call on: this process is on the card, with a context of 500 MiB."""
         self.calls.append("synchronize")
-        if self.library is not None:
-            self.library.figures["processes"][os.getpid()] = 500 + self.reserved
+        if self.pynvml is not None:
+            self.pynvml.figures["processes"][os.getpid()] = 500 + self.reserved
 
     def empty_cache(self):
         self.calls.append("empty_cache")

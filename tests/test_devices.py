@@ -45,7 +45,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", cuda.drop_workspaces, raising=False)
     for name in [name for name in vars(FakeCuda) if not name.startswith("_") and hasattr(torch.cuda, name)]:
         monkeypatch.setattr(torch.cuda, name, getattr(cuda, name))
-    return SimpleNamespace(cuda=cuda, library=library, context=CudaContext(nvml_of(library)))
+    return SimpleNamespace(cuda=cuda, pynvml=library, context=CudaContext(nvml_of(library)))
 
 
 def test_with_a_gpu_auto_is_full_size_from_the_hub(gpu):
@@ -76,8 +76,8 @@ def test_a_larger_card_is_capped_to_the_budget_and_freed_again(gpu):
 
 
 def test_where_the_context_cannot_be_read_the_profiles_is_subtracted(gpu):
-    gpu.library.set(used_mib=None, processes=None)
-    gpu.cuda.library = None
+    gpu.pynvml.set(used_mib=None, processes=None)
+    gpu.cuda.pynvml = None
     with devices.opened_device(asked(), gpu.context) as device:
         assert device.cap_mib == pytest.approx(12288 - PROFILES["t4"].context_mib)
 
