@@ -109,6 +109,11 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 _LONGEST = ("test_study", "test_crashes")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist take the files in the order given, not those with most tests first."""
+    config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left with one of them at the end."""
     items.sort(key=lambda item: item.path.stem not in _LONGEST)
