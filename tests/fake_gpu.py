@@ -41,7 +41,6 @@ class FakeLibrary:
             "clock_reasons": 0,
             "temperature_c": 60,
             "slowdown_temperature_c": 90,
-            "power_mw": 60_000,
             "power_limit_mw": 70_000,
             "default_power_limit_mw": 70_000,
             "sm_clock_mhz": 1590,
@@ -103,9 +102,6 @@ class FakeLibrary:
 
     def nvmlDeviceGetTemperatureThreshold(self, card, threshold):  # noqa: N802
         return self._figure("slowdown_temperature_c")
-
-    def nvmlDeviceGetPowerUsage(self, card):  # noqa: N802
-        return self._figure("power_mw")
 
     def nvmlDeviceGetEnforcedPowerLimit(self, card):  # noqa: N802
         return self._figure("power_limit_mw")

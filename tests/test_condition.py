@@ -90,13 +90,12 @@ def test_a_budget_of_the_whole_card_leaves_the_driver_its_own():
 
 
 def test_the_librarys_answers_in_the_suites_units():
-    nvml = nvml_of(FakeLibrary(power_mw=61_500, ecc={0: 7, 1: 1}))
+    nvml = nvml_of(FakeLibrary(power_limit_mw=61_500, ecc={0: 7, 1: 1}))
     assert nvml.condition(UUID) == Condition(
         clock_reasons=0,
         temperature_c=60,
         slowdown_temperature_c=90,
-        power_w=61.5,
-        power_limit_w=70.0,
+        power_limit_w=61.5,
         default_power_limit_w=70.0,
         sm_clock_mhz=1590,
         corrected_ecc_errors=7,
@@ -107,11 +106,11 @@ def test_the_librarys_answers_in_the_suites_units():
 
 
 def test_an_answer_that_is_refused_is_none_and_the_others_are_read():
-    refused = ("used_mib", "processes", "clock_reasons", "slowdown_temperature_c", "power_mw", "ecc")
+    refused = ("used_mib", "processes", "clock_reasons", "slowdown_temperature_c", "power_limit_mw", "ecc")
     nvml = nvml_of(FakeLibrary(**dict.fromkeys(refused), drawing={OTHER: 5}))
     use, condition = nvml.use(UUID), nvml.condition(UUID)
     assert (use.used_mib, use.processes, use.busy_percent) == (None, {OTHER}, 0)
-    assert (condition.clock_reasons, condition.temperature_c, condition.power_w) == (None, 60, None)
+    assert (condition.clock_reasons, condition.temperature_c, condition.power_limit_w) == (None, 60, None)
     assert nvml.process_used_mib(UUID) is None
 
 

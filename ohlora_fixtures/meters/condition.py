@@ -32,12 +32,10 @@ class Condition:
     """Of the chip."""
     slowdown_temperature_c: int | None = None
     """From where on the card slows itself down."""
-    power_w: float | None = None
-    """Drawn at present."""
     power_limit_w: float | None = None
-    """In force."""
+    """Most power it may draw at present."""
     default_power_limit_w: float | None = None
-    """The card's own."""
+    """The card's own limit."""
     sm_clock_mhz: int | None = None
     """Of its multiprocessors."""
     corrected_ecc_errors: int | None = None

@@ -102,7 +102,6 @@ class Nvml:
                     card, nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
                 )
             ),
-            power_w=_watts(ask(lambda nvml, card: nvml.nvmlDeviceGetPowerUsage(card))),
             power_limit_w=_watts(ask(lambda nvml, card: nvml.nvmlDeviceGetEnforcedPowerLimit(card))),
             default_power_limit_w=_watts(ask(lambda nvml, card: nvml.nvmlDeviceGetPowerManagementDefaultLimit(card))),
             sm_clock_mhz=ask(lambda nvml, card: nvml.nvmlDeviceGetClockInfo(card, nvml.NVML_CLOCK_SM)),
