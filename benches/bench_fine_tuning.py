@@ -3,8 +3,10 @@
 from ohlora_fixtures.workloads.fine_tuning import fine_tune
 
 
-def bench_fine_tuning(candidate, lora_rank, adapted_model, loaded_model, examples, protocol, meter, enforce_budget):
-    """Time of the whole run and of a step, and peak memory."""
+def bench_fine_tuning(
+    candidate, lora_rank, adapted_model, loaded_model, examples, protocol, meter, enforce_budget, assess_tuned
+):
+    """Time of the whole run and of a step, and peak memory; then the tuned model's answers, judged."""
     measurement = meter(
         fine_tune,
         adapted_model,
@@ -16,3 +18,4 @@ def bench_fine_tuning(candidate, lora_rank, adapted_model, loaded_model, example
         warm_up=protocol.warm_up_steps,
     )
     enforce_budget(measurement.memory.peak_device_mib)
+    assess_tuned(adapted_model, measurement)

@@ -3,8 +3,8 @@
 from ohlora_fixtures.workloads.inference import answer
 
 
-def bench_inference(candidate, loaded_model, prompts, protocol, meter, keep_answers, enforce_budget):
-    """Time a prompt and peak memory; the answers are kept to be read."""
+def bench_inference(candidate, loaded_model, prompts, protocol, meter, assess_untuned, enforce_budget):
+    """Time a prompt and peak memory; the answers are kept and judged."""
     measurement = meter(
         answer,
         loaded_model.model,
@@ -15,5 +15,5 @@ def bench_inference(candidate, loaded_model, prompts, protocol, meter, keep_answ
         unit="prompts",
         warm_up=protocol.warm_up_prompts,
     )
-    keep_answers(measurement.result)
+    assess_untuned(measurement)
     enforce_budget(measurement.memory.peak_device_mib)

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,17 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
     if repeated:
         raise InputError(f"candidates file {path} has {repeated[0]!r} more than once: give each candidate its own name")
     return candidates
+
+
+def kept_candidate(entry: dict[str, Any], where: str) -> Candidate:
+    """A candidate as a session has kept it; of its architecture there is a digest alone.
+
+    Raises InputError, beginning with `where`, if it is none.
+    """
+    known = {field.name for field in fields(Candidate)}
+    entry = {key: value for key, value in entry.items() if key in known and value is not None}
+    check_keys(entry, Candidate, _CHECKS, where)
+    return Candidate(**{**entry, "config": Path(entry["config"]), "target_modules": tuple(entry["target_modules"])})
 
 
 def select_group(candidates: Sequence[Candidate], group: str) -> tuple[Candidate, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 from . import cases
@@ -44,4 +46,5 @@ def describe(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Test
         **facts_of_settings(settings),
         **({} if cases.planned_workload_of(item) else item.config.stash.get(SESSION_FACTS, {})) | facts,
     )
-    report.ohlora = {"record": record.as_dict(), "answers": item.stash.get(ANSWERS, None)}  # type: ignore[attr-defined]
+    answers = [asdict(each) for each in item.stash.get(ANSWERS, ())]
+    report.ohlora = {"record": record.as_dict(), "answers": answers}  # type: ignore[attr-defined]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .budget import Verdict
 from .candidates import Candidate
-from .records import Record
+from .records import Record, seconds_a_prompt
+from .results import read_records
 
 INFERENCE = "inference"
 FINE_TUNING = "fine_tuning"
@@ -104,12 +104,12 @@ def compare(
     return Comparison(tuple(rows), tuple(ranks), tuple(records), notes)
 
 
-def read_published(path: Path) -> dict[str, dict[Key, Published]]:
-    """The study's figures by candidate, from `data/reference/published_results.csv`."""
+def read_published(folder: Path) -> dict[str, dict[Key, Published]]:
+    """The study's figures by candidate, from its results folder."""
     figures: dict[str, dict[Key, Published]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            key = (line["workload"], int(line["lora_rank"]) if line["lora_rank"] else None)
-            published = Published(float(line["seconds"]), float(line["allocated_after_mib"]))
-            figures.setdefault(line["candidate"], {})[key] = published
+    for record in read_records(folder).records:
+        seconds = seconds_a_prompt(record) if record.workload == INFERENCE else record.seconds
+        if seconds is not None and record.allocated_after_mib is not None:
+            published = Published(seconds, record.allocated_after_mib)
+            figures.setdefault(record.candidate, {})[record.workload, record.lora_rank] = published
     return figures

@@ -21,6 +21,7 @@ IGNORED_LABEL = -100
 """The label PyTorch's cross-entropy leaves out (its `ignore_index`)."""
 
 _COLUMNS = ("data_type", "input_data", "output_data")
+_MOST_HELD_OUT = 50
 _MISSING = {"", "nan", "none", "null", "n/a", "<na>"}
 
 
@@ -44,6 +45,13 @@ class Dialogues:
     """Digest of the file's bytes, hexadecimal."""
     usable_train_rows: tuple[Dialogue, ...]
     """The train rows that have a prompt and an answer, in the file's order."""
+    usable_valid_rows: tuple[Dialogue, ...] = ()
+    """Likewise, the valid rows."""
+
+    def held_out(self, trained: Rows) -> tuple[Dialogue, ...]:
+        """Rows to judge a fine-tuned model by, 50 at most: valid rows, or where none is usable, unseen train rows."""
+        unseen = (*self.usable_train_rows[: trained.start], *self.usable_train_rows[trained.stop :])
+        return (self.usable_valid_rows or unseen)[:_MOST_HELD_OUT]
 
     def rows(self, rows: Rows) -> tuple[Dialogue, ...]:
         """The usable train rows of a range.
@@ -88,18 +96,16 @@ def read_dialogues(path: Path) -> Dialogues:
         seems = f"; it seems to be separated by {separator!r}, not by commas" if separator else ""
         raise InputError(f"dataset {path} lacks the column {missing[0]!r}: it needs {', '.join(_COLUMNS)}{seems}")
     try:
-        train = [
-            Dialogue(row["input_data"].strip(), row["output_data"].strip())
-            for row in reader
-            if (row["data_type"] or "").strip() == "train"
-            and not _lacks(row["input_data"])
-            and not _lacks(row["output_data"])
-        ]
+        usable: dict[str, list[Dialogue]] = {"train": [], "valid": []}
+        for row in reader:
+            kind = (row["data_type"] or "").strip()
+            if kind in usable and not _lacks(row["input_data"]) and not _lacks(row["output_data"]):
+                usable[kind].append(Dialogue(row["input_data"].strip(), row["output_data"].strip()))
     except csv.Error as error:
         raise InputError(
             f"dataset {path} is not a readable CSV file: {error} near line {reader.line_num}; mend its quotes there"
         ) from None
-    return Dialogues(path, hashlib.sha256(data).hexdigest(), tuple(train))
+    return Dialogues(path, hashlib.sha256(data).hexdigest(), tuple(usable["train"]), tuple(usable["valid"]))
 
 
 def split_template(template: str) -> tuple[str, str]:
@@ -121,6 +127,11 @@ def whole_text(template: str, row: Dialogue) -> str:
 def prompt_text(template: str, prompt: str) -> str:
     """The text a model gets to answer."""
     return split_template(template)[0].replace("{input}", prompt)
+
+
+def answer_alone(template: str, answer: str) -> str:
+    """An answer with what the template has before it, but not with what comes after."""
+    return split_template(template)[1].partition("{output}")[0] + answer
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, template: str, row: Dialogue, max_tokens: int) -> Example:

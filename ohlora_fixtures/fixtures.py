@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import cases, models
+from .assessment import OUT_OF_MEMORY, RANDOM_WEIGHTS, Assessor
 from .budget import Verdict
 from .devices import Device, opened_device
 from .dialogues import encode_all, prompt_text
 from .errors import CandidateError
 from .expectation import Expectation
 from .meters.memory import is_leak, leaked_mib
-from .meters.meter import Measurement, measure
+from .meters.meter import Measurement, Tick, measure, timed
 from .outcomes import CaseFailure, OutOfMemory, requested_mib
 from .planner.plan import Plan
 from .planner.planner import OfMeasured
@@ -25,8 +26,9 @@ from .records import compact, facts_of, facts_of_expected, facts_of_memory, fact
 from .report.progress import progress_on_terminal
 from .session import ANSWERS, CASE_FACTS, CUDA_CONTEXT, LEFT_BEHIND, PLANNER, SESSION_FACTS
 from .settings import SETTINGS, Settings
-from .workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
-from .workloads.inference import Answered
+from .workloads.fine_tuning import FineTuned, attach_adapter, detach_adapter, trainable_parameters
+from .workloads.inference import Answered, answer
+from .workloads.likelihood import in_training_scale
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -196,11 +198,9 @@ def meter(
         _note(request, parameters=loaded_model.parameters, tokenizer=loaded_model.tokenizer_origin)
         plan = expectation.plan() if expectation else None
         _note(request, **facts_of_expected(plan))
-        progress = progress_on_terminal(request.config, device.memory.now_mib, total, unit)
-        watch = progress.tick if progress else None
         benchmark.group = cases.workload_of(request.node)
         try:
-            with _told_in_one_sentence(device, plan):
+            with _told_in_one_sentence(device, plan), _progress(request, device, total, unit) as watch:
                 measurement: Measurement[Any] = benchmark.pedantic(
                     measure,
                     args=(lambda tick: work(*arguments, tick), device.clock, device.memory, device.card, watch),
@@ -208,9 +208,6 @@ def meter(
         except BaseException:  # pytest-benchmark looks for ordinary errors only, and trips over an interrupted case
             benchmark.has_error = True
             raise
-        finally:
-            if progress:
-                progress.stop()
         facts = facts_of(measurement, warm_up)
         _note(request, **facts, cap_mib=device.cap_mib)
         if measurement.card is not None:
@@ -229,14 +226,55 @@ def meter(
     return run
 
 
+@pytest.fixture(scope="session")
+def assessor(device: Device, loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> Assessor:
+    """Judges the candidate's answers."""
+    return Assessor(loaded_model, dialogues, protocol, is_random=device.source.weights == "random")
+
+
 @pytest.fixture
-def keep_answers(request: pytest.FixtureRequest, prompts: list[str]) -> Callable[[Answered], None]:
-    """Keeps an inference case's answers for the session's `answers/<candidate>.csv`."""
+def assess_untuned(
+    request: pytest.FixtureRequest, device: Device, assessor: Assessor
+) -> Callable[[Measurement[Answered]], None]:
+    """Keeps an inference case's answers for `answers/<candidate>.csv`, and judges them and the model."""
 
-    def keep(answered: Answered) -> None:
-        request.node.stash[ANSWERS] = list(zip(prompts, answered.answers, strict=True))
+    def assess(measurement: Measurement[Answered]) -> None:
+        given = assessor.given(measurement.result, measurement.seconds_each)
+        request.node.stash[ANSWERS] = given
+        if _has_nothing_to_judge(device):
+            _note(request, not_judged=RANDOM_WEIGHTS)
+            return
+        with _memory_may_run_out(request):
+            _note(request, **assessor.untuned(given))
 
-    return keep
+    return assess
+
+
+@pytest.fixture
+def assess_tuned(
+    request: pytest.FixtureRequest, device: Device, assessor: Assessor, protocol: Protocol
+) -> Callable[[PeftModel, Measurement[FineTuned]], None]:
+    """Lets a fine-tuned model answer the protocol's prompts, keeps what it says, and judges it and the model.
+
+    It is asked after its case's figures have been taken, which stay what they are, whatever happens here.
+    """
+
+    def assess(model: PeftModel, measurement: Measurement[FineTuned]) -> None:
+        if _has_nothing_to_judge(device):
+            _note(request, not_judged=RANDOM_WEIGHTS)
+            return
+        measurement.result.end()
+        prompts = assessor.prompts_of_tuned
+        with _memory_may_run_out(request), in_training_scale(model), _told_in_one_sentence():
+            with _progress(request, device, len(prompts), "prompts") as watch:
+                answered, seconds_each = timed(
+                    lambda tick: answer(model, assessor.loaded.tokenizer, prompts, protocol, tick), device.clock, watch
+                )
+            given = assessor.given(answered, seconds_each)
+            request.node.stash[ANSWERS] = given
+            _note(request, **assessor.tuned(model, given))
+
+    return assess
 
 
 @pytest.fixture
@@ -276,6 +314,33 @@ def _told_in_one_sentence(device: Device | None = None, plan: Plan | None = None
             facts |= {"requested_mib": ending.requested_mib, "cap_mib": ending.cap_mib}
             raise CaseFailure("out_of_memory", ending.sentence(), facts) from None
         raise
+
+
+@contextmanager
+def _progress(request: pytest.FixtureRequest, device: Device, total: int, unit: str) -> Iterator[Tick | None]:
+    """What to call after each of a running case's steps or prompts, while somebody watches."""
+    progress = progress_on_terminal(request.config, device.memory.now_mib, total, unit)
+    try:
+        yield progress.tick if progress else None
+    finally:
+        if progress:
+            progress.stop()
+
+
+def _has_nothing_to_judge(device: Device) -> bool:
+    """Whether random weights are measured for their time and memory; a rehearsal goes through all there is."""
+    return device.source.weights == "random" and device.source.scale == "full"
+
+
+@contextmanager
+def _memory_may_run_out(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Where a model is judged: a card that is too full for that leaves the case's figures, which are taken, alone."""
+    try:
+        yield
+    except Exception as error:
+        if not models.is_out_of_memory(error):
+            raise
+        _note(request, not_judged=OUT_OF_MEMORY)
 
 
 def _note(request: pytest.FixtureRequest, **facts: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,14 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from .answer_files import Answers, name_of, read_folder, write_answers
 from .candidates import Candidate, read_candidates
-from .comparison import INFERENCE, Comparison, compare, read_published
+from .choosing import Choosing
+from .comparison import Comparison, compare, read_published
 from .errors import InputError
+from .files import replace_text
 from .records import Record, as_line
-from .report import table
-from .report.answers import write_answers
+from .report import files
 from .report.mixed import distinct, listed
 from .results import RECORDS, read_records
+from .selection import DEFAULT_WEIGHTS, Selection
 from .shipped import REFERENCE
 from .untrusted import json_page
 
@@ -38,11 +40,15 @@ class Shard:
     """Its whole records."""
     has_torn_line: bool
     """Whether its last line is no whole record."""
+    answers: Answers
+    """What its candidates have answered."""
     environment: Any
     """What its `environment.json` says; None without a readable one."""
 
 
-def merge(folders: Sequence[Path], into: Path, candidates_path: Path, keep: Keep | None, *, anyway: bool) -> Comparison:
+def merge(
+    folders: Sequence[Path], into: Path, candidates_path: Path, keep: Keep | None, *, anyway: bool
+) -> tuple[Comparison, Selection]:
     """Make one results folder of several.
 
     Args:
@@ -53,7 +59,7 @@ def merge(folders: Sequence[Path], into: Path, candidates_path: Path, keep: Keep
         anyway: Merge records of different protocols or datasets, too.
 
     Returns:
-        The comparison that has been written.
+        The comparison that has been written, and what is chosen on it.
 
     Raises:
         InputError: A folder or file cannot be used, or the folders do not go together.
@@ -73,12 +79,11 @@ def merge(folders: Sequence[Path], into: Path, candidates_path: Path, keep: Keep
     ranks = sorted({record.lora_rank for record in records if record.lora_rank is not None})
     found = compare(candidates, ranks, records, read_published(REFERENCE), tuple(_notes(shards, clashes, keep)))
     try:
-        _write(into, found, shards, origins)
+        return found, _write(into, found, shards, origins)
     except OSError as error:
         raise InputError(
             f"results folder {into} cannot be written ({error.strerror}): give --into another one"
         ) from None
-    return found
 
 
 def _read(folder: Path) -> Shard:
@@ -87,7 +92,8 @@ def _read(folder: Path) -> Shard:
         environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         environment = None
-    return Shard(folder, stored.records, stored.torn_line is not None, environment)
+    answers = read_folder(folder, {record.candidate for record in stored.records})
+    return Shard(folder, stored.records, stored.torn_line is not None, answers, environment)
 
 
 def _one_of_each_case(shards: Sequence[Shard], keep: Keep | None) -> tuple[list[tuple[Record, Shard]], list[str]]:
@@ -160,17 +166,19 @@ def _notes(shards: Sequence[Shard], clashes: Sequence[str], keep: Keep | None) -
     return notes
 
 
-def _write(into: Path, found: Comparison, shards: Iterable[Shard], origins: Iterable[tuple[Record, Shard]]) -> None:
-    """Write every file, the records last: a folder without them can be merged into once more."""
-    answers = [
-        (record.candidate, shard.folder / "answers" / f"{record.candidate}.csv")
-        for record, shard in origins
-        if record.workload == INFERENCE and not record.planned_workload
-    ]
-    read = [(name, _read_answers(path)) for name, path in answers if path.is_file()]
+def _write(
+    into: Path, found: Comparison, shards: Iterable[Shard], origins: Iterable[tuple[Record, Shard]]
+) -> Selection:
+    """Choose, and write every file, the records last: a folder without them can be merged into once more."""
+    answers: Answers = {}
+    for record, shard in origins:
+        if not record.planned_workload:
+            by_rank = shard.answers.get(record.candidate, {})
+            if record.lora_rank in by_rank:
+                answers.setdefault(record.candidate, {})[record.lora_rank] = by_rank[record.lora_rank]
     into.mkdir(parents=True, exist_ok=True)
-    for name, pairs in read:
-        write_answers(into / "answers" / f"{name}.csv", pairs)
+    for name, by_rank in answers.items():
+        write_answers(into / name_of(name), name, by_rank)
     environment = {
         "merged_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
@@ -180,19 +188,8 @@ def _write(into: Path, found: Comparison, shards: Iterable[Shard], origins: Iter
         ],
     }
     (into / "environment.json").write_bytes(json_page(environment))
-    (into / "comparison.md").write_text(table.markdown(found), encoding="utf-8")
-    (into / "comparison.csv").write_text(table.comma_separated(found), encoding="utf-8")
+    selection = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(found, answers, into)
+    for name, text in files.texts(found, selection).items():
+        replace_text(into / name, text)
     (into / RECORDS).write_bytes(b"".join(map(as_line, found.records)))
-
-
-def _read_answers(path: Path) -> list[tuple[str, str]]:
-    """Prompts and answers of a file that a session wrote, or anybody."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            head, *rows = csv.reader(file, strict=True)
-            answers = [(prompt, answer) for prompt, answer in rows]
-    except (ValueError, csv.Error):
-        head, answers = [], []
-    if head != ["prompt", "answer"]:
-        raise InputError(f"answers file {path} is no CSV of prompts and answers: mend or remove it")
-    return answers
+    return selection

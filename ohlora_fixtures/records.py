@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -143,7 +144,33 @@ class Record:
     bandwidth_utilization: float | None = None
     """Inference on a GPU: the share of it that was reached."""
     losses: list[float | None] | None = None
-    """Training loss of each step; None for one that is not a finite number."""
+    """Training loss of each step, nats a token; None for one that is not a finite number."""
+    trained_nats_per_character: float | None = None
+    """Negative log-likelihood of the fine-tuning rows' answers a character, under the model as it is after the case."""
+    held_out_nats_per_character: float | None = None
+    """Likewise, of rows that it was not trained on."""
+    held_out_loss: float | None = None
+    """The same rows, in nats a token."""
+    untuned_trained_nats_per_character: float | None = None
+    """Fine-tuning: what `trained_nats_per_character` is before it."""
+    untuned_held_out_nats_per_character: float | None = None
+    """Likewise."""
+    untuned_held_out_loss: float | None = None
+    """Likewise."""
+    is_overfitted: bool | None = None
+    """Fine-tuning: whether the model has learned its rows by heart and not what they have in common with others."""
+    quality_score: float | None = None
+    """How good the answers are, computed, 0 to 100; None at random weights."""
+    quality_each: list[float] | None = None
+    """What is left of each answer by its surface, 0 to 100, in the prompts' order."""
+    quality_interval: list[float] | None = None
+    """Its 95 % interval over the prompts, lower and upper end."""
+    quality_grade: str | None = None
+    """최상, 상, 중, 하 or 최하: the score's fifth."""
+    quality_parts: dict[str, float] | None = None
+    """What the score is made of: shares of the answers, or of their characters, from 0 to 1."""
+    not_judged: str | None = None
+    """Why there is no score."""
 
     def as_dict(self) -> dict[str, Any]:
         """The fields in a form JSON can hold: it has no NaN and no infinity."""
@@ -151,6 +178,17 @@ class Record:
         if self.losses is not None:
             facts["losses"] = [loss if loss is not None and math.isfinite(loss) else None for loss in self.losses]
         return facts
+
+
+def seconds_a_prompt(record: Record) -> float | None:
+    """Of an inference case: the median after the warm-up, or of all prompts if none is left; else the mean."""
+    if record.steady_median_seconds is not None:
+        return record.steady_median_seconds
+    if record.seconds_each:
+        return statistics.median(record.seconds_each)
+    start, _, stop = str(record.protocol.get("prompt_rows")).partition(":")
+    prompts = int(stop) - int(start) if start.isdecimal() and stop.isdecimal() else 0
+    return record.seconds / prompts if record.seconds is not None and prompts > 0 else None
 
 
 def ended(record: Record, outcome: str, reason: str | None, leaked_mib: float | None) -> Record:

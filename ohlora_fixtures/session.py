@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import cases, comparison, records, regressions, resume
+from . import answer_files, cases, comparison, records, regressions, resume
+from .answer_files import GivenAnswer
 from .environment import describe_environment
 from .errors import InputError
 from .files import replace_text
@@ -16,8 +17,8 @@ from .meters.device import CudaContext
 from .meters.nvml import Nvml
 from .planner.planner import Planner
 from .records import Record, ended
-from .report import stored, table
-from .report.answers import write_answers
+from .report import choice_text, files, stored, table
+from .selection import Selection
 from .shipped import REFERENCE
 from .store import SESSION, RecordStore, stored_records
 from .untrusted import json_page
@@ -31,8 +32,8 @@ SESSION_FACTS = pytest.StashKey[dict[str, Any]]()
 CASE_FACTS = pytest.StashKey[dict[str, Any]]()
 """Where, on its item, a case's fixtures put what they found out, by the record's field names."""
 
-ANSWERS = pytest.StashKey[list[tuple[str, str]]]()
-"""Where, on its item, an inference case puts its prompts and answers."""
+ANSWERS = pytest.StashKey[list[GivenAnswer]]()
+"""Where, on its item, a case puts what its model has answered."""
 
 CUDA_CONTEXT = pytest.StashKey[CudaContext]()
 """Where, on the config, stands what was on the cards before this process used one."""
@@ -58,10 +59,12 @@ class Session:
         self._resumed: resume.Resumed | None = None
         self._records: dict[str, Record] = {}
         """By case, in the order in which they ended; in a resumed session, those of the earlier one, too."""
+        self._answers: answer_files.Answers = {}
         self._unended: dict[str, dict[str, Any]] = {}
         """By node id, what is known of cases that are being torn down."""
         self._stored_runs: list[dict[str, Any]] = []
         self._verdicts: list[regressions.Verdict] = []
+        self._selection: Selection | None = None
         self._told_problem: str | None = None
 
     def resume(self, *, is_dry_run: bool) -> None:
@@ -81,6 +84,7 @@ class Session:
             raise
         if not is_dry_run:
             self._records = {record.case: record for record in found.records}
+            self._answers = answer_files.read_folder(settings.results_dir, {each.candidate for each in found.records})
 
     def begin(self) -> None:
         """Before the first case: take the results folder, and put down what this session is made with.
@@ -150,7 +154,7 @@ class Session:
             described = self._unended[nodeid]
             record = ended(Record(**described["record"]), "error", reason, None)
         else:
-            described = self._unended[nodeid] = {"answers": None}
+            described = self._unended[nodeid] = {"answers": []}
             record = Record(**facts, outcome="error", reason=reason, **records.facts_of_settings(self._settings))
         described["record"] = record.as_dict()
         self._write(nodeid)
@@ -183,8 +187,12 @@ class Session:
         self._records.pop(record.case, None)
         self._records[record.case] = record
         self._store.add(record)
-        if answers is not None:
-            self._store.write(f"answers/{record.candidate}.csv", partial(write_answers, answers=answers))
+        if answers:
+            name, by_rank = record.candidate, self._answers.setdefault(record.candidate, {})
+            by_rank[record.lora_rank] = [GivenAnswer(**each) for each in answers]
+            self._store.write(
+                answer_files.name_of(name), partial(answer_files.write_answers, candidate=name, answers=by_rank)
+            )
         del self._unended[nodeid]
 
     def compare_with(self, stored_run: dict[str, Any]) -> None:
@@ -211,15 +219,15 @@ class Session:
         """
         for nodeid in list(self._unended):
             self._write(nodeid)
-        found = self._comparison()
-        page = table.markdown(found)
-        if limits := self._settings.memory_limits:
+        settings, found, beside = self._settings, self._comparison(), ""
+        if limits := settings.memory_limits:
             names = cases.measured_names(selected)
             ran = self._records.values()
             self._verdicts = [regressions.judge(limits, ran, run, names) for run in self._stored_runs]
-            page += "\n" + stored.markdown(limits, self._verdicts)
-        self._store.write("comparison.md", partial(replace_text, text=page))
-        self._store.write("comparison.csv", partial(replace_text, text=table.comma_separated(found)))
+            beside = stored.markdown(limits, self._verdicts)
+        self._selection = settings.choosing.choose(found, self._answers, settings.results_dir)
+        for name, text in files.texts(found, self._selection, beside).items():
+            self._store.write(name, partial(replace_text, text=text))
 
     def summary(self, width: int) -> str:
         """The comparison for a terminal, and where its files are."""
@@ -227,6 +235,8 @@ class Session:
         parts += [stored.memory_beside(self._records.values(), run) for run in self._stored_runs]
         if limits := self._settings.memory_limits:
             parts.append(stored.terminal(limits, self._verdicts, width))
+        if self._selection is not None:
+            parts.append(choice_text.terminal(self._selection, width))
         parts.append(f"results: {self._settings.results_dir}")
         self._store.flush()
         if self._store.problem is not None:

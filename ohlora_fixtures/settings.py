@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +14,17 @@ import pytest
 
 from .budget import parse_size_mib
 from .candidates import Candidate, read_candidates, select_group, select_names
+from .choosing import Choosing
 from .dialogues import Dialogues, read_dialogues
 from .errors import InputError
+from .grades import read_grades
+from .judge_settings import judge_settings
 from .meters.nvml import Nvml
+from .options import OPTIONS, SWITCHES, by_name
 from .planner.profiles import GpuProfile, choose_profile, read_profiles
 from .protocol import Protocol, parse_protocol
 from .regressions import Limit, parse_limits
+from .selection import parse_weights
 from .shipped import DATA
 
 Parsed = TypeVar("Parsed")
@@ -29,60 +34,6 @@ _LARGEST_RANK = 8192
 
 SCALES = ("auto", "full", "mini")
 WEIGHTS = ("hub", "random")
-
-
-@dataclass(frozen=True)
-class Option:
-    """A command-line option that is an ini setting too."""
-
-    name: str
-    """Its name in an ini file; with dashes, on the command line."""
-    metavar: str
-    """What stands for its value in the help text."""
-    help: str
-    """What it does."""
-    repeatable: bool = False
-    """Whether it may be given more than once."""
-
-    @property
-    def flag(self) -> str:
-        """Its name on the command line."""
-        return "--" + self.name.replace("_", "-")
-
-
-OPTIONS = (
-    Option("candidates", "PATH", "candidates file (default: the suite's data/candidates.toml)"),
-    Option("candidate", "NAME,NAME,...", "these candidates alone, by their exact names, of whatever group"),
-    Option("candidate_group", "NAME", "group of candidates: seed (default), modern, all, or one of your file's"),
-    Option("dataset", "PATH", "dialogues, a CSV file in UTF-8 (default: the suite's data/dialogues.csv)"),
-    Option("lora_ranks", "R,R,...", "LoRA ranks (default: 16,32,64)"),
-    Option("scale", "auto|full|mini", "full size, or mini replicas; auto (default) is full with a CUDA GPU, else mini"),
-    Option("weights", "hub|random", "pretrained, or random ones of the same shape (default: hub at full scale)"),
-    Option("model_dir", "DIR", "take weights from DIR/<candidate name> instead of the Hub"),
-    Option("vram_budget", "SIZE", "most memory a case may need on the device (default: 12GB)"),
-    Option(
-        "gpu_profile",
-        "NAME|PATH",
-        "card to plan for, or a TOML file with its data (default: the GPU present, else m6000)",
-    ),
-    Option("results_dir", "DIR", "where the session's files go (default: results/<UTC time>-<short id>)"),
-    Option("resume", "DIR", "go on with the interrupted session whose results folder this is"),
-    Option(
-        "memory_compare_fail",
-        "QUANTITY:LIMIT,...",
-        "with --benchmark-compare, fail if memory grew more, such as peak:5% or reserved:200MiB (default: off)",
-    ),
-    Option(
-        "protocol", "NAME=VALUE", "change one setting of the experiment, such as epochs=1; repeatable", repeatable=True
-    ),
-)
-
-SWITCHES = (
-    Option("allow_remote_code", "", "let candidates marked remote_code run their repository's code"),
-    Option("resume_anyway", "", "with --resume, go on even if versions, protocol, data, candidates or device differ"),
-    Option("strict_gpu", "", "fail a case whose measurement is tainted: other processes, throttled clocks, ECC errors"),
-)
-"""Options that are on or off; off by default."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +66,8 @@ class Settings:
     """The experiment."""
     memory_limits: tuple[Limit, ...]
     """How far memory may grow over a stored run's; empty where nothing is to be held against one."""
+    choosing: Choosing
+    """How the final choice is made."""
     allow_remote_code: bool
     """Whether repositories' own code may run."""
     resume_anyway: bool
@@ -182,7 +135,8 @@ def read_settings(config: pytest.Config) -> Settings:
         is_resumed=resumed_dir is not None,
         protocol=protocol,
         memory_limits=_memory_limits(config),
-        **{switch.name: bool(config.getoption(switch.name) or config.getini(switch.name)) for switch in SWITCHES},
+        choosing=_choosing(config, candidates, dialogues),
+        **{name: _is_on(config, name) for name in ("allow_remote_code", "resume_anyway", "strict_gpu")},
     )
 
 
@@ -208,6 +162,16 @@ def _chosen(config: pytest.Config, candidates: Sequence[Candidate]) -> tuple[Can
     if names is not None:
         return select_names(candidates, names)
     return select_group(candidates, _value(config, "candidate_group") or "seed")
+
+
+def _choosing(config: pytest.Config, candidates: Iterable[Candidate], dialogues: Dialogues) -> Choosing:
+    grades = read_grades(paths) if (paths := _paths(config, "grades")) else None
+    if grades:
+        rows = (*dialogues.usable_train_rows, *dialogues.usable_valid_rows)
+        grades.check({candidate.name for candidate in candidates}, [row.prompt for row in rows])
+    judge = judge_settings(_value(config, "judge"), _value(config, "judge_model"), _value(config, "judge_tokens"))
+    weights = parse_weights(_value(config, "choice_weights") or "")
+    return Choosing(weights, _is_on(config, "any_license"), grades, judge)
 
 
 def _memory_limits(config: pytest.Config) -> tuple[Limit, ...]:
@@ -271,17 +235,31 @@ def _read(config: pytest.Config, name: str, parse: Callable[[str], Parsed]) -> P
 
 def _path(config: pytest.Config, name: str) -> Path | None:
     """A path: given on the command line, relative to where pytest was started; in an ini file, to that file."""
-    if config.getoption(name) == "":
+    given = config.getoption(name)
+    found = _paths_of(
+        config, name, [] if given is None else [given], [config.getini(name)] if config.getini(name) else []
+    )
+    return found[0] if found else None
+
+
+def _paths(config: pytest.Config, name: str) -> list[Path]:
+    """Likewise, several: those of the command line go over those of an ini file."""
+    return _paths_of(config, name, config.getoption(name) or [], config.getini(name) or [])
+
+
+def _paths_of(config: pytest.Config, name: str, given: Sequence[str], in_ini: Sequence[str]) -> list[Path]:
+    if "" in given:
         raise InputError(f"--{name.replace('_', '-')} is empty: give it a path")
-    if config.getoption(name) is not None:
-        return config.invocation_params.dir / str(config.getoption(name))
     folder = config.inipath.parent if config.inipath else config.rootpath
-    return folder / str(config.getini(name)) if config.getini(name) else None
+    return [config.invocation_params.dir / path for path in given] or [folder / path for path in in_ini]
+
+
+def _is_on(config: pytest.Config, name: str) -> bool:
+    return bool(config.getoption(name) or config.getini(name))
 
 
 def _choice(config: pytest.Config, name: str, choices: tuple[str, ...]) -> str | None:
     value = _value(config, name)
     if value is not None and value not in choices:
-        flag = next(option.flag for option in OPTIONS if option.name == name)
-        raise InputError(f"{flag} {value!r} is not one of {', '.join(choices)}")
+        raise InputError(f"{by_name(name).flag} {value!r} is not one of {', '.join(choices)}")
     return value

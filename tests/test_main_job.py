@@ -12,6 +12,8 @@ import textwrap
 
 import pytest
 
+from ohlora_fixtures.answer_files import read_answers
+
 MEASURED = ["benches/bench_inference.py", "benches/bench_fine_tuning.py"]
 SHORT = ["--protocol", "epochs=1", "--protocol", "prompt_rows=81:83"]
 SMALLEST = ["--protocol", "epochs=1", "--protocol", "fine_tuning_rows=0:4", "--protocol", "prompt_rows=0:2"]
@@ -89,8 +91,15 @@ def test_one_candidate_from_command_to_table(suite):
     assert float(row["fine_tuning_r32_seconds"]) == tuned["seconds"]
     assert (row["study_fine_tuning_r32_seconds"], row["study_inference_allocated_after_mib"]) == ("26.8", "2358.13")
     assert row["within_budget"] == ""
-    answers = list(csv.reader((folder / "answers" / "llama1B.csv").read_text(encoding="utf-8").splitlines()))
-    assert answers[0] == ["prompt", "answer"]
+    answers = read_answers(folder / "answers" / "llama1B.csv")["llama1B"]
+    assert {rank: len(given) for rank, given in answers.items()} == {None: 2, 16: 2, 32: 2, 64: 2}
+    assert all(given.tokens and given.seconds and given.is_cut_off for given in answers[16])
+    assert {record["not_judged"] for record in records} == {
+        "weights are random: the answers say nothing of the candidate"
+    }
+    assert {(record["quality_score"], record["held_out_loss"]) for record in records} == {(None, None)}
+    assert "No choice" in output
+    assert json.loads((folder / "selection.json").read_text(encoding="utf-8"))["choice"] is None
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     assert environment["versions"] == inference["versions"]
 

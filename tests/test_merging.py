@@ -18,12 +18,17 @@ from test_report import CANDIDATES, record
 from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
 from ohlora_fixtures.__main__ import main
+from ohlora_fixtures.answer_files import GivenAnswer, read_answers, write_answers
 from ohlora_fixtures.comparison import compare
 from ohlora_fixtures.records import Record, as_line
 from ohlora_fixtures.report import table
-from ohlora_fixtures.report.answers import write_answers
 from ohlora_fixtures.results import read_records
 
+ANSWERS = {
+    None: [GivenAnswer("안녕", "=응", 3, 0.25, is_cut_off=True, grade="상")],
+    16: [GivenAnswer("안녕", "응")],
+    32: [GivenAnswer("안녕", "of a case without a record")],
+}
 ROOT = Path(__file__).parents[1]
 
 
@@ -36,7 +41,8 @@ def shard(tmp_path):
         (tmp_path / name / "records.jsonl").write_bytes(b"".join(map(as_line, records)))
         (tmp_path / name / "environment.json").write_text(json.dumps({"started_utc": started}))
         if answers:
-            write_answers(tmp_path / name / "answers" / f"{records[0].candidate}.csv", answers)
+            candidate = records[0].candidate
+            write_answers(tmp_path / name / "answers" / f"{candidate}.csv", candidate, answers)
         return tmp_path / name
 
     return write
@@ -59,7 +65,7 @@ def page_of(folder):
 
 
 def test_folders_become_one_comparison(tmp_path, shard, merge):
-    gemma = shard("a", record(rank=None), record(), answers=[("안녕", "=응")], started="1")
+    gemma = shard("a", record(rank=None), record(), answers=ANSWERS, started="1")
     llama = shard("b", record("llama1B"), record("llama1B", rank=32), started="2")
     status, printed = merge(gemma, llama)
     assert status == 0
@@ -75,8 +81,10 @@ def test_folders_become_one_comparison(tmp_path, shard, merge):
     assert f"merged from 2 folders: {gemma}, {llama}" in page_of(found).replace("\\", "")
     with (found / "comparison.csv").open(encoding="utf-8", newline="") as file:
         assert [row["candidate"] for row in csv.DictReader(file)] == ["gemma-2-2b-it", "llama1B"]
-    with (found / "answers" / "gemma-2-2b-it.csv").open(encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file)) == [["prompt", "answer"], ["안녕", "'=응"]]
+    answers = read_answers(found / "answers" / "gemma-2-2b-it.csv")["gemma-2-2b-it"]
+    (untuned,), (tuned,) = answers.pop(None), answers.pop(16)
+    assert untuned == GivenAnswer("안녕", "'=응", 3, 0.25, is_cut_off=True, grade="상")
+    assert (tuned, answers) == (GivenAnswer("안녕", "응"), {})
     environment = json.loads((found / "environment.json").read_text(encoding="utf-8"))
     assert [(each["folder"], each["records"], each["environment"]) for each in environment["shards"]] == [
         (str(gemma), 2, {"started_utc": "1"}),
@@ -165,11 +173,11 @@ def test_what_cannot_be_merged_is_told_in_one_sentence(tmp_path, shard, merge):
 
 
 def test_answers_of_another_make_are_refused(tmp_path, shard, merge):
-    folder = shard("a", record(rank=None), answers=[("안녕", "응")])
+    folder = shard("a", record(rank=None), answers=ANSWERS)
     (folder / "answers" / "gemma-2-2b-it.csv").write_text("secret\n")
     status, printed = merge(folder)
     assert (status, "secret" in printed) == (2, False)
-    assert "is no CSV of prompts and answers: mend or remove it" in printed
+    assert "lacks the column" in printed
     assert not (tmp_path / "all").exists()
 
 

@@ -4,11 +4,11 @@ import csv
 
 import pytest
 
+from ohlora_fixtures.answer_files import GivenAnswer, write_answers
 from ohlora_fixtures.candidates import read_candidates
 from ohlora_fixtures.comparison import compare, read_published, within_budget
 from ohlora_fixtures.records import Record
 from ohlora_fixtures.report import table
-from ohlora_fixtures.report.answers import write_answers
 from ohlora_fixtures.report.progress import Progress
 from ohlora_fixtures.report.stored import memory_beside
 from ohlora_fixtures.shipped import DATA, REFERENCE
@@ -171,15 +171,16 @@ def test_memory_stands_beside_a_stored_runs(stored, line):
     ],
 )
 def test_a_spreadsheet_will_not_run_an_answer(tmp_path, answer, shown):
-    write_answers(tmp_path / "answers" / "x.csv", [("안녕, 너", answer)])
-    with (tmp_path / "answers" / "x.csv").open(encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file)) == [["prompt", "answer"], ["안녕, 너", shown]]
+    write_answers(tmp_path / "answers" / "x.csv", "x", {None: [GivenAnswer("안녕, 너", answer)]})
+    with (tmp_path / "answers" / "x.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [(row["prompt"], row["answer"]) for row in csv.DictReader(file)] == [("안녕, 너", shown)]
 
 
 def test_answers_keep_emoji_and_lose_control_characters(tmp_path):
-    write_answers(tmp_path / "x.csv", [("안녕", "\x00하나\r\x1b[2J둘\n셋 👩\u200d🚀")])
-    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file))[1] == ["안녕", "하나[2J둘\n셋 👩\u200d🚀"]
+    write_answers(tmp_path / "x.csv", "x", {16: [GivenAnswer("안녕", "\x00하나\r\x1b[2J둘\n셋 👩\u200d🚀")]})
+    with (tmp_path / "x.csv").open(encoding="utf-8-sig", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["lora_rank"], row["answer"]) == ("16", "하나[2J둘\n셋 👩\u200d🚀")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from ohlora_fixtures.workloads.inference import AnswerLength, answer
 
 PROFILES = {profile.name: profile for profile in read_profiles(DATA / "gpus.toml")}
 PROTOCOL = Protocol(epochs=2, max_length=40)
+SHORT = AnswerLength(20, 20, is_cut_off=True)
 SMALL = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "vocab_size": 256}
 LENGTHS = (12, 17, 30, 31, 45, 60)
 
@@ -73,7 +74,7 @@ def test_training_is_counted_as_pytorchs_counter_counts_a_real_run(candidate, ex
 
 def test_answering_is_counted_as_pytorchs_counter_counts_a_real_run(candidate, examples):
     prompts = (7, 12, 20, 9)
-    lengths = [AnswerLength(prompt, PROTOCOL.max_length - prompt) for prompt in prompts]
+    lengths = [AnswerLength(prompt, PROTOCOL.max_length - prompt, is_cut_off=True) for prompt in prompts]
     each = planner_on("t4", candidate, examples, [8]).inference_work(lengths)
     marks = [0]
     with FlopCounterMode(display=False) as counter:
@@ -85,16 +86,14 @@ def test_answering_is_counted_as_pytorchs_counter_counts_a_real_run(candidate, e
 
 
 def test_decoding_moves_the_weights_once_a_token(candidate, examples):
-    (long,) = planner_on("t4", candidate, examples, [8]).inference_work([AnswerLength(20, 20)])
+    (long,) = planner_on("t4", candidate, examples, [8]).inference_work([SHORT])
     bytes_of_weights = 2 * count_parameters(build_on_meta(candidate))
     assert 1 < long.moved_bytes / (20 * bytes_of_weights) < 1.5
 
 
 @pytest.mark.parametrize("card", ["rtx3060-12gb", "h100"])
 def test_fused_attention_with_grouped_heads_is_counted(candidate, examples, card):
-    quadratic, fused = (
-        planner_on(name, candidate, examples, [8]).inference_work([AnswerLength(20, 20)])[0] for name in ("t4", card)
-    )
+    quadratic, fused = (planner_on(name, candidate, examples, [8]).inference_work([SHORT])[0] for name in ("t4", card))
     assert fused.flops == quadratic.flops
     assert fused.moved_bytes < quadratic.moved_bytes
 

@@ -64,6 +64,19 @@ def measure(
     return Measurement(result, seconds, seconds_each, memory.stop(), card.stop() if card else None)
 
 
+def timed(work: Callable[[Tick], Result], clock: Clock, watch: Tick | None = None) -> tuple[Result, tuple[float, ...]]:
+    """Run `work` with the clock alone: what it gives, and the seconds of each step or prompt."""
+
+    def tick() -> None:
+        clock.tick()
+        if watch:
+            watch()
+
+    clock.start()
+    result = work(tick)
+    return result, clock.stop()[1]
+
+
 def steady(seconds_each: tuple[float, ...], warm_up: int) -> Steady | None:
     """Median and spread without the first `warm_up`; None if nothing is left."""
     rest = seconds_each[warm_up:]

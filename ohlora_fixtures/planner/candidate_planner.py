@@ -140,8 +140,11 @@ class CandidatePlanner:
         known = {tokens: self._traced.generation(tokens, tokens + 1).work_each[0] for tokens in picked}
         prompt_work = {tokens: known[tokens] if tokens in known else work_at(tokens, known) for tokens in prompts}
         return [
-            sum((decoding(tokens) for tokens in range(prompt + 1, prompt + new)), prompt_work[prompt])
-            for prompt, new in answers
+            sum(
+                map(decoding, range(each.prompt_tokens + 1, each.prompt_tokens + each.new_tokens)),
+                prompt_work[each.prompt_tokens],
+            )
+            for each in answers
         ]
 
     def _decoding_work(self) -> Callable[[int], Work]:

@@ -18,7 +18,7 @@ from ..budget import MIB
 from ..candidates import read_candidates, select_group
 from ..dialogues import Dialogue, Dialogues, Example, prompt_text
 from ..protocol import Protocol
-from ..shipped import DATA
+from ..shipped import DATA, REFERENCE
 from .batches import estimated_examples
 from .candidate_planner import CandidatePlanner
 from .estimated_tokenizer import EstimatedTokenizer
@@ -70,7 +70,7 @@ class StudiedCandidate:
 
     def published(self) -> ByRank:
         """The study's figures."""
-        found = comparison.read_published(DATA / "reference" / "published_results.csv")[self._candidate.name]
+        found = comparison.read_published(REFERENCE)[self._candidate.name]
         return {rank: figures.allocated_after_mib for (_, rank), figures in found.items()}
 
     def planned(self) -> ByRank:

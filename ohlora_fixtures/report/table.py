@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import statistics
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import untrusted
 from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Row, within_budget
-from ..records import Record
+from ..records import Record, seconds_a_prompt
 from . import measured, plans
 from .columns import Column, as_markdown, for_terminal
 from .mixed import distinct, mixed_notes
@@ -216,15 +215,12 @@ def _cell(record: Record, figure: float | None) -> str:
 
 
 def _seconds(record: Record) -> float | None:
-    if record.workload != INFERENCE:
-        return record.seconds
-    if record.steady_median_seconds is None and record.seconds_each:
-        return statistics.median(record.seconds_each)
-    return record.steady_median_seconds
+    return seconds_a_prompt(record) if record.workload == INFERENCE else record.seconds
 
 
 def _memory(record: Record) -> float | None:
-    return record.peak_device_mib if record.peak_device_mib is not None else record.peak_rss_growth_mib
+    figures = (record.peak_device_mib, record.peak_rss_growth_mib, record.allocated_after_mib)
+    return next((figure for figure in figures if figure is not None), None)
 
 
 def _within(row: Row, sources: list[_Source]) -> str:
@@ -256,8 +252,12 @@ def _notes(comparison: Comparison) -> list[str]:
 
 
 def _notes_on_measured(some: Record, comparison: Comparison) -> list[str]:
-    memory = "most memory on the device" if comparison.has_device_memory else "growth of the process's resident set"
     ran = [record for record in comparison.records if record.planned_workload is None]
+    memory = "growth of the process's resident set"
+    if comparison.has_device_memory:
+        memory = "most memory on the device"
+    elif any(record.allocated_after_mib is not None for record in ran):
+        memory = "what was allocated after the run, not the peak"
     label = "here" if some.cap_mib is None else "capped"
     device, scale, weights, tokenizer = (_each(name, ran) for name in ("device", "scale", "weights", "tokenizer"))
     notes = [f"{label}: {device}, {scale} size, {weights} weights, {tokenizer} tokenizer; MiB: {memory}"]
@@ -265,7 +265,8 @@ def _notes_on_measured(some: Record, comparison: Comparison) -> list[str]:
         notes.append(f"r{comparison.lora_ranks[0]} s: seconds of the whole fine-tuning run at that LoRA rank")
     if (INFERENCE, None) in _keys(comparison):
         notes.append(
-            "prompt s: seconds of inference for one prompt, the median after the warm-up, or of all if none is left"
+            "prompt s: seconds of inference for one prompt, the median after the warm-up, or of all if none is left, "
+            "or the mean where the single times are not known"
         )
     if some.weights == "random" and not comparison.is_rehearsal:
         real = "time and memory are" if comparison.has_device_memory else "time is"

@@ -25,6 +25,12 @@ class FineTuned:
     trainer: Any
     """The trainer: while it lives, so do the optimizer's states, as they do in a user's script."""
 
+    def end(self) -> None:
+        """Let go of what only training needs, the optimizer's states and the gradients."""
+        self.trainer.accelerator.free_memory()
+        self.trainer.optimizer = self.trainer.lr_scheduler = None
+        self.trainer.model.zero_grad(set_to_none=True)
+
 
 def attach_adapter(
     model: PreTrainedModel, lora_rank: int, target_modules: Sequence[str], protocol: Protocol

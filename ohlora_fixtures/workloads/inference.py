@@ -1,4 +1,4 @@
-"""Inference: the untuned model answers prompts one by one."""
+"""Inference: a model answers prompts one by one, untuned or fine-tuned."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import CandidateError
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from ..protocol import Protocol
@@ -21,6 +22,8 @@ class AnswerLength(NamedTuple):
     """Tokens of its prompt."""
     new_tokens: int
     """Tokens generated for it."""
+    is_cut_off: bool
+    """Whether it reached the protocol's length before the model ended it."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Answered:
 
 
 def answer(
-    model: PreTrainedModel,
+    model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     protocol: Protocol,
@@ -65,6 +68,15 @@ def answer(
         output = generate(**encoded, do_sample=True, max_length=protocol.max_length, use_cache=True)
         new_ids = output[0, prompt_tokens:]
         answers.append(str(tokenizer.decode(new_ids, skip_special_tokens=True)).strip())
-        lengths.append(AnswerLength(prompt_tokens, len(new_ids)))
+        lengths.append(
+            AnswerLength(prompt_tokens, len(new_ids), _is_cut_off(model, new_ids, protocol.max_length - prompt_tokens))
+        )
         tick()
     return Answered(tuple(answers), tuple(lengths))
+
+
+def _is_cut_off(model: PreTrainedModel | PeftModel, new_ids: Any, room: int) -> bool:
+    """Whether an answer fills its room, in tokens, without the token that would have ended it there."""
+    ends = model.generation_config.eos_token_id
+    is_full = len(new_ids) == room
+    return is_full and int(new_ids[-1]) not in (ends if isinstance(ends, list) else [ends])

@@ -1,0 +1,77 @@
+"""A results folder's tables and choice, made anew from its records: nothing is measured, and no torch is needed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .answer_files import Answers, read_folder
+from .candidates import Candidate, kept_candidate, read_candidates
+from .choosing import Choosing
+from .comparison import Comparison, compare, read_published
+from .errors import InputError
+from .files import replace_text
+from .report import files
+from .results import StoredRecords, read_records
+from .selection import Selection
+from .shipped import DATA, REFERENCE
+from .store import SESSION
+
+
+class Folder:
+    """A session's results folder as it is found."""
+
+    def __init__(self, path: Path, candidates_path: Path | None) -> None:
+        """Read it; candidates are those of the file, if one is given, or of its session, or the suite's own.
+
+        Raises InputError for what cannot be read.
+        """
+        self.path = path
+        self.stored: StoredRecords = read_records(path)
+        self.answers: Answers = read_folder(path, {record.candidate for record in self.stored.records})
+        self.candidates = self._candidates(candidates_path)
+        known = {candidate.name for candidate in self.candidates}
+        strange = next((each.candidate for each in self.stored.records if each.candidate not in known), None)
+        if strange is not None:
+            raise InputError(
+                f"candidate {strange!r} of {path} is not among the candidates: give --candidates the file it ran with"
+            )
+
+    @property
+    def prompts(self) -> set[str]:
+        """Every prompt that was answered."""
+        return {given.prompt for by_rank in self.answers.values() for own in by_rank.values() for given in own}
+
+    def comparison(self) -> Comparison:
+        """Its records set beside each other, and beside the study's unless they are the study's."""
+        records = self.stored.records
+        is_study = self.path.resolve() == REFERENCE.resolve()
+        ranks = sorted({record.lora_rank for record in records if record.lora_rank is not None})
+        notes = ("its last line is torn, and that case is left out",) if self.stored.torn_line is not None else ()
+        return compare(self.candidates, ranks, records, {} if is_study else read_published(REFERENCE), notes)
+
+    def rebuild(self, choosing: Choosing, into: Path) -> tuple[Comparison, Selection]:
+        """Choose anew, and write every file that follows from the records.
+
+        Raises InputError if they cannot be written.
+        """
+        found = self.comparison()
+        selection = choosing.choose(found, self.answers, self.path)
+        try:
+            for name, text in files.texts(found, selection).items():
+                replace_text(into / name, text)
+        except OSError as error:
+            raise InputError(f"folder {into} cannot be written ({error.strerror}): give --into another one") from None
+        return found, selection
+
+    def _candidates(self, path: Path | None) -> tuple[Candidate, ...]:
+        if path is None and (self.path / SESSION).exists():
+            where = self.path / SESSION
+            try:
+                entries = json.loads(where.read_text(encoding="utf-8"))["candidates"]
+                return tuple(kept_candidate(entry, f"candidate {name!r} in {where}") for name, entry in entries.items())
+            except InputError:
+                raise
+            except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                raise InputError(f"{where} does not tell its candidates: give --candidates their file") from None
+        return read_candidates(path or DATA / "candidates.toml")

@@ -1,0 +1,154 @@
+"""The final choice in words: for a terminal, as Markdown, as JSON."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from .. import untrusted
+from ..selection import CRITERIA, Option, Quality, Selection, Shift
+from .columns import Column, as_markdown
+
+_SOURCES = {"person": "a person", "judge": "the judge", "computed": "the computed score"}
+_UNITS = {"quality": "", "leaderboard": "", "seconds": " s", "memory": " MiB"}
+
+
+def terminal(selection: Selection, width: int) -> str:
+    """The choice for a terminal of `width` characters, the choice itself last."""
+    sentences = [*_reasons(selection), *conclusion(selection)]
+    return "\n".join(
+        textwrap.fill(untrusted.line(each), width, subsequent_indent="  ", break_on_hyphens=False) for each in sentences
+    )
+
+
+def markdown(selection: Selection) -> str:
+    """The choice as a section of a Markdown page."""
+    parts = ["## The choice", "\n\n".join(f"**{untrusted.markdown(each)}**" for each in conclusion(selection))]
+    if selection.ranking:
+        parts += [as_markdown(_columns(selection)), _WEIGHED]
+    parts.append("\n".join(f"- {untrusted.markdown(each)}" for each in _reasons(selection)))
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def as_facts(selection: Selection) -> dict[str, Any]:
+    """The choice as `selection.json` holds it."""
+    return {
+        "choice": _facts(selection.choice),
+        "reserve": _facts(selection.reserve),
+        "any_license": selection.any_license,
+        "weights": dict(selection.weights),
+        "bases": dict(selection.bases),
+        "ranking": [_facts(option) for option in selection.ranking],
+        "pareto_front": [_place(option) for option in selection.front],
+        "shifts": [
+            {"criterion": each.criterion, "weight": each.weight, "turns_at": each.turns_at, **_place(each.becomes)}
+            for each in selection.shifts
+        ],
+        "excluded": [vars(each) for each in selection.excluded],
+        "unknown": list(selection.unknown),
+        "cautions": list(selection.cautions),
+        "judging": list(selection.agreement),
+    }
+
+
+def conclusion(selection: Selection) -> Iterator[str]:
+    """The choice and the reserve, a sentence each."""
+    choice, reserve = selection.choice, selection.reserve
+    if choice is None:
+        why = "no candidate meets the conditions" if selection.excluded else "nothing was measured or planned for it"
+        yield f"No choice: {why}"
+        return
+    what = "Provisional choice, answers not judged" if selection.is_provisional else "Final choice"
+    yield f"{what}: {_named(choice)} ({_quality(choice.quality)}total {choice.total:.1f} of 100)"
+    if reserve is None:
+        yield "Reserve: none, no other candidate meets the conditions"
+    else:
+        yield f"Reserve: {_named(reserve)} ({_quality(reserve.quality)}total {reserve.total:.1f})"
+
+
+_WEIGHED = (
+    "In brackets the score, 0 to 1, that the figure comes to; * marks the Pareto front of quality, memory and time."
+)
+
+
+def _reasons(selection: Selection) -> Iterator[str]:
+    for excluded in _by_reason(selection):
+        yield f"excluded: {excluded}"
+    if selection.choice is not None:
+        yield f"weights: {', '.join(f'{name} {weight:g}' for name, weight in selection.weights.items())}"
+        if selection.front:
+            yield f"Pareto front of quality, memory and time: {', '.join(map(_short, selection.front))}"
+        yield from _turns(selection.shifts)
+        if selection.reserve is not None:
+            yield f"no {'other' if selection.shifts else 'single'} weight, moved alone, changes the choice"
+    yield from (*selection.unknown, *selection.cautions, *selection.agreement)
+
+
+def _by_reason(selection: Selection) -> Iterator[str]:
+    """Each candidate that was excluded with its reason, its ranks together."""
+    ranks: dict[tuple[str, str], list[str]] = {}
+    for each in selection.excluded:
+        own = ranks.setdefault((each.candidate, each.reason), [])
+        own += [] if each.lora_rank is None else [f"r{each.lora_rank}"]
+    for (candidate, reason), own in ranks.items():
+        yield f"{' '.join([candidate, *(['/'.join(own)] if own else [])])}: {reason}"
+
+
+def _turns(shifts: Iterable[Shift]) -> Iterator[str]:
+    """What would be chosen instead, with every weight that could bring it about."""
+    weights: dict[str, list[str]] = {}
+    for each in shifts:
+        beyond = "below" if each.turns_at < each.weight else "above"
+        weight = f"{each.criterion} {beyond} {each.turns_at:.3g} (it is {each.weight:g})"
+        weights.setdefault(_short(each.becomes), []).append(weight)
+    for option, those in weights.items():
+        yield f"{option} would be chosen with a weight of {' or of '.join(those)}"
+
+
+def _named(option: Option) -> str:
+    return f"{option.candidate.name} at LoRA rank {option.lora_rank}"
+
+
+def _short(option: Option) -> str:
+    return f"{option.candidate.name} r{option.lora_rank}"
+
+
+def _quality(quality: Quality | None) -> str:
+    return f"{quality.grade} by {_SOURCES[quality.source]}, " if quality else ""
+
+
+def _columns(selection: Selection) -> list[Column]:
+    front = [id(option) for option in selection.front]
+    options = selection.ranking
+    names = [f"{_short(each)}{'*' if id(each) in front else ''}" for each in options]
+    columns = [
+        Column("option", names),
+        Column("total", ["-" if each.total is None else f"{each.total:.1f}" for each in options], is_text=False),
+        Column("judged by", [_SOURCES[each.quality.source] if each.quality else "-" for each in options]),
+    ]
+    for name in CRITERIA:
+        head = f"{name.replace('_', ' ')}\nweight {selection.weights[name]:g}"
+        columns.append(Column(head, [_figure(each, name) for each in options], is_text=False))
+    return columns
+
+
+def _figure(option: Option, criterion: str) -> str:
+    figure, score = option.figures[criterion], option.scores[criterion]
+    if figure is None or score is None:
+        return "-"
+    unit = _UNITS[criterion.rpartition("_")[2]]
+    grade = f"{option.quality.grade} " if criterion == "quality" and option.quality else ""
+    return f"{grade}{figure:.0f}{unit} ({score:.2f})" if unit == " MiB" else f"{grade}{figure:.2f}{unit} ({score:.2f})"
+
+
+def _place(option: Option) -> dict[str, Any]:
+    return {"candidate": option.candidate.name, "lora_rank": option.lora_rank}
+
+
+def _facts(option: Option | None) -> Mapping[str, Any] | None:
+    if option is None:
+        return None
+    quality = option.quality
+    judged = {"quality": None if quality is None else vars(quality)}
+    return {**_place(option), "total": option.total, "figures": option.figures, "scores": option.scores, **judged}
