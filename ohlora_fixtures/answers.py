@@ -51,7 +51,7 @@ class Marks(NamedTuple):
     repetition: float
     """Share of its four-character sequences that it has had before (Welleck et al. 2020: seq-rep-4, of characters)."""
     foreign: float
-    """Share of its letters that are not of the dataset's script."""
+    """Share of its letters that are not of the dataset's script, broken characters included."""
     cut_off: float
     """1 if it reached the protocol's length before the model ended it."""
     stray_beginning: float
@@ -147,7 +147,7 @@ def is_overfitted(trained: tuple[float, float], held_out: tuple[float, float]) -
 
 def _marks(given: GivenAnswer, askers: int, prompts: int, reference: Reference) -> Marks:
     text = _plain(given.answer)
-    letters = [script for script in map(_script, text) if script]
+    letters = [script for script in map(_script, text) if script is not None]
     sign = _beginning(text)
     return Marks(
         empty=float(not text),
@@ -175,7 +175,12 @@ def _repetition(text: str) -> float:
 
 
 def _script(sign: str) -> str | None:
-    """The script of a letter, which begins its name in Unicode; None for what is no letter."""
+    """The script of a letter, which begins its name in Unicode; None for what is no letter.
+
+    What was decoded to no character counts as a letter, of no script.
+    """
+    if sign == "\ufffd":
+        return ""
     return unicodedata.name(sign, "UNNAMED").split()[0] if sign.isalpha() else None
 
 

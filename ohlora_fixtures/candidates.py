@@ -49,13 +49,15 @@ class Candidate:
     text_template: str
     """A training text with `{input}` and `{output}` in it."""
     leaderboard_average: float | None = None
-    """Average on the Open Ko-LLM Leaderboard, percent."""
+    """Average on a leaderboard, percent; in the suite's own file the Open Ko-LLM Leaderboard's."""
     chars_per_token: float | None = None
     """Characters a token of its tokenizer, over rows in its text template: for a stand-in tokenizer."""
     revision: str | None = None
     """Commit, tag or branch of the weights; None takes the newest."""
     remote_code: bool = False
     """Whether the repository's own Python code is needed to load it."""
+    unverified: str | None = None
+    """What of this is not verified, in words; None if nothing is known to be in doubt."""
 
     def architecture(self) -> dict[str, Any]:
         """The architecture's settings as its file has them."""

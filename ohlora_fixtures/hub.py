@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, one_line
+from .errors import CandidateError, InputError, one_line
+from .files import replace_text
 
 if TYPE_CHECKING:
     from .candidates import Candidate
@@ -49,6 +50,32 @@ def check_downloads(candidates: Iterable[Candidate]) -> list[str]:
     if sizes_bytes:
         _check_disk(sum(sizes_bytes), len(sizes_bytes))
     return notices
+
+
+def download_config(repo: str, path: Path) -> None:
+    """Download a repository's config.json to a file of this machine.
+
+    Raises CandidateError if the Hub does not give it, and InputError for a Hub that cannot be reached or a file that
+    cannot be written.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        text = Path(hf_hub_download(repo, "config.json")).read_text(encoding="utf-8")
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise CandidateError(f"the Hub does not give its config.json: {one_line(error, 160)}") from None
+    except UnicodeDecodeError:
+        raise CandidateError("its config.json is not UTF-8") from None
+    except Exception as error:  # noqa: BLE001 - each HTTP library has errors of its own
+        raise InputError(
+            f"the Hub cannot be reached for {repo} ({one_line(error, 120)}): connect to the network, or put the "
+            "config.json files that you have into a folder and give it to --configs"
+        ) from None
+    try:
+        replace_text(path, text)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): choose another folder for --configs") from None
 
 
 def weight_files(names: Sequence[str]) -> list[str]:

@@ -68,6 +68,8 @@ class Outline:
     """Parameters, tied weights counted once."""
     module_names: frozenset[str]
     """The last part of each module's name, as LoRA targets are given."""
+    linear_names: frozenset[str]
+    """Those of the linear modules, the head that predicts tokens left out."""
 
 
 def quieten_libraries() -> None:
@@ -87,8 +89,14 @@ def outline(candidate: Candidate) -> Outline:
 
     Raises CandidateError if transformers cannot build the architecture.
     """
+    from torch.nn import Linear
+    from transformers.pytorch_utils import Conv1D
+
     model = build_on_meta(candidate)
-    return Outline(count_parameters(model), frozenset(name.rpartition(".")[2] for name, _ in model.named_modules()))
+    modules = [(name.rpartition(".")[2], module) for name, module in model.named_modules()]
+    head = model.get_output_embeddings()
+    linear = {name for name, each in modules if isinstance(each, (Linear, Conv1D)) and each is not head}
+    return Outline(count_parameters(model), frozenset(name for name, _ in modules), frozenset(linear))
 
 
 def build_on_meta(candidate: Candidate) -> PreTrainedModel:

@@ -1,4 +1,4 @@
-"""Text that others wrote, made harmless for where it goes: a terminal, a spreadsheet, a Markdown page, a JSON file.
+"""Text that others wrote, made harmless for where it goes: a terminal, a spreadsheet, a Markdown page, JSON, TOML.
 
 Models, datasets, candidates files, repositories and somebody else's results folder are such others.
 """
@@ -75,5 +75,17 @@ def json_page(facts: Any) -> bytes:
     return _encoded(json.dumps(facts, ensure_ascii=False, indent=2))
 
 
+def toml_string(text: str) -> str:
+    """The text as a basic string of TOML, quotes included; half of a surrogate pair, which TOML cannot name, is U+FFFD.
+
+    JSON's escapes are among TOML's (TOML 1.0, "String"); DEL, which JSON lets stand, is escaped here, too.
+    """
+    return _escaped(json.dumps(_SURROGATES.sub("\ufffd", text), ensure_ascii=False))
+
+
 def _encoded(text: str) -> bytes:
-    return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
+    return _escaped(text).encode() + b"\n"
+
+
+def _escaped(text: str) -> str:
+    return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -20,6 +20,29 @@ OURS = read_candidates(DATA / "candidates.toml")
 SEED = select_group(OURS, "seed")
 
 
+MODERN = select_group(OURS, "modern")
+FACTS = {
+    "kanana-1.5-2.1b-instruct-2505": (2086984704, True),
+    "Midm-2.0-Mini-Instruct": (2305517312, True),
+    "HyperCLOVAX-SEED-Text-Instruct-0.5B": (566281216, False),
+    "HyperCLOVAX-SEED-Text-Instruct-1.5B": (1585547264, False),
+    "EXAONE-4.0-1.2B": (1279391488, False),
+    "gemma-3-1b-it": (999885952, False),
+    "Qwen2.5-0.5B-Instruct": (494032768, True),
+    "Qwen2.5-1.5B-Instruct": (1543714304, True),
+    "Qwen3-0.6B": (596049920, True),
+    "Qwen3-1.7B": (1720574976, True),
+}
+"""Of the modern ten: parameters, and whether the licence is free."""
+
+
+def test_the_modern_group_is_ten_and_says_what_of_them_is_not_verified():
+    assert {each.name: (each.parameters, each.free_license) for each in MODERN} == FACTS
+    unverified = {each.name: each.unverified for each in MODERN if each.unverified}
+    assert list(unverified) == ["HyperCLOVAX-SEED-Text-Instruct-0.5B", "HyperCLOVAX-SEED-Text-Instruct-1.5B"]
+    assert all("architecture" in words for words in unverified.values())
+
+
 def test_the_seed_group_is_the_studys_seven():
     assert [candidate.name for candidate in SEED] == list(TRAINABLE_PARAMETERS)
 
@@ -83,6 +106,7 @@ def test_a_users_own_file_is_read_relative_to_itself(write_candidates, tmp_path)
         ({"text_template": "{input} only"}, r"must be a text with \{input\} and then \{output\}"),
         ({"leaderboard_average": -1}, "must be a number above 0"),
         ({"repo": " "}, "must be a non-empty text"),
+        ({"unverified": True}, "must be a non-empty text"),
         ({"config": "configs/none.json"}, r"names the architecture .*none\.json, which does not exist"),
         ({"config": "candidates.toml"}, "which cannot be read as JSON"),
     ],

@@ -95,6 +95,16 @@ def test_what_did_not_pass_is_told_once_for_each_reason():
     assert "error: bench_fine_tuning[gemma-2-2b-it-r16], bench_fine_tuning[gemma-2-2b-it-r32]: cannot be built" in text
 
 
+def test_an_unverified_candidate_is_marked_wherever_its_figures_stand():
+    found = comparison_of(record("HyperCLOVAX-SEED-Text-Instruct-0.5B"), record("Qwen3-0.6B"))
+    for text in (table.terminal(found, 200), table.markdown(found)):
+        assert "0.57 B?" in text
+        assert "0.60 B?" not in text
+        assert text.count("HyperCLOVAX-SEED-Text-Instruct-0.5B is unverified: its architecture") == 1
+    cells = [row["unverified"] for row in csv.DictReader(table.comma_separated(found).splitlines())]
+    assert cells == ["its architecture, and so its size, is from memory", ""]
+
+
 def test_random_weights_at_full_size_are_told():
     text = table.terminal(comparison_of(record(weights="random")), 200)
     assert "time and memory are real, answers are not" in text

@@ -1,9 +1,10 @@
-"""Text of others in a terminal, a spreadsheet, a Markdown page and a JSON file: whatever it says, it stays text."""
+"""Text of others in a terminal, a spreadsheet, a Markdown page, JSON and TOML: whatever it says, it stays text."""
 
 import csv
 import io
 import json
 import re
+import tomllib
 import unicodedata
 
 import pytest
@@ -67,6 +68,14 @@ def test_a_json_line_says_what_was_said_and_has_nothing_that_a_terminal_obeys(te
     # two surrogates side by side are one character to JSON
     assert json.loads(found) == {"reason": text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")}
     assert [each for each in found.decode()[:-1] if is_obeyed(each)] == []
+
+
+@SPECIFIED
+@given(HOSTILE)
+def test_a_toml_string_says_what_was_said_and_has_nothing_that_a_terminal_obeys(text):
+    written = untrusted.toml_string(text)
+    assert [each for each in written if is_obeyed(each)] == []
+    assert tomllib.loads(f"text = {written}") == {"text": re.sub("[\ud800-\udfff]", "\ufffd", text)}
 
 
 @SPECIFIED

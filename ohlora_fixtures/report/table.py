@@ -61,7 +61,8 @@ def markdown(comparison: Comparison) -> str:
 
 def comma_separated(comparison: Comparison) -> str:
     """The table as CSV: a line a candidate, plain numbers, an empty cell for what is not known."""
-    heads = ["candidate", "parameters", "leaderboard_average", "card_license", "binding_license", "free_license"]
+    heads = ["candidate", "parameters", "unverified", "leaderboard_average"]
+    heads += ["card_license", "binding_license", "free_license"]
     keys = _keys(comparison)
     for workload, rank in keys:
         prefix = workload if rank is None else f"{workload}_r{rank}"
@@ -74,7 +75,7 @@ def comma_separated(comparison: Comparison) -> str:
     writer.writerow(heads)
     for row in comparison.rows:
         candidate = row.candidate
-        line: list[object] = [candidate.name, candidate.parameters, candidate.leaderboard_average]
+        line: list[object] = [candidate.name, candidate.parameters, candidate.unverified, candidate.leaderboard_average]
         line += [candidate.card_license, candidate.binding_license, candidate.free_license]
         for key in keys:
             record, plan, published = row.records.get(key), row.plans.get(key), row.published.get(key)
@@ -136,7 +137,7 @@ def _columns(comparison: Comparison) -> list[Column]:
     return [
         _facts("candidate", comparison, lambda row: row.candidate.name),
         Column("", ["\n".join(source.name(row) for source in sources if source.has(row)) for row in comparison.rows]),
-        _facts("size", comparison, lambda row: f"{row.candidate.parameters / 1e9:.2f} B"),
+        _facts("size", comparison, _size),
         _facts("Ko-LLM\naverage", comparison, lambda row: _number(row.candidate.leaderboard_average)),
         _facts("licence", comparison, lambda row: untrusted.line(row.candidate.binding_license)),
         *_devices(comparison),
@@ -151,6 +152,10 @@ def _devices(comparison: Comparison) -> list[Column]:
     if len(distinct("device", ran)) < 2:  # noqa: PLR2004 - one needs no column
         return []
     return [_facts("device", comparison, lambda row: _each("device", row.records.values()) or _NONE)]
+
+
+def _size(row: Row) -> str:
+    return f"{row.candidate.parameters / 1e9:.2f} B{'?' if row.candidate.unverified else ''}"
 
 
 def _facts(head: str, comparison: Comparison, cell: Callable[[Row], str]) -> Column:
@@ -236,6 +241,7 @@ def _notes(comparison: Comparison) -> list[str]:
     ran = [record for record in records if record.planned_workload is None]
     some = next((record for record in ran if record.tokenizer), None)
     planned = next((record for record in records if record.tokenizer and record.planned_workload), None)
+    unverified = [row for row in comparison.rows if row.candidate.unverified]
     return [
         *(_notes_on_measured(some, comparison) if some else ()),
         *measured.capped_notes(ran),
@@ -244,6 +250,7 @@ def _notes(comparison: Comparison) -> list[str]:
         *(_notes_on_planned(planned, comparison) if planned else ()),
         *((_STUDY,) if any(row.published for row in comparison.rows) else ()),
         *_notes_on_session(records),
+        *(f"?: {row.candidate.name} is unverified: {row.candidate.unverified}" for row in unverified),
         *mixed_notes(records),
         *comparison.notes,
         *_notes_on_failures(records),

@@ -1,0 +1,1 @@
+"""The commands beside pytest's, one a file."""
