@@ -11,6 +11,7 @@ import pytest
 from . import case_reports, cases, devices, outcomes, storage, workers
 from .errors import InputError
 from .fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
+from .measuring import *  # noqa: F403
 from .planner.planner import Planner
 from .planner.store import PlanStore
 from .session import CUDA_CONTEXT, PLANNER, Session

@@ -1,0 +1,99 @@
+"""The likelihood of the dataset's answers, on mini replicas."""
+
+import math
+
+import pytest
+import torch
+from test_workloads import CANDIDATES, DIALOGUES, SOURCE, examples_for, texts_for
+
+from ohlora_fixtures.dialogues import IGNORED_LABEL, Dialogue
+from ohlora_fixtures.models import load
+from ohlora_fixtures.protocol import Protocol
+from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter
+from ohlora_fixtures.workloads.inference import answer
+from ohlora_fixtures.workloads.likelihood import in_training_scale, likelihoods
+
+ROWS = DIALOGUES.usable_valid_rows[:3]
+RWKV = "KoAlpaca-KoRWKV-1.5B"
+
+
+@pytest.fixture(scope="module", params=["llama1B", RWKV])
+def loaded(request):
+    return load(CANDIDATES[request.param], SOURCE, texts_for(request.param))
+
+
+def likelihoods_of(loaded, model=None, rows=ROWS, max_tokens=512):
+    return likelihoods(model or loaded.model, loaded.tokenizer, loaded.candidate.text_template, rows, max_tokens)
+
+
+def test_it_is_the_loss_that_training_would_have_without_the_end_of_the_sequence(loaded):
+    from ohlora_fixtures.dialogues import encode
+
+    for row, found in zip(ROWS, likelihoods_of(loaded), strict=True):
+        example = encode(loaded.tokenizer, loaded.candidate.text_template, row, 512)
+        labels = [*example["labels"][:-1], IGNORED_LABEL]
+        with torch.no_grad():
+            loss = loaded.model(input_ids=torch.tensor([example["input_ids"]]), labels=torch.tensor([labels])).loss
+        tokens = sum(label != IGNORED_LABEL for label in labels)
+        assert found.tokens == tokens
+        assert found.characters == len(row.answer)
+        assert found.nats == pytest.approx(loss.item() * tokens, rel=2e-3)  # the model's own loss is rounded to bf16
+
+
+def test_a_model_that_knows_nothing_gives_every_token_its_share(loaded):
+    with torch.no_grad():
+        saved = loaded.model.get_output_embeddings().weight.clone()
+        loaded.model.get_output_embeddings().weight.zero_()
+        (found,) = likelihoods_of(loaded, rows=ROWS[:1])
+        loaded.model.get_output_embeddings().weight.copy_(saved)
+    assert found.nats == pytest.approx(found.tokens * math.log(loaded.model.config.vocab_size), rel=1e-4)
+
+
+def test_rows_that_are_too_long_are_left_out(loaded):
+    (whole,) = likelihoods_of(loaded, rows=ROWS[:1])
+    prompt_tokens = len(
+        loaded.tokenizer(loaded.candidate.text_template.split(" {output}")[0].format(input=ROWS[0].prompt))["input_ids"]
+    )
+    fits = prompt_tokens + whole.tokens
+    assert len(likelihoods_of(loaded, rows=ROWS[:1], max_tokens=fits)) == 1
+    assert likelihoods_of(loaded, rows=ROWS[:1], max_tokens=fits - 1) == ()
+    assert likelihoods_of(loaded, rows=[Dialogue("x" * 2000, "y")]) == ()
+
+
+def test_an_adapted_model_is_asked_as_it_was_trained(loaded):
+    """RWKV's weights are divided for inference; an adapter beside one of them would not be."""
+    before = likelihoods_of(loaded)
+    protocol = Protocol(lora_dropout=0.0)
+    adapted = attach_adapter(loaded.model, 8, loaded.candidate.target_modules, protocol)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.5)
+    example = examples_for(loaded)[0]
+    inputs = {"input_ids": torch.tensor([example["input_ids"]])}
+    with torch.no_grad():
+        trained = adapted.train()(**inputs).logits.float()
+        with in_training_scale(adapted):
+            asked = adapted.eval()(**inputs).logits.float()
+            tuned = likelihoods_of(loaded, adapted)
+            answer(adapted, loaded.tokenizer, ["안녕"], Protocol(max_length=12), lambda: None)
+        again = adapted.train()(**inputs).logits.float()
+    assert torch.equal(trained, asked)
+    assert torch.equal(trained, again)
+    assert tuned != before
+    detach_adapter(adapted)
+    assert likelihoods_of(loaded) == before
+
+
+def test_without_that_care_rwkv_would_be_another_model():
+    loaded = load(CANDIDATES[RWKV], SOURCE, texts_for(RWKV))
+    adapted = attach_adapter(loaded.model, 8, loaded.candidate.target_modules, Protocol(lora_dropout=0.0))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.5)
+    inputs = {"input_ids": torch.tensor([examples_for(loaded)[0]["input_ids"]])}
+    with torch.no_grad():
+        trained = adapted.train()(**inputs).logits.float()
+        asked = adapted.eval()(**inputs).logits.float()
+        assert not torch.allclose(trained, asked, rtol=0.05)
+        with pytest.raises(ValueError, match="in the scale of inference already"), in_training_scale(adapted):
+            pass
