@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from .files import replace_text
 from .records import Record, as_line
 from .report import files
 from .report.mixed import distinct, listed
+from .report.words import language_of
 from .results import RECORDS, read_records
 from .selection import DEFAULT_WEIGHTS, Selection
 from .shipped import REFERENCE
@@ -189,7 +191,8 @@ def _write(
     }
     (into / "environment.json").write_bytes(json_page(environment))
     selection = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(found, answers, into)
-    for name, text in files.texts(found, selection).items():
+    findings = files.Findings(found, selection, answers, environment)
+    for name, text in files.texts(findings, language_of(os.environ)):
         replace_text(into / name, text)
     (into / RECORDS).write_bytes(b"".join(map(as_line, found.records)))
     return selection

@@ -56,6 +56,7 @@ OPTIONS = (
     Option("judge", "URL", "have an LLM grade the answers: an endpoint that speaks OpenAI's chat completions"),
     Option("judge_model", "NAME", "the judge's model"),
     Option("judge_tokens", "N", "most tokens that the judge may cost (default: 1000000)"),
+    Option("report_lang", "ko|en", "language of report.html (default: the locale's)"),
     Option(
         "protocol", "NAME=VALUE", "change one setting of the experiment, such as epochs=1; repeatable", repeatable=True
     ),

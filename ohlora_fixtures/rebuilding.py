@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from .answer_files import Answers, read_folder
 from .candidates import Candidate, kept_candidate, read_candidates
@@ -12,10 +13,11 @@ from .comparison import Comparison, compare, read_published
 from .errors import InputError
 from .files import replace_text
 from .report import files
+from .report.words import Language
 from .results import StoredRecords, read_records
 from .selection import Selection
 from .shipped import DATA, REFERENCE
-from .store import SESSION
+from .store import ENVIRONMENT, SESSION
 
 
 class Folder:
@@ -50,7 +52,15 @@ class Folder:
         notes = ("its last line is torn, and that case is left out",) if self.stored.torn_line is not None else ()
         return compare(self.candidates, ranks, records, {} if is_study else read_published(REFERENCE), notes)
 
-    def rebuild(self, choosing: Choosing, into: Path) -> tuple[Comparison, Selection]:
+    @property
+    def environment(self) -> Any:
+        """What its `environment.json` says; None without a readable one."""
+        try:
+            return json.loads((self.path / ENVIRONMENT).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def rebuild(self, choosing: Choosing, into: Path, language: Language) -> tuple[Comparison, Selection]:
         """Choose anew, and write every file that follows from the records.
 
         Raises InputError if they cannot be written.
@@ -58,7 +68,8 @@ class Folder:
         found = self.comparison()
         selection = choosing.choose(found, self.answers, self.path)
         try:
-            for name, text in files.texts(found, selection).items():
+            findings = files.Findings(found, selection, self.answers, self.environment)
+            for name, text in files.texts(findings, language):
                 replace_text(into / name, text)
         except OSError as error:
             raise InputError(f"folder {into} cannot be written ({error.strerror}): give --into another one") from None

@@ -20,7 +20,7 @@ from .records import Record, ended
 from .report import choice_text, files, stored, table
 from .selection import Selection
 from .shipped import REFERENCE
-from .store import SESSION, RecordStore, stored_records
+from .store import ENVIRONMENT, SESSION, RecordStore, stored_records
 from .untrusted import json_page
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ LEFT_BEHIND = pytest.StashKey[str]()
 PLANNER = pytest.StashKey[Planner]()
 """Where, on the config, the session's planner is."""
 
-ENVIRONMENT = "environment.json"
-
 
 class Session:
     """Collects the records of one pytest session and writes its results folder.
@@ -65,6 +63,7 @@ class Session:
         self._stored_runs: list[dict[str, Any]] = []
         self._verdicts: list[regressions.Verdict] = []
         self._selection: Selection | None = None
+        self._environment: dict[str, Any] | None = None
         self._told_problem: str | None = None
 
     def resume(self, *, is_dry_run: bool) -> None:
@@ -99,6 +98,7 @@ class Session:
         else:
             now = resume.joined(resume.read_identity(folder), now)
             environment = resume.environment_after(folder / ENVIRONMENT, environment)
+        self._environment = environment
         for name, facts in ((SESSION, now), (ENVIRONMENT, environment)):
             self._store.write(name, partial(replace_text, text=json_page(facts).decode()))
         if self._store.problem is not None:
@@ -226,7 +226,8 @@ class Session:
             self._verdicts = [regressions.judge(limits, ran, run, names) for run in self._stored_runs]
             beside = stored.markdown(limits, self._verdicts)
         self._selection = settings.choosing.choose(found, self._answers, settings.results_dir)
-        for name, text in files.texts(found, self._selection, beside).items():
+        findings = files.Findings(found, self._selection, self._answers, self._environment)
+        for name, text in files.texts(findings, settings.report_language, beside):
             self._store.write(name, partial(replace_text, text=text))
 
     def summary(self, width: int) -> str:

@@ -24,6 +24,7 @@ from .options import OPTIONS, SWITCHES, by_name
 from .planner.profiles import GpuProfile, choose_profile, read_profiles
 from .protocol import Protocol, parse_protocol
 from .regressions import Limit, parse_limits
+from .report.words import Language, report_language
 from .selection import parse_weights
 from .shipped import DATA
 
@@ -66,6 +67,8 @@ class Settings:
     """The experiment."""
     memory_limits: tuple[Limit, ...]
     """How far memory may grow over a stored run's; empty where nothing is to be held against one."""
+    report_language: Language
+    """Of the page."""
     choosing: Choosing
     """How the final choice is made."""
     allow_remote_code: bool
@@ -135,6 +138,7 @@ def read_settings(config: pytest.Config) -> Settings:
         is_resumed=resumed_dir is not None,
         protocol=protocol,
         memory_limits=_memory_limits(config),
+        report_language=report_language(_value(config, "report_lang"), os.environ),
         choosing=_choosing(config, candidates, dialogues),
         **{name: _is_on(config, name) for name in ("allow_remote_code", "resume_anyway", "strict_gpu")},
     )

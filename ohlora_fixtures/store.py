@@ -15,6 +15,7 @@ from .files import FileLock, sync_folder
 from .records import Record, as_line
 from .results import RECORDS, StoredRecords, read_records
 
+ENVIRONMENT = "environment.json"
 SESSION = "session.json"
 TORN = "records.torn"
 LOCK = "session.lock"

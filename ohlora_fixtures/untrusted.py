@@ -44,14 +44,18 @@ def line(text: str) -> str:
     return _SURROGATES.sub("\ufffd", _LINE_ENDS.sub(" ", _IN_A_LINE.sub("", text)))
 
 
+def block(text: str) -> str:
+    """The text, which may hold several lines, without what moves a cursor or turns the order of characters."""
+    return _SURROGATES.sub("\ufffd", _OTHER_LINE_ENDS.sub("\n", _IN_A_BLOCK.sub("", text)))
+
+
 def cell(text: str) -> str:
     """The text, which may hold several lines, as a CSV cell that no spreadsheet runs as a formula.
 
     An apostrophe before it makes a spreadsheet take it as text (OWASP, CSV injection). Another stands after each line
     end, tab and semicolon where a formula could begin: with another separator than the comma, cells start there.
     """
-    text = _OTHER_LINE_ENDS.sub("\n", _IN_A_BLOCK.sub("", text))
-    text = _FORMULA_AFTER_SEPARATOR.sub(r"\1'", _SURROGATES.sub("\ufffd", text))
+    text = _FORMULA_AFTER_SEPARATOR.sub(r"\1'", block(text))
     return f"'{text}" if _FORMULA_FIRST.match(text) else text
 
 

@@ -271,6 +271,6 @@ def test_a_full_disk_is_told_and_takes_nothing_from_the_comparison(suite, plans,
         assert result.ret == pytest.ExitCode.OK
     else:
         assert len(found) == 1
-        missing = "3 records and comparison.md, comparison.csv, selection.json"
+        missing = "3 records and comparison.md, comparison.csv, selection.json, report.html"
         assert f"NOT WRITTEN for lack of a disk that takes it (No space left on device): {missing}; what" in output
         assert result.ret == pytest.ExitCode.TESTS_FAILED

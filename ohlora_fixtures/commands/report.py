@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..choosing import Choosing
 from ..errors import InputError
 from ..grades import read_grades
 from ..judge_settings import judge_settings
+from ..report.words import report_language
 from ..selection import parse_weights
 from .printing import show
 
@@ -31,7 +33,7 @@ def add_to(commands: Any) -> None:
         help="a candidates file (default: what the session had, or the suite's)",
     )
     report.add_argument("--any-license", action="store_true", help=options.by_name("any_license").help)
-    for name in ("choice_weights", "judge", "judge_model", "judge_tokens"):
+    for name in ("choice_weights", "judge", "judge_model", "judge_tokens", "report_lang"):
         option = options.by_name(name)
         report.add_argument(option.flag, metavar=option.metavar, help=option.help)
     report.add_argument(
@@ -45,6 +47,7 @@ def _run(given: argparse.Namespace) -> int:
         raise InputError("--into takes the files of one results folder: give one, or leave --into out")
     weights = parse_weights(given.choice_weights or "")
     judge = judge_settings(given.judge, given.judge_model, given.judge_tokens)
+    language = report_language(given.report_lang, os.environ)
     grades = read_grades(given.grades) if given.grades else None
     for path in given.folders:
         folder = rebuilding.Folder(path, given.candidates)
@@ -52,5 +55,5 @@ def _run(given: argparse.Namespace) -> int:
             grades.check({candidate.name for candidate in folder.candidates}, folder.prompts)
         choosing = Choosing(weights, given.any_license, grades, judge)
         into = given.into or path
-        show(*folder.rebuild(choosing, into), into)
+        show(*folder.rebuild(choosing, into, language), into)
     return 0

@@ -1,17 +1,38 @@
-"""The files that a comparison and its choice become, by name."""
+"""The files that a results folder's findings become."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..answer_files import Answers
 from ..comparison import Comparison
 from ..selection import Selection
 from ..untrusted import json_page
-from . import choice_text, table
+from . import choice_text, page, table
+from .words import Language
 
 
-def texts(comparison: Comparison, selection: Selection, more: str = "") -> dict[str, str]:
-    """Each file's text; `more` closes the Markdown page."""
-    return {
-        "comparison.md": "\n".join(filter(None, (table.markdown(comparison), choice_text.markdown(selection), more))),
-        "comparison.csv": table.comma_separated(comparison),
-        "selection.json": json_page(choice_text.as_facts(selection)).decode(),
-    }
+@dataclass(frozen=True)
+class Findings:
+    """What there is to tell."""
+
+    comparison: Comparison
+    """The records beside each other."""
+    selection: Selection
+    """What is chosen."""
+    answers: Answers
+    """What the models said."""
+    environment: Mapping[str, Any] | None
+    """What `environment.json` says; None without one."""
+
+
+def texts(found: Findings, language: Language, more: str = "") -> Iterator[tuple[str, str]]:
+    """Each file's name and text, one after the other, the page last; `more` closes the Markdown."""
+    comparison, selection = found.comparison, found.selection
+    tables = (table.markdown(comparison), choice_text.markdown(selection), more)
+    yield "comparison.md", "\n".join(filter(None, tables))
+    yield "comparison.csv", table.comma_separated(comparison)
+    yield "selection.json", json_page(choice_text.as_facts(selection)).decode()
+    yield "report.html", page.html(comparison, selection, found.answers, found.environment, language)

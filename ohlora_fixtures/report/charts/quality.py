@@ -1,0 +1,135 @@
+"""Quality against memory and against time, with the Pareto front, for every option that has a quality."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from ...comparison import Comparison
+from ...selection import Selection
+from .. import digits, svg
+from ..figure import Figure, Mark, Panel
+from ..words import Say
+from .points import CHOSEN, KINDS, Point, points_of, table
+
+_HEIGHT = 380.0
+_LEFT, _TOP, _BOTTOM = 34.0, 24.0, _HEIGHT - 36.0
+"""Where the plot begins and ends."""
+_ENOUGH = 17.0
+"""Between a label and what is next to it."""
+
+
+def figure(found: Comparison, selection: Selection | None, say: Say) -> Figure | None:
+    """The figure; None without a quality that stands beside a memory or a time."""
+    points = points_of(found, selection)
+    panels = [_panel(points, cost, say) for cost in ("memory", "time")]
+    shown = tuple(panel for panel in panels if panel is not None)
+    if not shown:
+        return None
+    lead = say("quality.lead") if selection is not None and selection.front else say("quality.lead_without_front")
+    return Figure(lead, shown, _legend(found, points, say), (table(points, say),))
+
+
+_AXES = {"memory": "axis.mib", "time": "axis.seconds"}
+
+
+def _panel(points: list[Point], cost: str, say: Say) -> Panel | None:
+    shown = [(point, at) for point in points if (at := point.costs[cost]) is not None]
+    if not shown:
+        return None
+    heights = [end for point, _ in shown for end in (point.quality, *(point.interval or ()))]
+    across = svg.scale(min(at for _, at in shown), max(at for _, at in shown), _LEFT, svg.WIDTH - 20, most_ticks=4)
+    up = svg.scale(min(heights), max(heights), _BOTTOM, _TOP)
+    placed = [(point, across(at), up(point.quality)) for point, at in shown]
+    by_weight = sorted(placed, key=lambda each: -KINDS.index(each[0].kind))  # what matters is drawn over the rest
+    parts = [
+        *svg.y_axis(up, _LEFT, svg.WIDTH - 4, digits.tick, say("axis.quality")),
+        *svg.x_axis(across, _TOP, _BOTTOM, digits.tick, say(_AXES[cost])),
+        *_front(placed),
+        *(svg.line([(x, up(end)) for end in point.interval], "error-bar") for point, x, _ in placed if point.interval),
+        *_kin(placed),
+        *(_marker(point, x, y) for point, x, y in by_weight),
+        *_numbers(placed, say),
+    ]
+    drawn = svg.drawing(_HEIGHT, say(f"quality.{cost}_description"), parts)
+    return Panel(say(f"quality.{cost}"), drawn, "pareto")
+
+
+Placed = tuple[Point, float, float]
+"""A point, and where it lies."""
+
+
+def _front(placed: list[Placed]) -> list[Markup]:
+    """The front's members that nothing beats in quality and this cost alone, joined by steps."""
+    corners: list[tuple[float, float]] = []
+    for x, y in sorted((x, y) for point, x, y in placed if point.is_on_front):
+        if not corners or y < corners[-1][1]:
+            corners += [(x, corners[-1][1])] if corners else []
+            corners.append((x, y))
+    return [svg.line(corners, "front-line")] if len(corners) > 1 else []
+
+
+def _kin(placed: list[Placed]) -> list[Markup]:
+    """A line through a candidate's points, from rank to rank."""
+    ways: dict[int, list[tuple[float, float]]] = {}
+    for point, x, y in placed:
+        ways.setdefault(point.number, []).append((x, y))
+    return [svg.line(way, "kin") for way in ways.values() if len(way) > 1]
+
+
+def _marker(point: Point, x: float, y: float) -> Markup:
+    hint = f"{point.name}: {digits.points(point.quality)}"
+    return svg.marker(svg.shape(point.place), x, y, _class(point.kind, is_on_front=point.is_on_front), hint)
+
+
+def _class(kind: str, *, is_on_front: bool) -> str:
+    return f"point {kind} on-front" if is_on_front else f"point {kind}"
+
+
+def _numbers(placed: list[Placed], say: Say) -> list[Markup]:
+    """Each candidate's number, once, where there is most room beside its points; choice and reserve in words."""
+    taken = [(x, y) for _, x, y in placed]
+    labelled = {point.number: [each for each in placed if each[0].number == point.number] for point, *_ in placed}
+    labels = []
+    for number, own in labelled.items():
+        chosen = [each for each in own if each[0].kind in CHOSEN]
+        label = f"{number} {say(f'quality.{chosen[0][0].kind}')}" if chosen else f"{number}"
+        half = svg.width_of(label) / 2
+        spots = [spot for _, x, y in chosen or own for spot in _spots(x, y, half)]
+        if spots:
+            best = max(spots, key=lambda spot: min(_room(spot, half, other) for other in taken))
+            taken.append(best)
+            class_ = "number said" if chosen else "number"
+            labels.append(svg.text(best[0], best[1] + 4, label, class_, "middle"))
+    return labels
+
+
+def _spots(x: float, y: float, half: float) -> list[tuple[float, float]]:
+    """Where the middle of a label could be that is so wide from there to its ends: beside, above and below a point."""
+    beside = 8 + half
+    spots = [(x + beside, y), (x - beside, y), (x, y - 12), (x, y + 12), (x + beside, y - 10), (x - beside, y - 10)]
+    return [(x, y) for x, y in spots if _LEFT + half < x < svg.WIDTH - half and _TOP + 6 < y < _BOTTOM - 6]
+
+
+def _room(spot: tuple[float, float], half: float, other: tuple[float, float]) -> float:
+    """How far a label's middle line is from a point; beyond `_ENOUGH` it does not matter."""
+    return min(_ENOUGH, max(0.0, abs(spot[0] - other[0]) - half) + abs(spot[1] - other[1]))
+
+
+def _legend(found: Comparison, points: list[Point], say: Say) -> tuple[Mark, ...]:
+    marks = [
+        Mark(svg.sample(svg.marker(svg.shape(place), 9, 6, "point option")), f"r{found.lora_ranks[place]}")
+        for place in sorted({point.place for point in points})
+    ]
+    for kind in KINDS:
+        of_kind = [point for point in points if point.kind == kind]
+        if of_kind:
+            class_ = _class(kind, is_on_front=any(point.is_on_front for point in of_kind))
+            marks.append(Mark(svg.sample(svg.marker("circle", 9, 6, class_)), say(f"quality.{kind}")))
+    if any(point.interval for point in points):
+        marks.append(Mark(svg.sample(svg.line([(9, 0), (9, 12)], "error-bar")), say("quality.legend_interval")))
+    if any(point.is_on_front for point in points):
+        steps = svg.line([(0, 9), (9, 9), (9, 3), (18, 3)], "front-line")
+        marks.append(Mark(svg.sample(steps), say("quality.legend_front")))
+    numbers = {point.number for point in points}
+    names = [(number, row.candidate.name) for number, row in enumerate(found.rows, 1) if number in numbers]
+    return (*marks, *(Mark(svg.element("b", f"{number}"), name) for number, name in names))

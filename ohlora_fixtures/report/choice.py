@@ -1,0 +1,204 @@
+"""The choice as the page tells it: two cards, why, what was left out, and how firm it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..selection import CRITERIA, Option, Quality, Selection
+from . import digits
+from .figure import Column, Table
+from .words import Say
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One thing that was weighed."""
+
+    name: str
+    """What it is called."""
+    term: str
+    """The glossary's entry for its figure."""
+    figure: str
+    """Its figure and unit."""
+    score: float | None
+    """0 (worst) to 1 (best)."""
+    weight: str
+    """How much it counts."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """An option that was chosen."""
+
+    role: str
+    """`choice` or `reserve`."""
+    name: str
+    """The candidate's name."""
+    lora_rank: int
+    """At which rank."""
+    total: str
+    """Weighted mean of its scores."""
+    facts: tuple[tuple[str, str], ...]
+    """What else to know of it: a label and a text each."""
+    criteria: tuple[Criterion, ...]
+    """What was weighed."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """All that is said of a selection."""
+
+    cards: tuple[Card, ...]
+    """The final choice and its reserve."""
+    why: tuple[str, ...]
+    """How the two differ, a sentence each."""
+    shifts: tuple[str, ...]
+    """What would change the choice."""
+    exclusions: Table
+    """What met a hard condition's refusal."""
+    ranking: Table
+    """Every option, best first."""
+
+
+def choice_of(selection: Selection, say: Say) -> Choice:
+    """Put a selection in words."""
+    chosen = (("choice", selection.choice), ("reserve", selection.reserve))
+    return Choice(
+        cards=tuple(_card(role, option, selection, say) for role, option in chosen if option is not None),
+        why=_why(selection, say),
+        shifts=_shifts(selection, say),
+        exclusions=_exclusions(selection, say),
+        ranking=_ranking(selection, say),
+    )
+
+
+def name_of(option: Option) -> str:
+    """What an option is called."""
+    return f"{option.candidate.name} r{option.lora_rank}"
+
+
+def _card(role: str, option: Option, selection: Selection, say: Say) -> Card:
+    candidate = option.candidate
+    facts = [
+        (say("head.parameters"), f"{candidate.parameters / 1e9:.2f} B"),
+        (say("head.binding_license"), candidate.binding_license),
+    ]
+    if option.quality is not None:
+        facts.append((say("head.quality"), _quality(option.quality, say)))
+    criteria = [
+        Criterion(
+            name=say.name("criterion", name),
+            term=_TERMS[name],
+            figure=_figure(name, option.figures.get(name), selection.bases, say),
+            score=option.scores.get(name),
+            weight=f"{selection.weights.get(name, 0.0):g}",
+        )
+        for name in CRITERIA
+    ]
+    total = digits.points(option.total)
+    return Card(role, candidate.name, option.lora_rank, total, tuple(facts), tuple(criteria))
+
+
+_TERMS = {
+    "quality": "quality",
+    "leaderboard": "leaderboard",
+    "fine_tuning_seconds": "seconds",
+    "fine_tuning_memory": "peak_device",
+    "inference_seconds": "steady",
+    "inference_memory": "peak_device",
+}
+
+_UNITS: Mapping[str, Callable[[float], str]] = {
+    "quality": digits.points,
+    "leaderboard": lambda percent: f"{percent:.2f} %",
+    "fine_tuning_seconds": lambda time: f"{digits.seconds(time)} s",
+    "fine_tuning_memory": lambda size: f"{digits.mib(size)} MiB",
+    "inference_seconds": lambda time: f"{digits.seconds(time)} s",
+    "inference_memory": lambda size: f"{digits.mib(size)} MiB",
+}
+
+
+def _figure(name: str, figure: float | None, bases: Mapping[str, str], say: Say) -> str:
+    if figure is None:
+        return digits.NONE
+    basis = bases.get(name, "")
+    notes = [say(f"choice.{note}") for note in ("planned", "allocated_after") if note in basis]
+    return f"{_UNITS[name](figure)} ({', '.join(notes)})" if notes else _UNITS[name](figure)
+
+
+def _quality(quality: Quality, say: Say) -> str:
+    interval = "" if quality.interval is None else f" ({digits.NONE.join(map(digits.points, quality.interval))})"
+    whose = say("choice.of_tuned" if quality.is_tuned else "choice.of_untuned")
+    source = say.name("source", quality.source)
+    return f"{digits.points(quality.score)}{interval} · {grade(quality.grade, say)} · {whose} · {source}"
+
+
+def grade(name: str, say: Say) -> str:
+    """A grade's name: the study's five words, with their meaning where they are foreign."""
+    return say.name("grade", name)
+
+
+def _why(selection: Selection, say: Say) -> tuple[str, ...]:
+    """In which criteria the choice is ahead of its reserve, and in which behind."""
+    choice, reserve = selection.choice, selection.reserve
+    if choice is None or reserve is None:
+        return ()
+    ahead: list[str] = []
+    behind: list[str] = []
+    for name in CRITERIA:
+        ours, theirs = choice.scores.get(name), reserve.scores.get(name)
+        if ours is not None and theirs is not None and selection.weights.get(name):
+            said = say(
+                "choice.against", criterion=say.name("criterion", name), ours=f"{ours:.2f}", theirs=f"{theirs:.2f}"
+            )
+            (ahead if ours > theirs else behind if ours < theirs else []).append(said)
+    sentences = [
+        say(key, criteria=", ".join(names))
+        for key, names in (("choice.ahead", ahead), ("choice.behind", behind))
+        if names
+    ]
+    return tuple(sentences)
+
+
+def _shifts(selection: Selection, say: Say) -> tuple[str, ...]:
+    return tuple(
+        say(
+            "choice.shift_down" if shift.turns_at < shift.weight else "choice.shift_up",
+            criterion=say.name("criterion", shift.criterion),
+            weight=f"{shift.weight:g}",
+            turns_at=f"{shift.turns_at:.2f}",
+            becomes=name_of(shift.becomes),
+        )
+        for shift in selection.shifts
+    )
+
+
+def _exclusions(selection: Selection, say: Say) -> Table:
+    columns = (
+        Column(say("head.candidate"), is_text=True),
+        Column(say("head.rank"), is_text=True),
+        Column(say("head.reason"), is_text=True),
+    )
+    rows = [
+        (each.candidate, say("choice.every_rank") if each.lora_rank is None else f"r{each.lora_rank}", each.reason)
+        for each in selection.excluded
+    ]
+    return Table(say("choice.excluded_caption"), columns, rows, is_open=True)
+
+
+def _ranking(selection: Selection, say: Say) -> Table:
+    columns = (
+        Column(say("head.option"), is_text=True),
+        Column(say("head.total"), "total"),
+        *(Column(say.name("criterion", name), _TERMS[name]) for name in CRITERIA),
+    )
+    rows = [
+        (
+            name_of(option),
+            digits.points(option.total),
+            *(digits.score(option.scores.get(name)) for name in CRITERIA),
+        )
+        for option in selection.ranking
+    ]
+    return Table(say("choice.ranking_caption"), columns, rows)

@@ -1,0 +1,190 @@
+"""`report.html`: one file that says which candidate, and why, and shows every figure behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import untrusted
+from ..answer_files import ByRank
+from ..comparison import Comparison
+from ..selection import Selection
+from . import circumstances, digits, listings, svg
+from .charts import losses, memory, quality, times
+from .choice import choice_of, name_of
+from .figure import Figure, Table
+from .mixed import distinct, listed, mixed_notes
+from .side_by_side import by_prompt
+from .words import Language, Say, texts
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_OF_REPLICAS = ("quality", "loss", "answers", "figures")
+"""Sections that show what mini replicas did; the others leave it out."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page; its heading, and its template if it has its own, go by its name."""
+
+    name: str
+    """What it is linked to by, too."""
+    figure: Figure | None = None
+    """Its drawings."""
+    text: str | None = None
+    """What else there is to say, such as why there are none."""
+    tables: tuple[Table, ...] = ()
+    """What it lists."""
+    is_replica: bool = False
+    """Whether it shows mini replicas."""
+
+
+def html(
+    comparison: Comparison,
+    selection: Selection | None,
+    answers: Mapping[str, ByRank],
+    environment: Mapping[str, Any] | None,
+    language: Language,
+) -> str:
+    """The page, a whole document that needs no other file, no network and no script.
+
+    Args:
+        comparison: What was planned and measured.
+        selection: The choice; None where none was made.
+        answers: By candidate, what it has answered.
+        environment: What `environment.json` says; None without one.
+        language: Which language the page is in; what others have written stays as it is.
+    """
+    say = Say(language)
+    chosen = selection and selection.choice
+    return _template().render(
+        say=say,
+        svg=svg,
+        title=say("page.title", option=name_of(chosen)) if chosen else say("page.heading"),
+        marks=marks(comparison),
+        facts=_facts(comparison, environment, say),
+        sections=_sections(comparison, selection, answers, environment, say),
+        selection=selection,
+        choice=selection and choice_of(selection, say),
+        prompts=by_prompt(answers, [row.candidate.name for row in comparison.rows]),
+        notes=[*comparison.notes, *mixed_notes(comparison.records)],
+        changes=dict.fromkeys(change for record in comparison.records for change in record.protocol_changes),
+        terms=[key.partition(".")[2] for key in texts() if key.startswith("term.")],
+    )
+
+
+def marks(comparison: Comparison) -> list[str]:
+    """What nobody may miss about the figures: `empty`, `rehearsal`, `random`, `capped` or `plan_only`."""
+    ran = [record for record in comparison.records if record.planned_workload is None]
+    found = {
+        "empty": not comparison.records,
+        "rehearsal": comparison.is_rehearsal,
+        "random": any(record.weights == "random" and record.scale != "mini" for record in ran),
+        "capped": any(record.cap_mib is not None for record in ran),
+        "plan_only": bool(comparison.records) and not ran,
+    }
+    return [mark for mark, applies in found.items() if applies]
+
+
+def _sections(
+    found: Comparison,
+    selection: Selection | None,
+    answers: Mapping[str, ByRank],
+    environment: Mapping[str, Any] | None,
+    say: Say,
+) -> list[Section]:
+    """Those that have something to show, or to say why they have not."""
+    sections = [Section("choice"), *(_charts(found, selection, say) if found.records else ())]
+    sections += [Section("answers")] if answers else []
+    tables = {
+        "published": (listings.published(found, say),),
+        "figures": (listings.candidates(found, say), listings.measured(found, say), listings.planned(found, say)),
+        "environment": (
+            circumstances.failures(found, say),
+            circumstances.taints(found, say),
+            circumstances.environment(environment, found, say),
+            circumstances.protocol(found, say),
+        ),
+    }
+    for name, all_tables in tables.items():
+        if shown := tuple(table for table in all_tables if table.rows):
+            sections.append(Section(name, text=say(f"{name}.lead"), tables=shown))
+    return [
+        replace(section, is_replica=found.is_rehearsal and section.name in _OF_REPLICAS)
+        for section in [*sections, Section("glossary")]
+    ]
+
+
+def _charts(found: Comparison, selection: Selection | None, say: Say) -> list[Section]:
+    figures = {
+        "memory": memory.figure(found, say),
+        "time": times.figure(found, say),
+        "quality": quality.figure(found, selection, say),
+        "loss": losses.figure(found, say),
+    }
+    reasons = distinct("not_judged", found.records)
+    nothing = {
+        "memory": say("memory.nothing"),
+        "time": say("time.replicas" if found.is_rehearsal else "time.nothing"),
+        "quality": " ".join([say("quality.nothing"), *reasons]),
+        "loss": say("loss.nothing"),
+    }
+    parts = listings.quality(found, say)
+    tables = {"quality": (parts,) if parts.rows else ()}
+    return [
+        Section(name, figure, None if figure else nothing[name], tables.get(name, ()))
+        for name, figure in figures.items()
+    ]
+
+
+def _facts(found: Comparison, environment: Mapping[str, Any] | None, say: Say) -> list[tuple[str, str]]:
+    """What the page's head says of the session; what is not known is left out."""
+    ran = [record for record in found.records if record.planned_workload is None]
+    plans = [record for record in found.records if record.planned_workload is not None]
+    began = (environment or {}).get("started_utc") or (environment or {}).get("merged_utc")
+    budgets = " / ".join(f"{digits.mib(mib)} MiB" for mib in sorted({record.budget_mib for record in found.records}))
+    facts = {
+        "fact.candidates": digits.count(len(found.rows)) if found.rows else "",
+        "fact.ranks": ", ".join(f"r{rank}" for rank in found.lora_ranks),
+        "fact.budget": budgets,
+        "fact.measured_on": listed(distinct("device", ran)),
+        "fact.planned_for": listed(distinct("device", plans)),
+        "fact.began": _minute(began),
+        "fact.protocol": listed(distinct("protocol_hash", found.records)),
+    }
+    return [(say(key), text) for key, text in facts.items() if text]
+
+
+def _minute(moment: Any) -> str:
+    """A moment of `environment.json` to the minute; what cannot be read as one stays as it is."""
+    try:
+        return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except (TypeError, ValueError, OverflowError):
+        return str(moment or "")
+
+
+@cache
+def _template() -> Template:
+    """The page's template: all that is put into it is escaped, and rid of what no reader sees."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_clean,
+    )
+    return environment.get_template("page.html.jinja")
+
+
+def _clean(value: Any) -> Any:
+    """A text without control characters and what turns the order of characters; markup is made of such already."""
+    return value if hasattr(value, "__html__") or not isinstance(value, str) else untrusted.block(value)

@@ -1,0 +1,364 @@
+"""Results that look like a session's, made up: the same every time, of any number of candidates, and in every state."""
+
+import csv
+import random
+from dataclasses import replace
+
+from ohlora_fixtures.answer_files import GivenAnswer
+from ohlora_fixtures.candidates import read_candidates
+from ohlora_fixtures.comparison import FINE_TUNING, INFERENCE, compare, read_published
+from ohlora_fixtures.records import Record
+from ohlora_fixtures.selection import CRITERIA, DEFAULT_WEIGHTS, Exclusion, Option, Quality, Selection, Shift
+from ohlora_fixtures.shipped import DATA, REFERENCE
+
+RANKS = (16, 32, 64)
+PROMPTS = 25
+STEPS = 50
+BUDGET_MIB = 12288.0
+CONTEXT_MIB = 384.0
+CARD = "NVIDIA GeForce RTX 3060"
+ENVIRONMENT = {
+    "started_utc": "2026-03-04T05:06:07+00:00",
+    "command": ["pytest", "benches"],
+    "platform": "Linux-6.8.0-x86_64-with-glibc2.39",
+    "cores": 8,
+    "nvidia_driver": "570.86.15",
+    "gpus": [CARD],
+    "variables": {"PYTORCH_ALLOC_CONF": None, "CUDA_VISIBLE_DEVICES": "0"},
+    "versions": {"python": "3.12.3", "torch": "2.13.0", "transformers": "5.23.0"},
+}
+
+_PROTOCOL = {
+    "lora_alpha": 16,
+    "batch_size": 4,
+    "epochs": 10,
+    "learning_rate": 0.0002,
+    "warm_up_steps": 5,
+    "warm_up_prompts": 1,
+}
+_WORDS = (
+    "그래서",
+    "오늘은",
+    "정말",
+    "음",
+    "별이",
+    "바다",
+    "귤",
+    "하하",
+    "the",
+    "네",
+    "저는",
+    "잘",
+    "모르겠",
+    "습니다",
+    "2023년",
+)
+
+
+def candidates(count=7, name_length=None):
+    """The shipped candidates, and more like them; or as many with names of a length."""
+    shipped = read_candidates(DATA / "candidates.toml")
+    found = [shipped[number % len(shipped)] for number in range(count)]
+    found = [
+        replace(each, name=f"{each.name}-{number}") if number >= len(shipped) else each
+        for number, each in enumerate(found)
+    ]
+    if name_length is not None:
+        found = [
+            replace(each, name=f"{each.name}-{'long-name-' * 8}"[: name_length - 2] + f"{number:02}")
+            for number, each in enumerate(found)
+        ]
+    return tuple(found)
+
+
+def fact(candidate, workload, rank, **facts):
+    """A record of a case that passed."""
+    suffix = "inference" if rank is None and workload == "plan" else "" if rank is None else f"r{rank}"
+    common = {
+        "case": f"bench_{workload}[{candidate.name}{'-' if suffix else ''}{suffix}]",
+        "candidate": candidate.name,
+        "workload": workload,
+        "lora_rank": rank,
+        "outcome": "passed",
+        "reason": None,
+        "protocol": _PROTOCOL,
+        "protocol_hash": "b63317e6c20a",
+        "protocol_changes": [],
+        "dataset_sha256": "8f3e43c5",
+        "budget_mib": BUDGET_MIB,
+        "versions": {"python": "3.12.3", "torch": "2.13.0"},
+        "scale": "full",
+        "device": CARD,
+    }
+    return Record(**common | facts)
+
+
+def plan(candidate, rank, chance):
+    """What a case would need."""
+    billions = candidate.parameters / 1e9
+    size = rank or 0
+    breakdown = {
+        "base_weights": billions * 1907,
+        "adapters": size * billions * 1.9,
+        "gradients": 0.0,
+        "optimizer": size * billions * 3.8,
+        "activations": billions * 500 * bool(rank) + 8,
+        "logits_and_loss": (80 + 300 * billions * chance.random()) * bool(rank) + 3,
+        "workspace": 16.25,
+        "wasted": 5 + 20 * chance.random(),
+    }
+    allocated = sum(breakdown.values())
+    reserved = round(allocated * (1.03 + 0.1 * chance.random()) / 2) * 2.0
+    return fact(
+        candidate,
+        "plan",
+        rank,
+        planned_workload=FINE_TUNING if rank else INFERENCE,
+        parameters=candidate.parameters,
+        trainable_parameters=int(size * candidate.parameters / 2000) or None,
+        tokenizer="estimated",
+        gpu_profile="rtx3060-12gb",
+        allocated_after_mib=billions * 1920 + size * billions * 6,
+        peak_allocated_mib=allocated,
+        peak_reserved_mib=reserved,
+        context_mib=CONTEXT_MIB,
+        peak_device_mib=reserved + CONTEXT_MIB,
+        breakdown_mib=breakdown,
+        longest_tokens=62 if rank else 23,
+    )
+
+
+def measured(planned, candidate, chance, quality):
+    """What such a case was measured to need."""
+    rank, billions = planned.lora_rank, candidate.parameters / 1e9
+    each = 0.1 + 0.42 * billions + (rank or 0) * 0.002 if rank else 0.3 + 0.7 * billions * chance.random()
+    count, warm = (STEPS, 5) if rank else (PROMPTS, 1)
+    times = [each * (1 + 0.05 * chance.random() + 0.4 * (chance.random() < 0.05)) for _ in range(count)]
+    times[:warm] = [time * 2.5 for time in times[:warm]]
+    steady = sorted(times[warm:])
+    reserved = planned.peak_reserved_mib + 2 * chance.randrange(-20, 20)
+    facts = {
+        "weights": "hub",
+        "tokenizer": "own",
+        "parameters": candidate.parameters,
+        "seconds": sum(times),
+        "seconds_each": times,
+        "steady_median_seconds": steady[len(steady) // 2],
+        "steady_iqr_seconds": steady[len(steady) * 3 // 4] - steady[len(steady) // 4],
+        "tokens": count * 40,
+        "allocated_after_mib": planned.allocated_after_mib + chance.random(),
+        "peak_allocated_mib": planned.peak_allocated_mib * (1 + 0.004 * chance.random()),
+        "peak_reserved_mib": reserved,
+        "context_mib": CONTEXT_MIB - 12,
+        "peak_device_mib": reserved + CONTEXT_MIB - 12,
+        "planned_peak_reserved_mib": planned.peak_reserved_mib,
+        "planned_peak_allocated_mib": planned.peak_allocated_mib,
+        "taints": [],
+    }
+    if rank:
+        before, fall = 3.2 + len(candidate.name) % 7 / 5, 6 + 8 * chance.random()
+        facts |= {
+            "losses": [
+                before * (0.02 + 0.98 * 2.718 ** (-step / fall)) + 0.15 * chance.random() for step in range(STEPS)
+            ],
+            "untuned_held_out_loss": before + 0.1,
+            "held_out_loss": before * (0.55 + 0.2 * chance.random() + rank / 250),
+            "is_overfitted": rank == 64 and chance.random() < 0.5,
+            "flops_utilization": 0.21 + 0.2 * chance.random(),
+        }
+    else:
+        facts["bandwidth_utilization"] = 0.55
+    half = 4 + 5 * chance.random()
+    facts |= {
+        "trained_nats_per_character": 1.1 if rank else 2.4,
+        "held_out_nats_per_character": 1.8 if rank else 2.4,
+        "quality_score": quality,
+        "quality_interval": [max(0.0, quality - half), min(100.0, quality + half)],
+        "quality_grade": grade(quality),
+        "quality_parts": {
+            "empty": 0.0,
+            "same": 0.04,
+            "repetition": 0.1,
+            "foreign": 0.03,
+            "cut_off": 0.16,
+            "said": quality / 100,
+        },
+    }
+    return fact(candidate, planned.planned_workload, rank, **facts)
+
+
+def grade(score):
+    """The score's fifth."""
+    return ("최하", "하", "중", "상", "최상")[min(4, int(score // 20))]
+
+
+def records(chosen, ranks=RANKS):
+    """A plan and a measurement of every case."""
+    found = []
+    for number, candidate in enumerate(chosen):
+        chance = random.Random(number)
+        level = 35 + 40 * chance.random()
+        for rank in (None, *ranks):
+            planned = plan(candidate, rank, chance)
+            quality = level - 18 if rank is None else level + 8 * chance.random() - 3
+            found += [planned, measured(planned, candidate, chance, quality)]
+    return found
+
+
+def compared(found, chosen, ranks=RANKS, notes=()):
+    """The comparison of records."""
+    return compare(chosen, ranks, found, read_published(REFERENCE), notes)
+
+
+def full(count=7, name_length=None):
+    """A whole session's comparison, in which everything passed."""
+    chosen = candidates(count, name_length)
+    return compared(records(chosen), chosen)
+
+
+def with_troubles(count=7):
+    """One in which cases went over the budget, ran out of memory, failed and were doubtful."""
+    chosen = candidates(count)
+    found = records(chosen)
+    first, second, third = (each.name for each in chosen[:3])
+    lacking = ("seconds", "seconds_each", "steady_median_seconds", "steady_iqr_seconds", "losses", "peak_device_mib")
+    lacking += ("quality_score", "quality_interval", "is_overfitted", "held_out_loss", "untuned_held_out_loss")
+    nothing = dict.fromkeys(lacking)
+
+    def troubled(record):
+        if record.workload != FINE_TUNING:
+            return record
+        if record.candidate == first and record.lora_rank == 32:
+            over = {"peak_reserved_mib": 12600.0, "peak_device_mib": 12972.0, "outcome": "over_budget"}
+            return replace(record, **over, reason="peak device memory 12972.00 MiB is 684.00 MiB above the VRAM budget")
+        if record.candidate == first and record.lora_rank == 64:
+            reached = {"peak_reserved_mib": 11900.0, "requested_mib": 844.0, "cap_mib": 11916.0}
+            return replace(record, **nothing | reached, outcome="out_of_memory", reason=f"no room for {'/cache' * 30}")
+        if record.candidate == second:
+            gone = nothing | {"peak_reserved_mib": None, "peak_allocated_mib": None, "allocated_after_mib": None}
+            return replace(
+                record, **gone, outcome="error", reason="ValueError: hidden size 1792 is not a multiple of 24"
+            )
+        if record.candidate == third:
+            return replace(record, taints=["clocks throttled by heat", "another process on the card"])
+        return record
+
+    return compared([troubled(record) for record in found], chosen, notes=("resumed from an earlier session",))
+
+
+def rehearsal(count=7):
+    """A session without a GPU: plans, and replicas."""
+    chosen = candidates(count)
+    small = {"scale": "mini", "weights": "random", "device": "CPU", "peak_device_mib": None, "peak_reserved_mib": None}
+    small |= {"peak_allocated_mib": None, "context_mib": None, "allocated_after_mib": None, "quality_score": None}
+    small |= {"quality_interval": None, "quality_grade": None, "quality_parts": None, "peak_rss_growth_mib": 61.5}
+    small |= {"not_judged": "the weights are random", "planned_peak_reserved_mib": None, "taints": None}
+    found = [replace(each, **small) if each.planned_workload is None else each for each in records(chosen)]
+    return compared(found, chosen)
+
+
+def plan_only(count=7):
+    """A plan alone."""
+    chosen = candidates(count)
+    return compared([each for each in records(chosen) if each.planned_workload], chosen)
+
+
+def empty():
+    """A session that was broken off before its first case had ended."""
+    return compared([], candidates())
+
+
+def answers(comparison, count=PROMPTS):
+    """Every candidate's answers to so many prompts, untuned and at each rank."""
+    with (DATA / "dialogues.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    chance = random.Random(1)
+    prompts = [rows[81 + number % 100]["input_data"] for number in range(count)]
+    tuned = [rows[number]["output_data"] or "응" for number in range(200)]
+
+    def given(prompt, rank):
+        if rank is None:
+            text = " ".join(chance.choice(_WORDS) for _ in range(chance.randrange(0, 24)))
+        else:
+            text = chance.choice((*tuned, "ㅋ" * 120, "https://example.com/" + "a" * 120))
+        graded = "중" if rank is None and prompt == prompts[0] else ""
+        return GivenAnswer(prompt, text, len(text), 0.5, is_cut_off=rank is None and len(text) > 60, grade=graded)
+
+    return {
+        row.candidate.name: {
+            rank: [given(prompt, rank) for prompt in prompts] for rank in (None, *comparison.lora_ranks)
+        }
+        for row in comparison.rows
+    }
+
+
+def selection(comparison, *, any_license=False):
+    """A choice among what was measured, made up like the rest."""
+    options, excluded = [], []
+    for row in comparison.rows:
+        if not row.candidate.free_license and not any_license:
+            excluded.append(Exclusion(row.candidate.name, None, f"its licence binds: {row.candidate.binding_license}"))
+            continue
+        for rank in comparison.lora_ranks:
+            record, asked = row.records.get((FINE_TUNING, rank)), row.records.get((INFERENCE, None))
+            if record is None or record.outcome != "passed":
+                outcome = "not measured" if record is None else record.outcome.replace("_", " ")
+                excluded.append(Exclusion(row.candidate.name, rank, outcome))
+            else:
+                options.append(_option(row.candidate, rank, record, asked))
+    ranking = tuple(sorted(map(_scored(options), options), key=lambda each: -each.total))
+    others = [each for each in ranking if each.candidate != ranking[0].candidate]
+    return Selection(
+        choice=ranking[0] if ranking else None,
+        reserve=others[0] if others else None,
+        ranking=ranking,
+        excluded=tuple(excluded),
+        weights=DEFAULT_WEIGHTS,
+        front=tuple(each for each in ranking if not any(_beats(other, each) for other in ranking)),
+        shifts=(Shift("quality", 5.0, 1.37, others[0]), Shift("leaderboard", 1.0, 9.5, others[0])) if others else (),
+        bases=dict.fromkeys(CRITERIA, "peak_device_mib"),
+        unknown=("the leaderboard average is not known of Midm-2.0-Mini-Instruct: the total is that of what is known",),
+        agreement=("the person's grades and the computed scores agree: rank correlation 0.82 over 7 candidates",),
+        any_license=any_license,
+    )
+
+
+def _option(candidate, rank, record, asked):
+    figures = {
+        "quality": record.quality_score,
+        "leaderboard": candidate.leaderboard_average,
+        "fine_tuning_seconds": record.seconds,
+        "fine_tuning_memory": record.peak_device_mib,
+        "inference_seconds": asked and asked.steady_median_seconds,
+        "inference_memory": asked and asked.peak_device_mib,
+    }
+    score = record.quality_score
+    quality = (
+        None
+        if score is None
+        else Quality(score, tuple(record.quality_interval), grade(score), "computed", is_tuned=True)
+    )
+    return Option(candidate, rank, figures, dict.fromkeys(CRITERIA), None, quality)
+
+
+def _scored(options):
+    def scored(option):
+        scores = {}
+        for name, figure in option.figures.items():
+            best = min((each.figures[name] for each in options if each.figures[name]), default=1)
+            cost = name.endswith("_seconds")
+            worth = {True: best / (figure or 1), False: (figure or 0) / 100}[cost]
+            scores[name] = None if figure is None else 1 - figure / BUDGET_MIB if name.endswith("memory") else worth
+        known = {name: score for name, score in scores.items() if score is not None}
+        total = sum(score * DEFAULT_WEIGHTS[name] for name, score in known.items())
+        return replace(option, scores=scores, total=100 * total / sum(DEFAULT_WEIGHTS[name] for name in known))
+
+    return scored
+
+
+def _beats(one, other):
+    ours, theirs = (
+        (-(each.figures["quality"] or 0), each.figures["fine_tuning_memory"], each.figures["fine_tuning_seconds"])
+        for each in (one, other)
+    )
+    return all(a <= b for a, b in zip(ours, theirs, strict=True)) and ours != theirs

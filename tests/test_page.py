@@ -1,0 +1,498 @@
+"""`report.html` as text: what it says in every state, in both languages, and that nothing in it is obeyed."""
+
+import re
+from dataclasses import fields, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import page_data
+import pytest
+
+from ohlora_fixtures.answer_files import GivenAnswer
+from ohlora_fixtures.report import svg, words
+from ohlora_fixtures.report.charts.losses import points_of
+from ohlora_fixtures.report.charts.memory import parts_of
+from ohlora_fixtures.report.charts.spread import Spread, spread
+from ohlora_fixtures.report.page import html
+from ohlora_fixtures.report.side_by_side import by_prompt
+from ohlora_fixtures.report.words import LANGUAGES, language_of, texts
+from ohlora_fixtures.selection import Selection
+
+REPORT = Path(words.__file__).parent
+STATES = {
+    "full": page_data.full,
+    "one": lambda: page_data.full(1),
+    "seventeen": lambda: page_data.full(17),
+    "long names": lambda: page_data.full(7, name_length=60),
+    "troubles": page_data.with_troubles,
+    "rehearsal": page_data.rehearsal,
+    "plan only": page_data.plan_only,
+    "empty": page_data.empty,
+}
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+HOSTILE = "<script>alert(1)</script>\u202e<img src=x onerror=alert(2)>\x1b[31m\"'&amp;"
+
+
+def page_of(comparison, language="en", selection=None, answers=None, environment=page_data.ENVIRONMENT):
+    return html(comparison, selection, answers or {}, environment, language)
+
+
+def whole(comparison, language="en", prompts=page_data.PROMPTS):
+    """A page with all there is for it."""
+    is_judged = any(record.quality_score is not None for record in comparison.records)
+    selection = page_data.selection(comparison) if is_judged else None
+    return page_of(comparison, language, selection, page_data.answers(comparison, prompts))
+
+
+class Document(HTMLParser):
+    """What a page is made of; fails on a tag that is not closed where it ought to be."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.elements, self.text, self.tables, self._open = [], [], [], []
+        self.feed(page)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self._open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if "td" in self._open or "th" in self._open:
+            self.tables[-1][-1][-1] += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def rows(self, *heads):
+        """The rows of the one table with these first heads, by head."""
+        (table,) = [table for table in self.tables if tuple(table[0][: len(heads)]) == heads]
+        return [dict(zip(table[0], row, strict=True)) for row in table[1:]]
+
+
+@pytest.fixture(scope="module", params=[(state, language) for state in STATES for language in LANGUAGES], ids="-".join)
+def page(request):
+    state, language = request.param
+    return whole(STATES[state](), language)
+
+
+@pytest.fixture(scope="module")
+def document(page):
+    return Document(page)
+
+
+def test_a_page_is_one_well_formed_file_that_loads_and_runs_nothing(page, document):
+    assert {tag for tag, _ in document.elements} & {"script", "img", "link", "iframe", "object", "form"} == set()
+    addresses = [value for _, said in document.elements for name, value in said.items() if name in ("href", "src")]
+    assert {address[0] for address in addresses} == {"#"}
+    assert not [name for _, said in document.elements for name in said if name.startswith("on")]
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_every_link_leads_somewhere_and_no_name_is_given_twice(document):
+    names = [said["id"] for _, said in document.elements if "id" in said]
+    assert len(names) == len(set(names))
+    assert {said["href"][1:] for said in document.all("a")} - set(names) == set()
+
+
+def test_headings_are_in_order(document):
+    levels = [int(tag[1]) for tag, _ in document.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def test_every_drawing_is_described_and_can_stand_alone(page):
+    drawings = re.findall(r"<svg.*?</svg>", page)
+    for text in drawings:
+        said = ElementTree.fromstring(text).attrib
+        assert said.get("aria-label") if said.get("role") == "img" else said["aria-hidden"] == "true"
+
+
+def test_every_section_with_drawings_has_their_numbers_as_a_table(page):
+    for section in re.findall(r"<section id=.*?\n</section>", page, re.DOTALL):
+        assert '<figure class="panel">' not in section or "<tbody>" in section
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_full_matrix_takes_less_than_2_mb(language):
+    comparison = page_data.full(17)
+    answers = {
+        name: {rank: [replace(each, answer="한" * 80) for each in given] for rank, given in ranks.items()}
+        for name, ranks in page_data.answers(comparison).items()
+    }
+    assert sum(len(given) for ranks in answers.values() for given in ranks.values()) == 17 * 4 * 25
+    page = page_of(comparison, language, page_data.selection(comparison), answers)
+    assert len(page.encode()) < 2e6
+
+
+def test_what_others_wrote_is_text():
+    comparison = page_data.full(2)
+    name = comparison.rows[0].candidate.name
+    candidate = replace(comparison.rows[0].candidate, name=HOSTILE, binding_license=HOSTILE, card_license=HOSTILE)
+    hostile = {"reason": HOSTILE, "taints": [HOSTILE], "device": HOSTILE, "outcome": "error", "protocol_hash": HOSTILE}
+    hostile |= {"protocol_changes": [HOSTILE], "versions": {HOSTILE: HOSTILE}, "protocol": {HOSTILE: [HOSTILE]}}
+    hostile |= {"not_judged": HOSTILE, "quality_grade": HOSTILE, "breakdown_mib": {HOSTILE: 5.0}, "candidate": HOSTILE}
+    hostile |= {"quality_parts": {HOSTILE: 0.5}, "case": HOSTILE}
+    records = [replace(each, **hostile) if each.candidate == name else each for each in comparison.records]
+    comparison = page_data.compared(records, [candidate, comparison.rows[1].candidate], notes=(HOSTILE,))
+    chosen = page_data.selection(page_data.full(2))
+    option = replace(chosen.choice, candidate=candidate)
+    selection = replace(chosen, choice=option, unknown=(HOSTILE,), agreement=(HOSTILE,), bases={HOSTILE: HOSTILE})
+    selection = replace(selection, excluded=(replace(chosen.excluded[0], candidate=HOSTILE, reason=HOSTILE),))
+    answers = {HOSTILE: {None: [GivenAnswer(HOSTILE, f"{HOSTILE}\nin two lines", grade=HOSTILE)]}}
+    environment = {HOSTILE: HOSTILE, "started_utc": HOSTILE, "gpus": [{HOSTILE: [HOSTILE]}]}
+    page = page_of(comparison, "ko", selection, answers, environment)
+    document = Document(page)
+    tags = {tag for tag, _ in document.elements}
+    assert tags & {"script", "img"} == set()
+    assert not {name for _, said in document.elements for name in said} & {"onerror", "src"}
+    assert re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", page) is None
+    text = "".join(document.text)
+    assert text.count("<script>alert(1)</script><img src=x onerror=alert(2)>[31m\"'&amp;") > 25
+    assert "&amp;\nin two lines" in text
+
+
+def test_every_text_is_in_both_languages_with_the_same_values_in_it():
+    for key, said in texts().items():
+        assert set(said) == set(LANGUAGES), key
+        assert len({frozenset(re.findall(r"\{(\w*)\}", said[language])) for language in LANGUAGES}) == 1, key
+
+
+def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_for(monkeypatch):
+    asked = set()
+    speak = words.Say.__call__
+    monkeypatch.setattr(words.Say, "__call__", lambda say, key, **values: asked.add(key) or speak(say, key, **values))
+    for make in STATES.values():
+        whole(make())
+    comparison = page_data.full()
+    chosen = page_data.selection(comparison, any_license=True)
+    capped = [
+        replace(each, cap_mib=1.0, weights="random", protocol_changes=["epochs 1"]) for each in comparison.records
+    ]
+    bare = {"peak_device_mib": None, "breakdown_mib": None, "seconds_each": None, "taints": [], "losses": None}
+    bare |= {"steady_median_seconds": None, "seconds": None, "outcome": "skipped", "untuned_held_out_loss": None}
+    bare |= {"held_out_loss": None, "quality_score": None, "peak_reserved_mib": None, "peak_rss_growth_mib": 1.0}
+    quality = replace(chosen.choice.quality, source="person", is_tuned=False)
+    option = replace(chosen.choice, quality=quality)
+    bases = {"fine_tuning_memory": "planned peak_device_mib", "inference_memory": "allocated_after_mib"}
+    lacking = {"ranking": (), "shifts": (), "front": ()}
+    candidates = [row.candidate for row in comparison.rows]
+    parts = dict.fromkeys(("stray_beginning", "expected"), 0.5)
+    for grade in ("최상", "하", "최하"):
+        records = [replace(each, quality_grade=grade, quality_parts=parts) for each in capped]
+        page_of(
+            page_data.compared(records, candidates), selection=replace(chosen, choice=option, bases=bases, **lacking)
+        )
+    judged = replace(option, quality=replace(quality, source="judge"))
+    page_of(comparison, selection=replace(chosen, choice=judged, reserve=replace(option, quality=None)))
+    provisional = replace(chosen, choice=replace(option, quality=None), **lacking)
+    vars(provisional)["cautions"] = ("memory is the plan's",)
+    page_of(comparison, selection=provisional)
+    page_of(comparison, selection=replace(chosen, choice=None, reserve=None, excluded=()))
+    page_of(page_data.compared([replace(each, **bare) for each in comparison.records], candidates))
+    failed = [replace(each, outcome="failed") for each in page_data.rehearsal().records]
+    page_of(page_data.compared([each for each in failed if each.planned_workload is None], candidates))
+    assert asked ^ set(texts()) == set()
+
+
+@pytest.mark.parametrize(
+    ("environ", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "ko_KR.UTF-8"}, "ko"),
+        ({"LANG": "ko"}, "ko"),
+        ({"LANG": "KO_kr"}, "ko"),
+        ({"LANG": "kok_IN.UTF-8"}, "en"),
+        ({"LANG": "C.UTF-8"}, "en"),
+        ({"LANG": "ko_KR.UTF-8", "LC_MESSAGES": "en_US.UTF-8"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_ALL": "", "LC_MESSAGES": "ko_KR"}, "ko"),
+        ({"LC_ALL": "ko_KR.UTF-8", "LC_MESSAGES": "en_US.UTF-8", "LANG": "en"}, "ko"),
+    ],
+)
+def test_the_language_is_the_locales(environ, language):
+    assert language_of(environ) == language
+
+
+@pytest.mark.parametrize(
+    ("comparison", "marks"),
+    [
+        (page_data.full(1), []),
+        (page_data.rehearsal(1), ["REHEARSAL"]),
+        (page_data.plan_only(1), ["PLAN ONLY"]),
+        (page_data.empty(), ["NO RESULTS"]),
+        (page_data.with_troubles(), ["CAPPED"]),
+        (
+            page_data.compared(
+                [replace(each, weights="random") for each in page_data.full(1).records], page_data.candidates()
+            ),
+            ["RANDOM WEIGHTS"],
+        ),
+    ],
+    ids=lambda value: " ".join(value) or "none" if isinstance(value, list) else "",
+)
+def test_what_nobody_may_miss_stands_on_a_strip_and_in_a_banner(comparison, marks):
+    page = page_of(comparison)
+    strips = re.findall(r'<p class="strip">(.*?)</p>', page)
+    assert [re.findall("<strong>(.*?)</strong>", strip) for strip in strips] == ([marks] if marks else [])
+    assert re.findall(r'<p class="banner"><strong>(.*?)</strong>', page) == marks
+
+
+def test_a_replicas_time_and_memory_are_in_no_chart_and_marked_where_they_stand():
+    comparison = page_data.rehearsal(2)
+    record = comparison.rows[0].records["fine_tuning", 16]
+    odd = replace(record, seconds=4321.0, steady_median_seconds=8765.0, seconds_each=None, peak_rss_growth_mib=7654.0)
+    records = [odd if each is record else each for each in comparison.records]
+    page = page_of(page_data.compared(records, page_data.candidates(2)))
+    for figure in ("4,321", "8,765", "7,654"):
+        assert page.count(figure) == 1
+    heading = page.index("Figures of mini replicas, seconds and MiB: they compare nothing")
+    assert heading < min(page.index(figure) for figure in ("4,321", "8,765", "7,654"))
+    assert "measured" not in re.search(r'<section id="memory".*?</section>', page, re.DOTALL)[0]
+    assert page.count("These are mini replicas") == 3  # quality's parts, losses, all figures
+
+
+def near(text, figure):
+    """Whether a text shows a figure to its last digit."""
+    shown = text.replace(",", "").rstrip("*")
+    digits = len(shown.partition(".")[2])
+    return abs(float(shown) - figure) <= 0.5 * 10**-digits + 1e-9
+
+
+def test_the_tables_numbers_are_the_records():
+    comparison = page_data.full(3)
+    document = Document(page_of(comparison))
+    records = {(each.candidate, each.lora_rank): each for each in comparison.records if each.planned_workload is None}
+    plans = {(each.candidate, each.lora_rank): each for each in comparison.records if each.planned_workload}
+
+    def of(row, those):
+        return those[row["candidate"], None if row["case"] == "inference" else int(row["case"][1:])]
+
+    rows = document.rows("candidate", "case", "model weights")
+    assert len(rows) == 12
+    for row in rows:
+        plan = of(row, plans)
+        assert near(row["model weights"], plan.breakdown_mib["base_weights"])
+        assert near(row["reserved, not allocated"], plan.peak_reserved_mib - plan.peak_allocated_mib)
+        assert near(row["peak device"], plan.peak_device_mib)
+    for row in document.rows("candidate", "case", "allocated after", "peak allocated", "peak reserved", "CUDA context"):
+        record = of(row, records)
+        assert near(row["allocated after"], record.allocated_after_mib)
+        assert near(row["peak device"], record.peak_device_mib)
+        off = record.planned_peak_reserved_mib / record.peak_reserved_mib - 1
+        assert abs(float(row["plan off by"].rstrip("%")) - 100 * off) <= 0.005
+    for row in document.rows("candidate", "case", "seconds", "step or prompt, median"):
+        assert near(row["seconds"], of(row, records).seconds)
+    for row in document.rows("candidate", "case", "first step"):
+        record = of(row, records)
+        assert near(row["last step"], record.losses[-1])
+        assert near(row["held out, after"], record.held_out_loss)
+    first, second, third = comparison.rows
+    for number, row in enumerate(document.rows("prompt", first.candidate.name)):
+        for each in (first, second, third):
+            assert near(row[each.candidate.name], each.records["inference", None].seconds_each[number])
+            assert row[each.candidate.name].endswith("*") == (number == 0)
+    for row in document.rows("candidate", "case", "study, seconds"):
+        record = of(row, records)
+        ours = record.seconds if record.lora_rank else sum(record.seconds_each) / len(record.seconds_each)
+        assert near(row["ours, seconds"], ours)
+    for row in document.rows("candidate", "case", "quality"):
+        rank = None if row["case"] == "untuned" else int(row["case"][1:])
+        assert near(row["quality"], records[row["candidate"], rank].quality_score)
+
+
+def test_a_choice_is_told_with_its_scores_weights_and_reasons():
+    comparison = page_data.full()
+    selection = page_data.selection(comparison)
+    page = page_of(comparison, selection=selection)
+    document = Document(page)
+    choice, reserve = selection.choice, selection.reserve
+    assert f"<title>{choice.candidate.name} r{choice.lora_rank}" in page
+    cards = [table for table in document.tables if table[0] == ["criterion", "score, 0–1", "weight"]]  # noqa: RUF001
+    for card, option in zip(cards, (choice, reserve), strict=True):
+        assert [row[1] for row in card[1:]] == [f"{score:.2f}" for score in option.scores.values()]
+        assert [row[2] for row in card[1:]] == [
+            f"\N{MULTIPLICATION SIGN} {weight:g}" for weight in selection.weights.values()
+        ]
+    text = "".join(document.text)
+    assert "If the weight of answer quality fell from 5 below 1.37" in text
+    assert "If the weight of leaderboard average rose from 1 above 9.50" in text
+    assert selection.unknown[0] in text
+    assert selection.agreement[0] in text
+    reasons = {(row["candidate"], row["reason"]) for row in document.rows("candidate", "rank", "reason")}
+    assert reasons == {(each.candidate, each.reason) for each in selection.excluded}
+
+
+@pytest.mark.parametrize(
+    ("selection", "sentence"),
+    [
+        (None, "No choice was made from these results."),
+        (Selection(None, None, (), (), {}, (), (), {}, (), (), any_license=False), "There is no choice"),
+    ],
+)
+def test_why_there_is_no_choice_is_said(selection, sentence):
+    assert sentence in page_of(page_data.full(1), selection=selection)
+
+
+def test_what_does_not_fit_is_said_in_words():
+    page = page_of(page_data.with_troubles())
+    memory = re.search(r'<section id="memory".*?</section>', page, re.DOTALL)[0]
+    assert memory.count("▲ 684 over") == 1
+    assert memory.count("▲ out of memory") == 1
+    assert memory.count("▲ error") == 3
+    document = Document(page)
+    failures = document.rows("case", "outcome", "reason")
+    assert [row["outcome"] for row in failures] == ["over budget", "out of memory", "error", "error", "error"]
+    assert len(document.rows("case", "taint")) == 6
+
+
+def test_a_budget_far_beyond_the_peaks_does_not_flatten_them():
+    records = [replace(each, budget_mib=81920.0) for each in page_data.full(1).records]
+    page = page_of(page_data.compared(records, page_data.candidates()))
+    assert "budget 81,920 →" in page
+    assert ">80,000</text>" not in page
+
+
+def test_overfitted_models_are_named():
+    comparison = page_data.full()
+    names = [f"{each.candidate} r{each.lora_rank}" for each in comparison.records if each.is_overfitted]
+    assert names
+    assert f"Overfitted: {', '.join(names)}" in page_of(comparison)
+
+
+def test_what_is_left_out_of_an_excluded_option_is_not_its_mark():
+    comparison = page_data.full()
+    page = page_of(comparison, selection=page_data.selection(comparison))
+    quality = re.search(r'<section id="quality".*?</section>', page, re.DOTALL)[0]
+    bound = sum(not row.candidate.free_license for row in comparison.rows)
+    assert bound == 3
+    assert quality.count('class="point excluded"') == 2 * 3 * bound + 1  # two drawings, three ranks, the legend
+    assert 'class="point choice on-front"' in quality
+
+
+def test_answers_stand_prompt_by_prompt_and_equal_prompts_apart():
+    one = {16: [GivenAnswer("q", "a1"), GivenAnswer("p", "b"), GivenAnswer("q", "a2")], None: [GivenAnswer("q", "u")]}
+    two = {None: [GivenAnswer("r", "c")]}
+    found = by_prompt({"two": two, "one": one}, ["one"])
+    assert [prompt for prompt, _ in found] == ["q", "p", "q", "r"]
+    assert {rank: given.answer for rank, given in found[0][1][0].by_rank.items()} == {None: "u", 16: "a1"}
+    assert [(each.candidate, list(each.by_rank)) for each in found[2][1]] == [("one", [16])]
+
+
+def test_cut_off_and_graded_answers_say_so():
+    given = [GivenAnswer("q", "so and", is_cut_off=True, grade="하"), GivenAnswer("p", " ", is_cut_off=False)]
+    page = page_of(page_data.full(1), answers={"x": {None: given}})
+    assert page.count("✂ cut off") == 1
+    assert page.count("grade 하") == 1
+    assert page.count("(empty)") == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0, 12288, (0, 5000, 10000, 15000)),
+        (0, 5, (0, 1, 2, 3, 4, 5)),
+        (0, 0, (0, 0.2, 0.4, 0.6, 0.8, 1)),
+        (41, 79, (40, 50, 60, 70, 80)),
+        (-3, 3, (-4, -2, 0, 2, 4)),
+    ],
+)
+def test_an_axis_has_round_ticks_that_hold_its_figures(low, high, ticks):
+    along = svg.scale(low, high, 0, 100)
+    assert along.ticks == pytest.approx(ticks)
+    assert (along(along.low), along(along.high), along(1e9), along(-1e9)) == (0, 100, 100, 0)
+
+
+def test_a_long_name_loses_its_middle():
+    assert svg.fitted("short", 100) == "short"
+    shown = svg.fitted("koquality-polyglot-1.3b-with-a-long-name-v01", 200)
+    assert shown.startswith("koquality")
+    assert shown.endswith("v01")
+    assert svg.width_of(shown) <= 200
+
+
+def test_a_planned_peaks_parts_add_up_to_it():
+    plan = page_data.plan_only(1).records[1]
+    assert sum(mib for _, mib in parts_of(plan)) == pytest.approx(plan.peak_device_mib)
+    unheard_of = replace(plan, breakdown_mib={"base_weights": 100.0, "quantised": 50.0}, peak_reserved_mib=180.0)
+    assert dict(parts_of(unheard_of))["allocator"] == 80.0
+    assert parts_of(replace(plan, breakdown_mib=None)) == []
+
+
+def test_a_long_runs_curve_is_drawn_as_means():
+    assert points_of([3.0, None, 1.0]) == [(1, 3.0), (3, 1.0)]
+    assert points_of([float("nan"), 2.0]) == [(2, 2.0)]
+    long = points_of([float(step) for step in range(1000)])
+    assert len(long) == 143
+    assert long[0] == (7, 3.0)
+    assert long[-1] == (1000, 996.5)
+
+
+def test_spread_leaves_the_warm_up_out():
+    record = page_data.full(1).rows[0].records["inference", None]
+    times = [9.0, 1.0, 2.0, 3.0]
+    assert spread(replace(record, seconds_each=times)) == Spread(1.5, 2.0, 2.5)
+    assert spread(replace(record, seconds_each=None, steady_median_seconds=2.0, steady_iqr_seconds=1.0)) == Spread(
+        1.5, 2.0, 2.5
+    )
+    assert spread(replace(record, seconds_each=[9.0], steady_median_seconds=None)) is None
+
+
+def test_a_foreign_environment_is_shown_as_it_is():
+    deep = {}
+    for _ in range(5000):
+        deep = {"deeper": [deep]}
+    page = page_of(page_data.full(1), environment={"shards": [{"folder": "a"}], "started_utc": 5, "deep": deep})
+    rows = {row["setting"]: row["value"] for row in Document(page).rows("setting", "value")}
+    assert rows["shards / 1 / folder"] == "a"
+    assert rows["started_utc"] == "5"
+
+
+def test_records_that_know_nothing_have_a_page():
+    required = {"case", "candidate", "workload", "lora_rank", "outcome", "reason", "protocol", "protocol_hash"}
+    required |= {"protocol_changes", "dataset_sha256", "budget_mib", "versions", "planned_workload"}
+    records = page_data.with_troubles().records
+    nothing = {field.name: None for field in fields(records[0]) if field.name not in required}
+    bare = page_data.compared([replace(each, **nothing) for each in records], page_data.candidates())
+    Document(page_of(bare))
+
+
+def luminance(colour):
+    """WCAG 2.2's relative luminance."""
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels]
+    return sum(weight * each for weight, each in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one, other):
+    """WCAG 2.2's contrast ratio."""
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_marks_stand_out_from_their_background(theme):
+    css = (REPORT / "templates" / "page.css").read_text(encoding="utf-8")
+    roots = re.findall(r":root \{(.*?)\}", css, re.DOTALL)[:2]
+    light, dark = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", root)) for root in roots)
+    colours = light if theme == "light" else light | dark
+    marks = ["weights", "adapter", "activations", "logits", "allocator", "context", "whole", "accent", "warn", "muted"]
+    for name in [*marks, *(f"series-{number}" for number in range(5))]:
+        assert contrast(colours[name], colours["panel"]) >= 3, name
