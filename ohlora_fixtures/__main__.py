@@ -1,6 +1,6 @@
 """The command line beside pytest's: `python -m ohlora_fixtures`.
 
-The standard library is enough for it, except to build or download an architecture.
+Jinja2 is all it needs beside the standard library, except to build or download an architecture.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from the dataset.
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,6 +28,10 @@ _USUAL_SHARE = 0.05
 """A beginning that so many of the dataset's answers share is not stray."""
 _NEARLY_NOTHING = 0.2
 _MOSTLY = 0.5
+_UNSEEN = ("Cc", "Cf", "Cs")
+"""Categories of Unicode that show nothing: controls, formats, lone surrogates."""
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]")
+"""Letters, marks and symbols that show nothing, such as Hangul's fillers (Unicode's Default_Ignorable_Code_Point)."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,9 @@ class Marks(NamedTuple):
     """One answer's measures, each from 0 (nothing to find fault with) to 1."""
 
     empty: float
-    """1 if there is nothing to see."""
+    """1 if there is nothing to read: no letter and no digit."""
     same: float
-    """Share of the other prompts that got the same answer."""
+    """Share of the other prompts, those with empty answers left out, that got the same answer."""
     repetition: float
     """Share of its four-character sequences that it has had before (Welleck et al. 2020: seq-rep-4, of characters)."""
     foreign: float
@@ -55,7 +60,7 @@ class Marks(NamedTuple):
     cut_off: float
     """1 if it reached the protocol's length before the model ended it."""
     stray_beginning: float
-    """1 if it begins with a digit or symbol that the dataset's answers do not begin with."""
+    """1 if it begins with a digit or symbol that fewer than 5 % of the dataset's answers begin with."""
 
     @property
     def good(self) -> float:
@@ -86,18 +91,21 @@ def reference_of(answers: Sequence[str]) -> Reference:
     total = characters.total()
     entropy = -sum(count / total * math.log(count / total) for count in characters.values())
     scripts = Counter(script for answer in answers for script in map(_script, answer) if script)
-    beginnings = Counter(_beginning(answer) for answer in answers)
+    beginnings = Counter(_beginning(_plain(answer)) for answer in answers)
     usual = frozenset(sign for sign, count in beginnings.items() if sign and count >= _USUAL_SHARE * len(answers))
     return Reference(scripts.most_common(1)[0][0] if scripts else "", usual, entropy)
 
 
 def marks_of(given: Sequence[GivenAnswer], reference: Reference) -> list[Marks]:
     """Measure each answer."""
-    prompts = {each.prompt for each in given}
-    askers = defaultdict(set)
-    for each in given:
-        askers[_plain(each.answer)].add(each.prompt)
-    return [_marks(each, len(askers[_plain(each.answer)]), len(prompts), reference) for each in given]
+    texts = [_plain(each.answer) for each in given]
+    askers: dict[str, set[str]] = {text: set() for text in texts}
+    for each, text in zip(given, texts, strict=True):
+        askers[text].add(each.prompt)
+    answered = {prompt for text, prompts in askers.items() if not _is_empty(text) for prompt in prompts}
+    return [
+        _marks(each, text, len(askers[text]), len(answered), reference) for each, text in zip(given, texts, strict=True)
+    ]
 
 
 def judge(given: Sequence[GivenAnswer], held_out: Sequence[Likelihood], reference: Reference) -> Judgement:
@@ -130,7 +138,8 @@ def expected_share(rows: Iterable[Likelihood], reference: Reference) -> float | 
     nats = nats_per_character(rows)
     if nats is None or reference.character_nats == 0:
         return None
-    return max(0.0, 1 - nats / reference.character_nats)
+    share = 1 - nats / reference.character_nats
+    return share if share > 0 else 0.0  # nor has a model learned anything that finds no number for them
 
 
 def is_overfitted(trained: tuple[float, float], held_out: tuple[float, float]) -> bool:
@@ -145,13 +154,13 @@ def is_overfitted(trained: tuple[float, float], held_out: tuple[float, float]) -
     return held_out[1] > held_out[0] or by_heart
 
 
-def _marks(given: GivenAnswer, askers: int, prompts: int, reference: Reference) -> Marks:
-    text = _plain(given.answer)
+def _marks(given: GivenAnswer, text: str, askers: int, answered: int, reference: Reference) -> Marks:
     letters = [script for script in map(_script, text) if script is not None]
     sign = _beginning(text)
+    is_empty = _is_empty(text)
     return Marks(
-        empty=float(not text),
-        same=(askers - 1) / (prompts - 1) if text and prompts > 1 else 0.0,
+        empty=float(is_empty),
+        same=0.0 if is_empty or answered == 1 else (askers - 1) / (answered - 1),
         repetition=_repetition(text),
         foreign=sum(script != reference.script for script in letters) / len(letters) if letters else 0.0,
         cut_off=float(bool(given.is_cut_off)),
@@ -161,12 +170,13 @@ def _marks(given: GivenAnswer, askers: int, prompts: int, reference: Reference) 
 
 def _plain(answer: str) -> str:
     """An answer as a reader sees it: composed characters, single spaces, nothing invisible."""
-    visible = "".join(
-        " " if sign.isspace() else sign
-        for sign in unicodedata.normalize("NFC", answer)
-        if sign.isspace() or unicodedata.category(sign)[0] != "C"
-    )
-    return " ".join(visible.split())
+    text = _BLANK.sub("", unicodedata.normalize("NFC", answer))
+    seen = "".join(sign for sign in text if sign.isspace() or unicodedata.category(sign) not in _UNSEEN)
+    return " ".join(seen.split())
+
+
+def _is_empty(text: str) -> bool:
+    return not any(map(str.isalnum, text))
 
 
 def _repetition(text: str) -> float:

@@ -11,6 +11,7 @@ from .answer_files import FOLDER, Answers
 from .comparison import Comparison
 from .errors import InputError
 from .grades import Grades, read_grades
+from .grading_scale import grade_of
 from .judge import judge_answers
 from .judge_settings import JudgeSettings
 from .judgements import PERSON, Judged, Subject
@@ -76,7 +77,7 @@ def _of_trained_models(answers: Answers, measured: Mapping[Subject, Record]) -> 
 
 
 def _is_trained(record: Record | None) -> bool:
-    return record is not None and record.weights == "hub"
+    return record is not None and record.weights == "hub" and record.scale == "full"
 
 
 def _qualities(subject: Subject, record: Record | None, sources: Iterable[Judged]) -> Iterator[Quality]:
@@ -84,10 +85,10 @@ def _qualities(subject: Subject, record: Record | None, sources: Iterable[Judged
         quality = source.quality(*subject)
         if quality is not None:
             yield quality
-    if record is not None and record.quality_score is not None and record.quality_grade is not None:
-        ends = record.quality_interval
+    if record is not None and record.quality_score is not None and _is_trained(record):
+        score, ends = record.quality_score, record.quality_interval
         interval = (ends[0], ends[1]) if ends is not None and len(ends) == 2 else None  # noqa: PLR2004 - two ends
-        yield Quality(record.quality_score, interval, record.quality_grade, COMPUTED, record.lora_rank is not None)
+        yield Quality(score, interval, grade_of(score), COMPUTED, record.lora_rank is not None)
 
 
 def _agreement(source: Judged, measured: Mapping[Subject, Record]) -> str | None:

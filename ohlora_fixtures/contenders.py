@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .budget import Verdict
@@ -11,6 +11,8 @@ from .comparison import FINE_TUNING, INFERENCE, Comparison, Row
 from .records import Record, seconds_a_prompt
 
 _TOO_LARGE = ("over_budget", "out_of_memory")
+_NOT_DONE = ("error", "failed", "skipped")
+_NOTHING_KNOWN = "its fine-tuning was neither measured nor planned at full size"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Contender:
 
     @property
     def is_judged_by_budget(self) -> bool:
-        """Whether a peak on the device was measured or planned."""
+        """Whether fine-tuning's peak on the device was measured or planned."""
         return any(record.peak_device_mib is not None for record in (self.fine_tuning, self.fine_tuning_plan) if record)
 
 
@@ -85,6 +87,11 @@ BASES: Mapping[str, Sequence[Basis]] = {
 """By criterion, what its figure may be read from, the best first."""
 
 
+def budgets_mib(found: Iterable[Contender]) -> set[float]:
+    """The VRAM budgets that contenders were measured or planned under; one, but where folders were merged."""
+    return {record.budget_mib for each in found for record in each.records}
+
+
 def shared_basis(criterion: str, contenders: Sequence[Contender]) -> Basis:
     """The best basis that all contenders have; where none is, the one that most have."""
     bases = BASES[criterion]
@@ -99,15 +106,13 @@ def contenders(comparison: Comparison, *, any_license: bool) -> Iterator[Contend
     """
     for row in comparison.rows:
         obstacle = _obstacle(row, any_license=any_license)
-        if obstacle is not None:
-            yield row.candidate.name, None, obstacle
-            continue
-        for rank in comparison.lora_ranks:
-            found = _contender(row, rank)
-            if not found.fine_tuning and not found.fine_tuning_plan:
-                continue
-            obstacle = _too_large(found.fine_tuning, found.fine_tuning_plan) or _failed(found.fine_tuning)
-            yield found if obstacle is None else (row.candidate.name, rank, obstacle)
+        found = [] if obstacle else [_contender(row, rank) for rank in comparison.lora_ranks]
+        known = [each for each in found if each.fine_tuning or each.fine_tuning_plan]
+        if not known:
+            yield row.candidate.name, None, obstacle or _NOTHING_KNOWN
+        for each in known:
+            obstacle = _obstacle_to(each.fine_tuning, each.fine_tuning_plan)
+            yield each if obstacle is None else (row.candidate.name, each.lora_rank, obstacle)
 
 
 def _contender(row: Row, rank: int) -> Contender:
@@ -134,15 +139,16 @@ def _obstacle(row: Row, *, any_license: bool) -> str | None:
     if records and all(record.outcome == "error" for record in records):
         return _reason(records[0])
     at_any = _contender(row, 0)
-    return _too_large(at_any.inference, at_any.inference_plan, "answering: ") or _failed(at_any.inference)
+    return _obstacle_to(at_any.inference, at_any.inference_plan, "answering: ")
 
 
-def _too_large(measured: Record | None, plan: Record | None, prefix: str = "") -> str | None:
-    """Why a workload does not keep to the budget: as measured, or where it was not, as planned."""
+def _obstacle_to(measured: Record | None, plan: Record | None, prefix: str = "") -> str | None:
+    """Why a workload cannot be done within the budget: as measured, or where that tells of no peak, as planned."""
     for record in (measured, plan):
-        if record is None or record.outcome in ("error", "failed", "skipped"):
+        if record is None:
             continue
-        if record.outcome in _TOO_LARGE or _exceeds(record):
+        is_not_done = record.outcome in _NOT_DONE and record is (measured or plan)
+        if is_not_done or record.outcome in _TOO_LARGE or _exceeds(record):
             return prefix + ("planned: " if record.planned_workload else "") + _reason(record)
         if record.peak_device_mib is not None:
             return None
@@ -153,11 +159,7 @@ def _exceeds(record: Record) -> bool:
     return record.peak_device_mib is not None and record.peak_device_mib > record.budget_mib
 
 
-def _failed(record: Record | None) -> str | None:
-    return _reason(record) if record is not None and record.outcome in ("error", "failed", "skipped") else None
-
-
 def _reason(record: Record) -> str:
-    if record.reason is None and record.peak_device_mib is not None:
+    if record.outcome == "passed" and record.peak_device_mib is not None:
         return Verdict(record.peak_device_mib, record.budget_mib).sentence()
     return f"{record.outcome.replace('_', ' ')}: {record.reason or 'no reason is known'}"

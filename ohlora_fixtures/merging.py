@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from .files import replace_text
 from .records import Record, as_line
 from .report import files
 from .report.mixed import distinct, listed
-from .report.words import language_of
+from .report.page.words import language_of
 from .results import RECORDS, read_records
 from .selection import DEFAULT_WEIGHTS, Selection
 from .shipped import REFERENCE
@@ -68,12 +68,12 @@ def merge(
     """
     if (into / RECORDS).exists():
         raise InputError(f"results folder {into} already holds records: give --into another one")
-    shards = [_read(folder) for folder in folders]
+    candidates = read_candidates(candidates_path)
+    shards = [_read(folder, {candidate.name for candidate in candidates}) for folder in folders]
     origins, clashes = _one_of_each_case(shards, keep)
     records = [record for record, _ in origins]
     if not records:
         raise InputError(f"there is no whole record in {_names(shards)}: nothing can be merged")
-    candidates = read_candidates(candidates_path)
     _check_candidates(origins, candidates, candidates_path)
     _check_agreement(origins, anyway=anyway)
     order = {candidate.name: place for place, candidate in enumerate(candidates)}
@@ -88,13 +88,13 @@ def merge(
         ) from None
 
 
-def _read(folder: Path) -> Shard:
+def _read(folder: Path, known: Collection[str]) -> Shard:
     stored = read_records(folder)
     try:
         environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         environment = None
-    answers = read_folder(folder, {record.candidate for record in stored.records})
+    answers = read_folder(folder, {record.candidate for record in stored.records if record.candidate in known})
     return Shard(folder, stored.records, stored.torn_line is not None, answers, environment)
 
 

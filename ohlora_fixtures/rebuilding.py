@@ -13,7 +13,7 @@ from .comparison import Comparison, compare, read_published
 from .errors import InputError
 from .files import replace_text
 from .report import files
-from .report.words import Language
+from .report.page.words import Language
 from .results import StoredRecords, read_records
 from .selection import Selection
 from .shipped import DATA, REFERENCE
@@ -30,7 +30,8 @@ class Folder:
         """
         self.path = path
         self.stored: StoredRecords = read_records(path)
-        self.answers: Answers = read_folder(path, {record.candidate for record in self.stored.records})
+        if not self.stored.records:
+            raise InputError(f"results folder {path} has no whole record: there is nothing to report")
         self.candidates = self._candidates(candidates_path)
         known = {candidate.name for candidate in self.candidates}
         strange = next((each.candidate for each in self.stored.records if each.candidate not in known), None)
@@ -38,6 +39,7 @@ class Folder:
             raise InputError(
                 f"candidate {strange!r} of {path} is not among the candidates: give --candidates the file it ran with"
             )
+        self.answers: Answers = read_folder(path, {record.candidate for record in self.stored.records})
 
     @property
     def prompts(self) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -174,10 +175,14 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields in a form JSON can hold: it has no NaN and no infinity."""
-        facts = dict(vars(self))  # a copy of every list would take longer than writing them
+        facts = {name: _finite(value) for name, value in vars(self).items()}  # copying lists would take longer
         if self.losses is not None:
-            facts["losses"] = [loss if loss is not None and math.isfinite(loss) else None for loss in self.losses]
+            facts["losses"] = list(map(_finite, self.losses))
         return facts
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def seconds_a_prompt(record: Record) -> float | None:
@@ -186,8 +191,8 @@ def seconds_a_prompt(record: Record) -> float | None:
         return record.steady_median_seconds
     if record.seconds_each:
         return statistics.median(record.seconds_each)
-    start, _, stop = str(record.protocol.get("prompt_rows")).partition(":")
-    prompts = int(stop) - int(start) if start.isdecimal() and stop.isdecimal() else 0
+    rows = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", str(record.protocol.get("prompt_rows")))
+    prompts = int(rows[2]) - int(rows[1]) if rows else 0
     return record.seconds / prompts if record.seconds is not None and prompts > 0 else None
 
 

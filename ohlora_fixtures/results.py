@@ -109,4 +109,6 @@ _SIMPLE: dict[Any, Callable[[Any], bool]] = {
     float: lambda value: type(value) in (int, float) and -_LARGEST < value < _LARGEST,
 }
 
-_IS_OF_KIND = {name: _checker(kind) for name, kind in get_type_hints(Record).items()}
+_IS_OF_KIND = {name: _checker(kind) for name, kind in get_type_hints(Record).items()} | {
+    "budget_mib": lambda value: _SIMPLE[float](value) and value > 0
+}

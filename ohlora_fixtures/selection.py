@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from statistics import fmean
 
+from . import caveats
 from .candidates import Candidate
 from .comparison import Comparison
-from .contenders import BASES, Contender, contenders, shared_basis
+from .contenders import BASES, Basis, Contender, budgets_mib, contenders, shared_basis
 from .errors import InputError
-from .sensitivity import front, total, turns
+from .sensitivity import LARGEST_WEIGHT, Shift, front, shifts, total
 
 COMPUTED = "computed"
 
@@ -56,9 +57,9 @@ class Option:
     figures: Mapping[str, float | None]
     """By criterion, its figure: quality 0 to 100, leaderboard percent, seconds, MiB; None if not known."""
     scores: Mapping[str, float | None]
-    """By criterion, 0 (worst) to 1 (best); None if not known."""
+    """By criterion, 0 (worst) to 1 (best); where its figure is not known, the mean of the others'; None without any."""
     total: float | None
-    """Weighted mean of the known scores, 0 to 100; None if none is known."""
+    """Weighted mean of the scores, 0 to 100; None if nothing is known that has a weight."""
     quality: Quality | None
     """The quality in `figures`."""
 
@@ -76,20 +77,6 @@ class Exclusion:
 
 
 @dataclass(frozen=True)
-class Shift:
-    """How far one weight can move, all others as they are, before another candidate is chosen."""
-
-    criterion: str
-    """Whose weight."""
-    weight: float
-    """What it is."""
-    turns_at: float
-    """Where the choice changes."""
-    becomes: Option
-    """What is chosen from there on."""
-
-
-@dataclass(frozen=True)
 class Selection:
     """The choice, and what it rests on."""
 
@@ -104,9 +91,9 @@ class Selection:
     weights: Mapping[str, float]
     """By criterion."""
     front: tuple[Option, ...]
-    """The Pareto front of quality against fine-tuning memory and time; empty without quality."""
+    """The Pareto front of quality against fine-tuning memory and time, among options of which all three are known."""
     shifts: tuple[Shift, ...]
-    """What would change the choice; a criterion that is not named cannot, whatever its weight."""
+    """What would change the choice; a criterion that is not named cannot, whatever its weight, up to 1000."""
     bases: Mapping[str, str]
     """By criterion, which figure it is read from, such as `peak_device_mib` or `planned peak_device_mib`."""
     unknown: tuple[str, ...]
@@ -137,17 +124,21 @@ def parse_weights(text: str) -> dict[str, float]:
     Raises InputError for anything else.
     """
     weights = dict(DEFAULT_WEIGHTS)
+    named = set()
     for part in text.replace(",", " ").split():
         name, _, figure = part.partition("=")
         try:
             weight = float(figure)
         except ValueError:
             weight = math.nan
-        if name not in weights or not 0 <= weight < math.inf:
+        if name not in weights or not 0 <= weight <= LARGEST_WEIGHT:
             raise InputError(
-                f"choice weight {part!r} is not NAME=WEIGHT, with a weight of at least 0 and one of the names "
-                f"{', '.join(CRITERIA)}"
+                f"choice weight {part!r} is not NAME=WEIGHT, with a weight from 0 to {LARGEST_WEIGHT:.0f} and one of "
+                f"the names {', '.join(CRITERIA)}"
             )
+        if name in named:
+            raise InputError(f"choice weight {name!r} is given more than once: leave one of them")
+        named.add(name)
         weights[name] = weight
     if not any(weights.values()):
         raise InputError("choice weights are all 0: give at least one criterion a weight above 0")
@@ -165,7 +156,8 @@ def select(
     """Choose among a comparison's candidates and ranks, as far as they were measured or planned at full size.
 
     Scores are absolute, so that none depends on which others there are, but for time: quality and leaderboard as shares
-    of 100, memory as the share of the budget that stays free, time as the fastest option's share of it.
+    of 100, memory as the share of the (largest) budget that stays free, time as the fastest option's share of it. What
+    is not known of an option counts as the mean of what is known of the others, so that it neither helps nor harms.
     """
     found: list[Contender] = []
     excluded: list[Exclusion] = []
@@ -175,12 +167,7 @@ def select(
         else:
             excluded.append(Exclusion(*each))
     bases = {name: shared_basis(name, found) for name in BASES} if found else {}
-    options = []
-    for each in found:
-        quality = _best_known(qualities, each)
-        figures = {name: basis.read(each) for name, basis in bases.items()}
-        options.append(_Figures(each, quality, {"quality": quality.score if quality else None} | figures))
-    ranked = sorted(_scored(options, weights), key=lambda each: -1 if each.total is None else each.total, reverse=True)
+    ranked = sorted(_options(found, bases, qualities, weights), key=_place)
     led = [option for option in ranked if option.total is not None]
     others = [option for option in led if option.candidate != led[0].candidate]
     return Selection(
@@ -190,20 +177,13 @@ def select(
         excluded=tuple(excluded),
         weights=dict(weights),
         front=tuple(_front(ranked)),
-        shifts=tuple(_shifts(led, weights)),
+        shifts=tuple(shifts(led, others, weights)),
         bases={name: basis.name for name, basis in bases.items()},
-        unknown=tuple(_unknown(ranked, found)),
-        cautions=tuple(_cautions(ranked, found, {name: basis.name for name, basis in bases.items()})),
+        unknown=tuple(caveats.unknown(ranked, found, weights)),
+        cautions=tuple(caveats.cautions(ranked, found, {basis.name for basis in bases.values()})),
         agreement=agreement,
         any_license=any_license,
     )
-
-
-@dataclass(frozen=True)
-class _Figures:
-    contender: Contender
-    quality: Quality | None
-    figures: dict[str, float | None]
 
 
 def _best_known(qualities: Qualities, contender: Contender) -> Quality | None:
@@ -213,23 +193,41 @@ def _best_known(qualities: Qualities, contender: Contender) -> Quality | None:
     return min(known, key=lambda each: (_SOURCES.index(each.source), not each.is_tuned), default=None)
 
 
-def _scored(options: Sequence[_Figures], weights: Mapping[str, float]) -> Iterator[Option]:
-    for each in options:
-        scores = {name: _score(name, each, options) for name in CRITERIA}
-        contender = each.contender
-        known = total(scores, weights)
-        yield Option(contender.candidate, contender.lora_rank, each.figures, scores, known, each.quality)
+def _options(
+    found: Sequence[Contender], bases: Mapping[str, Basis], qualities: Qualities, weights: Mapping[str, float]
+) -> Iterator[Option]:
+    judged = [_best_known(qualities, each) for each in found]
+    figures = {"quality": [None if quality is None else quality.score for quality in judged]}
+    figures |= {name: [basis.read(each) for each in found] for name, basis in bases.items()}
+    budget_mib = max(budgets_mib(found), default=0.0)
+    scores = {name: list(_scores(name, own, budget_mib)) for name, own in figures.items()}
+    for at, each in enumerate(found):
+        own_figures, own_scores = ({name: values[at] for name, values in by.items()} for by in (figures, scores))
+        known = total(own_scores, weights)
+        yield Option(each.candidate, each.lora_rank, own_figures, own_scores, known, judged[at])
 
 
-def _score(criterion: str, option: _Figures, options: Iterable[_Figures]) -> float | None:
-    figure = option.figures[criterion]
-    if figure is None:
-        return None
-    if criterion.endswith("_seconds"):
-        return min(filter(None, (each.figures[criterion] for each in options)), default=0.0) / figure if figure else 1.0
-    if criterion.endswith("_memory"):
-        return max(0.0, 1 - figure / option.contender.records[0].budget_mib)
-    return min(1.0, figure / 100)
+def _scores(criterion: str, figures: Sequence[float | None], budget_mib: float) -> Iterator[float | None]:
+    """Each option's score; the mean of the others' where its figure is not known."""
+    known = [figure for figure in figures if figure is not None]
+    fastest = min((figure for figure in known if figure > 0), default=0.0)
+
+    def score(figure: float) -> float:
+        if criterion.endswith("_seconds"):
+            share = fastest / figure if figure else 1.0
+        elif criterion.endswith("_memory"):
+            share = 1 - figure / budget_mib
+        else:
+            share = figure / 100
+        return min(max(share, 0.0), 1.0)
+
+    usual = fmean(map(score, known)) if known else None
+    return (usual if figure is None else score(figure) for figure in figures)
+
+
+def _place(option: Option) -> tuple[float, str, int]:
+    """What ranking sorts by: of level options the first is that whose name is, so that no file's order decides."""
+    return -(option.total or 0.0), option.candidate.name, option.lora_rank
 
 
 def _front(options: Sequence[Option]) -> list[Option]:
@@ -240,82 +238,3 @@ def _front(options: Sequence[Option]) -> list[Option]:
             points.append((-quality, *(cost for cost in costs if cost is not None)))
             known.append(option)
     return [known[at] for at in front(points)]
-
-
-def _shifts(led: Sequence[Option], weights: Mapping[str, float]) -> Iterator[Shift]:
-    """By criterion, the nearest weight below and the nearest above at which another candidate takes the lead."""
-    others = [option for option in led if option.candidate != led[0].candidate]
-    own = [option for option in led if option.candidate == led[0].candidate]
-    for name in CRITERIA if others else ():
-        level = {at for one in own for other in others for at in turns(one.scores, other.scores, weights, name)}
-        below = sorted((at for at in level if at < weights[name]), reverse=True)
-        above = sorted(at for at in level if at > weights[name])
-        for ends in ([*below, 0.0], [*above, math.inf]):
-            for at, beyond in pairwise(ends):
-                inside = at + 1 if beyond == math.inf else (at + beyond) / 2
-                leader = _leader(led, {**weights, name: inside})
-                if leader.candidate != led[0].candidate:
-                    yield Shift(name, weights[name], at, leader)
-                    break
-
-
-def _leader(options: Sequence[Option], weights: Mapping[str, float]) -> Option:
-    def place(option: Option) -> float:
-        value = total(option.scores, weights)
-        return -1 if value is None else value
-
-    return max(options, key=place)
-
-
-def _unknown(options: Sequence[Option], found: Sequence[Contender]) -> Iterator[str]:
-    """What is not known of any option, and what of some."""
-    if not options:
-        return
-    lacking = {name: [option for option in options if option.figures[name] is None] for name in CRITERIA}
-    if of_any := [in_words(name) for name, those in lacking.items() if len(those) == len(options)]:
-        yield f"not known of any option, so that the choice is made without it: {', '.join(of_any)}"
-    for name, those in lacking.items():
-        if 0 < len(those) < len(options):
-            yield f"{in_words(name)} is not known of {_names(those)}: the total is that of what is known"
-    if reasons := {record.not_judged for each in found for record in each.records if record.not_judged}:
-        yield f"answers were not judged: {'; '.join(sorted(reasons))}"
-    if unjudged := [each for each in found if not each.is_judged_by_budget]:
-        whose = "any option" if len(unjudged) == len(found) else _names(unjudged)
-        yield f"whether it keeps to the budget is not known of {whose}: no peak was measured or planned"
-
-
-def _cautions(options: Sequence[Option], found: Sequence[Contender], bases: Mapping[str, str]) -> Iterator[str]:
-    if "allocated_after_mib" in bases.values():
-        yield "memory is what was allocated after the run, not the peak: a card needs more"
-    if any(each.startswith("planned") for each in bases.values()):
-        yield "memory is the plan's, not a measurement's"
-    judged = [option for option in options if option.quality]
-    states = {option.quality.is_tuned for option in judged if option.quality}
-    if untuned := [option for option in judged if option.quality and not option.quality.is_tuned]:
-        whose = "every option" if len(states) == 1 else _names(untuned)
-        yield f"quality of {whose} is that of the untuned model's answers"
-    for what, fact in (
-        ("overfitted, the training rows learned by heart", "is_overfitted"),
-        ("doubtful figures", "taints"),
-    ):
-        named = [each for each in found if each.fine_tuning and getattr(each.fine_tuning, fact)]
-        if named:
-            yield f"{what}: {_names(named)}"
-
-
-def _names(options: Iterable[Option | Contender]) -> str:
-    ranks: dict[str, list[str]] = {}
-    for each in options:
-        ranks.setdefault(each.candidate.name, []).append(f"r{each.lora_rank}")
-    return ", ".join(f"{name} {'/'.join(own)}" for name, own in ranks.items())
-
-
-def in_words(criterion: str) -> str:
-    """A criterion's name as a sentence has it."""
-    return {
-        "leaderboard": "the leaderboard average",
-        "fine_tuning_seconds": "the time of fine-tuning",
-        "fine_tuning_memory": "the memory of fine-tuning",
-        "inference_seconds": "the time of answering",
-        "inference_memory": "the memory of answering",
-    }.get(criterion, criterion)

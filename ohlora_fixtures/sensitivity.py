@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .selection import Option
+
+LARGEST_WEIGHT = 1000.0
+"""No weight can be more."""
+
+_DIGITS = 9
+"""Totals that differ after these alone differ through rounding."""
 
 Scores = Mapping[str, float | None]
-"""By criterion, 0 (worst) to 1 (best); None if not known."""
+"""By criterion, 0 (worst) to 1 (best); None for one that is known of no option."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far one weight can move, all others as they are, before another candidate is chosen."""
+
+    criterion: str
+    """Whose weight."""
+    weight: float
+    """What it is."""
+    turns_at: float
+    """Where the choice changes; the weight itself, if two candidates are level."""
+    side: str
+    """`below` or `above`: on which side of that."""
+    becomes: Option
+    """What is chosen from there on."""
 
 
 def total(scores: Scores, weights: Mapping[str, float]) -> float | None:
-    """Weighted mean of the known scores, 0 to 100; None if none of them has a weight."""
+    """Weighted mean of the scores, 0 to 100; None if none of them has a weight."""
     known = {name: score for name, score in scores.items() if score is not None and weights[name] > 0}
     weight = sum(weights[name] for name in known)
-    return 100 * sum(weights[name] * score for name, score in known.items()) / weight if known else None
+    return round(100 * sum(weights[name] * score for name, score in known.items()) / weight, _DIGITS) if known else None
 
 
 def front(points: Sequence[Sequence[float]]) -> list[int]:
@@ -25,38 +52,32 @@ def front(points: Sequence[Sequence[float]]) -> list[int]:
     return [at for at, point in enumerate(points) if not any(dominates(other, point) for other in points)]
 
 
-def turns(leading: Scores, other: Scores, weights: Mapping[str, float], criterion: str) -> Iterator[float]:
-    """The weights of a criterion, all others as they are, at which two options are level.
+def turn(one: Scores, other: Scores, weights: Mapping[str, float], criterion: str) -> float | None:
+    """The weight of a criterion, all others as they are, at which two options are level; None if there is none.
 
-    With both scores known in every criterion there is one at most. An option's total is a ratio of two lines in the
-    weight, so two are level where a quadratic is 0.
+    Both have scores in the same criteria, so that their totals differ by a line in the weight over one positive sum.
     """
-    sum_1, weight_1 = _without(leading, weights, criterion)
-    sum_2, weight_2 = _without(other, weights, criterion)
-    score_1, score_2 = leading[criterion], other[criterion]
-    known_1, known_2 = float(score_1 is not None), float(score_2 is not None)
-    slope_1, slope_2 = score_1 or 0.0, score_2 or 0.0
-    # (sum_1 + w slope_1) (weight_2 + w known_2) = (sum_2 + w slope_2) (weight_1 + w known_1)
-    square = slope_1 * known_2 - slope_2 * known_1
-    linear = sum_1 * known_2 + slope_1 * weight_2 - sum_2 * known_1 - slope_2 * weight_1
-    constant = sum_1 * weight_2 - sum_2 * weight_1
-    yield from (root for root in _roots(square, linear, constant) if root >= 0)
+    ahead = {name: score - (other[name] or 0.0) for name, score in one.items() if score is not None}
+    slope = ahead.pop(criterion, 0.0)
+    at = -sum(weights[name] * lead for name, lead in ahead.items()) / slope if slope else -1.0
+    return at if at >= 0 else None
 
 
-def _without(scores: Scores, weights: Mapping[str, float], criterion: str) -> tuple[float, float]:
-    known = {name: score for name, score in scores.items() if score is not None and name != criterion}
-    return sum(weights[name] * score for name, score in known.items()), sum(weights[name] for name in known)
+def shifts(led: Sequence[Option], others: Sequence[Option], weights: Mapping[str, float]) -> Iterator[Shift]:
+    """By criterion, the nearest weight below and the nearest above at which another candidate takes the lead."""
+    own = [option for option in led if option.candidate == led[0].candidate]
+    for name, now in weights.items() if others else ():
+        turns = {turn(one.scores, other.scores, weights, name) for one in own for other in others}
+        known = sorted(at for at in turns if at is not None)
+        below = [now, *(at for at in reversed(known) if 0 < at < now), 0.0]
+        above = [now, *(at for at in known if now < at < LARGEST_WEIGHT), LARGEST_WEIGHT]
+        for side, ends in (("below", below), ("above", above)):
+            for at, beyond in pairwise(ends):  # from one turn to the next the choice is the same
+                leader = _leader(led, {**weights, name: (at + beyond) / 2})
+                if at != beyond and leader.candidate != led[0].candidate:
+                    yield Shift(name, now, at, side, leader)
+                    break
 
 
-def _roots(square: float, linear: float, constant: float) -> list[float]:
-    """Where a quadratic, or a line, is 0."""
-    if abs(square) < _NOTHING:
-        return [] if abs(linear) < _NOTHING else [-constant / linear]
-    discriminant = linear**2 - 4 * square * constant
-    if discriminant < 0:
-        return []
-    return sorted((-linear + sign * math.sqrt(discriminant)) / (2 * square) for sign in (-1, 1))
-
-
-_NOTHING = 1e-12
-"""Scores are shares: what differs by less does not differ."""
+def _leader(options: Sequence[Option], weights: Mapping[str, float]) -> Option:
+    return max(options, key=lambda option: total(option.scores, weights) or 0.0)

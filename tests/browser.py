@@ -3,11 +3,12 @@
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 from pathlib import Path
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
 """The browser; None where there is none."""
 
 _OPTIONS = (
@@ -23,6 +24,7 @@ _OPTIONS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
+_PATIENCE_SECONDS = 60
 
 
 class Browser:
@@ -106,6 +108,7 @@ class Browser:
                     self._buffer = b"\0".join([*whole[place + 1 :], self._buffer])
                     assert "error" not in message, message
                     return message
+            assert select.select([self._read], [], [], _PATIENCE_SECONDS)[0], "the browser does not answer"
             found = os.read(self._read, 1 << 20)
             assert found, "the browser has gone"
             self._buffer += found

@@ -8,7 +8,8 @@ from ohlora_fixtures.answer_files import GivenAnswer
 from ohlora_fixtures.candidates import read_candidates
 from ohlora_fixtures.comparison import FINE_TUNING, INFERENCE, compare, read_published
 from ohlora_fixtures.records import Record
-from ohlora_fixtures.selection import CRITERIA, DEFAULT_WEIGHTS, Exclusion, Option, Quality, Selection, Shift
+from ohlora_fixtures.selection import CRITERIA, DEFAULT_WEIGHTS, Exclusion, Option, Quality, Selection
+from ohlora_fixtures.sensitivity import Shift
 from ohlora_fixtures.shipped import DATA, REFERENCE
 
 RANKS = (16, 32, 64)
@@ -35,6 +36,14 @@ _PROTOCOL = {
     "learning_rate": 0.0002,
     "warm_up_steps": 5,
     "warm_up_prompts": 1,
+}
+_ADVICE = {
+    "lora_rank": 16,
+    "batch_size": 4,
+    "row_tokens": 62,
+    "largest_batch": 10,
+    "largest_rank": 208,
+    "checkpointing_saves_mib": 1180.4,
 }
 _WORDS = (
     "그래서",
@@ -125,6 +134,7 @@ def plan(candidate, rank, chance):
         peak_device_mib=reserved + CONTEXT_MIB,
         breakdown_mib=breakdown,
         longest_tokens=62 if rank else 23,
+        advice=dict(_ADVICE) if rank == RANKS[0] else None,
     )
 
 
@@ -315,9 +325,12 @@ def selection(comparison, *, any_license=False):
         excluded=tuple(excluded),
         weights=DEFAULT_WEIGHTS,
         front=tuple(each for each in ranking if not any(_beats(other, each) for other in ranking)),
-        shifts=(Shift("quality", 5.0, 1.37, others[0]), Shift("leaderboard", 1.0, 9.5, others[0])) if others else (),
+        shifts=(Shift("quality", 5.0, 1.37, "below", others[0]), Shift("leaderboard", 1.0, 9.5, "above", others[0]))
+        if others
+        else (),
         bases=dict.fromkeys(CRITERIA, "peak_device_mib"),
         unknown=("the leaderboard average is not known of Midm-2.0-Mini-Instruct: the total is that of what is known",),
+        cautions=(),
         agreement=("the person's grades and the computed scores agree: rank correlation 0.82 over 7 candidates",),
         any_license=any_license,
     )

@@ -3,23 +3,20 @@
 import re
 from dataclasses import fields, replace
 from html.parser import HTMLParser
-from pathlib import Path
-from xml.etree import ElementTree
+from itertools import pairwise
+from xml.etree import ElementTree as ET
 
 import page_data
 import pytest
 
 from ohlora_fixtures.answer_files import GivenAnswer
-from ohlora_fixtures.report import svg, words
-from ohlora_fixtures.report.charts.losses import points_of
-from ohlora_fixtures.report.charts.memory import parts_of
-from ohlora_fixtures.report.charts.spread import Spread, spread
-from ohlora_fixtures.report.page import html
-from ohlora_fixtures.report.side_by_side import by_prompt
-from ohlora_fixtures.report.words import LANGUAGES, language_of, texts
+from ohlora_fixtures.report.page import page as page_module
+from ohlora_fixtures.report.page import words
+from ohlora_fixtures.report.page.page import html
+from ohlora_fixtures.report.page.side_by_side import by_prompt
+from ohlora_fixtures.report.page.words import LANGUAGES, language_of, texts
 from ohlora_fixtures.selection import Selection
 
-REPORT = Path(words.__file__).parent
 STATES = {
     "full": page_data.full,
     "one": lambda: page_data.full(1),
@@ -116,13 +113,13 @@ def test_headings_are_in_order(document):
     levels = [int(tag[1]) for tag, _ in document.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
 def test_every_drawing_is_described_and_can_stand_alone(page):
     drawings = re.findall(r"<svg.*?</svg>", page)
     for text in drawings:
-        said = ElementTree.fromstring(text).attrib
+        said = ET.fromstring(text).attrib
         assert said.get("aria-label") if said.get("role") == "img" else said["aria-hidden"] == "true"
 
 
@@ -210,6 +207,9 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     page_of(page_data.compared([replace(each, **bare) for each in comparison.records], candidates))
     failed = [replace(each, outcome="failed") for each in page_data.rehearsal().records]
     page_of(page_data.compared([each for each in failed if each.planned_workload is None], candidates))
+    monkeypatch.setattr(page_module, "MOST_CANDIDATES", 2)
+    monkeypatch.setattr(page_module, "MOST_PROMPTS", 2)
+    whole(comparison)
     assert asked ^ set(texts()) == set()
 
 
@@ -263,10 +263,12 @@ def test_a_replicas_time_and_memory_are_in_no_chart_and_marked_where_they_stand(
     page = page_of(page_data.compared(records, page_data.candidates(2)))
     for figure in ("4,321", "8,765", "7,654"):
         assert page.count(figure) == 1
+    assert page.count("These are mini replicas") == 3  # quality's parts, losses, all figures
     heading = page.index("Figures of mini replicas, seconds and MiB: they compare nothing")
     assert heading < min(page.index(figure) for figure in ("4,321", "8,765", "7,654"))
-    assert "measured" not in re.search(r'<section id="memory".*?</section>', page, re.DOTALL)[0]
-    assert page.count("These are mini replicas") == 3  # quality's parts, losses, all figures
+    memory = re.search(r'<section id="memory".*?</section>', page, re.DOTALL)[0]
+    assert "measured" not in memory
+    assert "mini replicas" not in memory
 
 
 def near(text, figure):
@@ -344,7 +346,7 @@ def test_a_choice_is_told_with_its_scores_weights_and_reasons():
     ("selection", "sentence"),
     [
         (None, "No choice was made from these results."),
-        (Selection(None, None, (), (), {}, (), (), {}, (), (), any_license=False), "There is no choice"),
+        (Selection(None, None, (), (), {}, (), (), {}, (), (), (), any_license=False), "There is no choice"),
     ],
 )
 def test_why_there_is_no_choice_is_said(selection, sentence):
@@ -368,6 +370,22 @@ def test_a_budget_far_beyond_the_peaks_does_not_flatten_them():
     page = page_of(page_data.compared(records, page_data.candidates()))
     assert "budget 81,920 →" in page
     assert ">80,000</text>" not in page
+
+
+def test_of_too_many_candidates_the_best_are_shown_and_it_is_said(monkeypatch):
+    comparison = page_data.full(5)
+    selection, answers = page_data.selection(comparison), page_data.answers(comparison, 3)
+    monkeypatch.setattr(page_module, "MOST_CANDIDATES", 2)
+    monkeypatch.setattr(page_module, "MOST_PROMPTS", 2)
+    page = page_of(comparison, selection=selection, answers=answers)
+    best = list(dict.fromkeys(option.candidate.name for option in selection.ranking))[:2]
+    assert "This page shows 2 of 5 candidates" in page
+    assert {row["candidate"] for row in Document(page).rows("candidate", "parameters")} == set(best)
+    assert set(re.findall('<h3>([^<]*)</h3>\n<dl class="answers">', page)) == set(best)
+    assert "These are the first 2 of 3 prompts" in page
+    assert page.count('<details class="prompt">') == 2
+    monkeypatch.setattr(page_module, "MOST_CANDIDATES", 5)
+    assert "This page shows" not in page_of(comparison, selection=selection, answers=answers)
 
 
 def test_overfitted_models_are_named():
@@ -404,57 +422,6 @@ def test_cut_off_and_graded_answers_say_so():
     assert page.count("(empty)") == 1
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "ticks"),
-    [
-        (0, 12288, (0, 5000, 10000, 15000)),
-        (0, 5, (0, 1, 2, 3, 4, 5)),
-        (0, 0, (0, 0.2, 0.4, 0.6, 0.8, 1)),
-        (41, 79, (40, 50, 60, 70, 80)),
-        (-3, 3, (-4, -2, 0, 2, 4)),
-    ],
-)
-def test_an_axis_has_round_ticks_that_hold_its_figures(low, high, ticks):
-    along = svg.scale(low, high, 0, 100)
-    assert along.ticks == pytest.approx(ticks)
-    assert (along(along.low), along(along.high), along(1e9), along(-1e9)) == (0, 100, 100, 0)
-
-
-def test_a_long_name_loses_its_middle():
-    assert svg.fitted("short", 100) == "short"
-    shown = svg.fitted("koquality-polyglot-1.3b-with-a-long-name-v01", 200)
-    assert shown.startswith("koquality")
-    assert shown.endswith("v01")
-    assert svg.width_of(shown) <= 200
-
-
-def test_a_planned_peaks_parts_add_up_to_it():
-    plan = page_data.plan_only(1).records[1]
-    assert sum(mib for _, mib in parts_of(plan)) == pytest.approx(plan.peak_device_mib)
-    unheard_of = replace(plan, breakdown_mib={"base_weights": 100.0, "quantised": 50.0}, peak_reserved_mib=180.0)
-    assert dict(parts_of(unheard_of))["allocator"] == 80.0
-    assert parts_of(replace(plan, breakdown_mib=None)) == []
-
-
-def test_a_long_runs_curve_is_drawn_as_means():
-    assert points_of([3.0, None, 1.0]) == [(1, 3.0), (3, 1.0)]
-    assert points_of([float("nan"), 2.0]) == [(2, 2.0)]
-    long = points_of([float(step) for step in range(1000)])
-    assert len(long) == 143
-    assert long[0] == (7, 3.0)
-    assert long[-1] == (1000, 996.5)
-
-
-def test_spread_leaves_the_warm_up_out():
-    record = page_data.full(1).rows[0].records["inference", None]
-    times = [9.0, 1.0, 2.0, 3.0]
-    assert spread(replace(record, seconds_each=times)) == Spread(1.5, 2.0, 2.5)
-    assert spread(replace(record, seconds_each=None, steady_median_seconds=2.0, steady_iqr_seconds=1.0)) == Spread(
-        1.5, 2.0, 2.5
-    )
-    assert spread(replace(record, seconds_each=[9.0], steady_median_seconds=None)) is None
-
-
 def test_a_foreign_environment_is_shown_as_it_is():
     deep = {}
     for _ in range(5000):
@@ -472,27 +439,3 @@ def test_records_that_know_nothing_have_a_page():
     nothing = {field.name: None for field in fields(records[0]) if field.name not in required}
     bare = page_data.compared([replace(each, **nothing) for each in records], page_data.candidates())
     Document(page_of(bare))
-
-
-def luminance(colour):
-    """WCAG 2.2's relative luminance."""
-    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels]
-    return sum(weight * each for weight, each in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def contrast(one, other):
-    """WCAG 2.2's contrast ratio."""
-    darker, lighter = sorted((luminance(one), luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_marks_stand_out_from_their_background(theme):
-    css = (REPORT / "templates" / "page.css").read_text(encoding="utf-8")
-    roots = re.findall(r":root \{(.*?)\}", css, re.DOTALL)[:2]
-    light, dark = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", root)) for root in roots)
-    colours = light if theme == "light" else light | dark
-    marks = ["weights", "adapter", "activations", "logits", "allocator", "context", "whole", "accent", "warn", "muted"]
-    for name in [*marks, *(f"series-{number}" for number in range(5))]:
-        assert contrast(colours[name], colours["panel"]) >= 3, name

@@ -1,14 +1,12 @@
 """`report.html` as a browser shows it: nothing logged, nothing too wide, everything legible, markup stays text."""
 
-from dataclasses import replace
-
 import page_data
 import pytest
 from browser import CHROMIUM, Browser
 from test_page import HOSTILE, STATES, whole
 
 from ohlora_fixtures.answer_files import GivenAnswer
-from ohlora_fixtures.report.page import html
+from ohlora_fixtures.report.page.page import html
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the page is not looked at")
 

@@ -1,11 +1,13 @@
 """Reading a results folder back."""
 
 import json
+import math
+from dataclasses import replace
 
 import pytest
 
 from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.records import Record
+from ohlora_fixtures.records import Record, as_line
 from ohlora_fixtures.results import read_records
 
 
@@ -60,6 +62,13 @@ def test_fields_of_another_version_do_no_harm(tmp_path):
     assert found.taints is None
 
 
+def test_a_figure_that_is_no_number_is_null_and_its_line_is_whole(tmp_path):
+    (record,) = written(tmp_path, line("a")).records
+    figures = {"held_out_nats_per_character": math.nan, "held_out_loss": math.inf, "losses": [1.5, math.nan]}
+    (found,) = written(tmp_path, as_line(replace(record, **figures)), end=b"").records
+    assert (found.held_out_nats_per_character, found.held_out_loss, found.losses) == (None, None, [1.5, None])
+
+
 def test_an_empty_file_has_no_records_and_a_folder_without_one_is_told(tmp_path):
     assert written(tmp_path, end=b"").records == ()
     with pytest.raises(InputError, match=r"has no readable records\.jsonl \(No such file or directory\)"):
@@ -82,6 +91,8 @@ def test_an_empty_file_has_no_records_and_a_folder_without_one_is_told(tmp_path)
         {"lora_rank": 1.5},
         {"candidate": None},
         {"budget_mib": None},
+        {"budget_mib": 0},
+        {"budget_mib": -1.0},
     ],
 )
 def test_a_field_of_the_wrong_kind_makes_no_record(tmp_path, changes):

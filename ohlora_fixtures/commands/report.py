@@ -12,7 +12,7 @@ from ..choosing import Choosing
 from ..errors import InputError
 from ..grades import read_grades
 from ..judge_settings import judge_settings
-from ..report.words import report_language
+from ..report.page.words import report_language
 from ..selection import parse_weights
 from .printing import show
 

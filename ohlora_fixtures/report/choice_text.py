@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import untrusted
-from ..selection import CRITERIA, Option, Quality, Selection, Shift
+from ..selection import CRITERIA, Option, Quality, Selection
+from ..sensitivity import Shift
 from .columns import Column, as_markdown
 
 _SOURCES = {"person": "a person", "judge": "the judge", "computed": "the computed score"}
@@ -42,7 +43,7 @@ def as_facts(selection: Selection) -> dict[str, Any]:
         "ranking": [_facts(option) for option in selection.ranking],
         "pareto_front": [_place(option) for option in selection.front],
         "shifts": [
-            {"criterion": each.criterion, "weight": each.weight, "turns_at": each.turns_at, **_place(each.becomes)}
+            {name: value for name, value in vars(each).items() if name != "becomes"} | _place(each.becomes)
             for each in selection.shifts
         ],
         "excluded": [vars(each) for each in selection.excluded],
@@ -56,8 +57,8 @@ def conclusion(selection: Selection) -> Iterator[str]:
     """The choice and the reserve, a sentence each."""
     choice, reserve = selection.choice, selection.reserve
     if choice is None:
-        why = "no candidate meets the conditions" if selection.excluded else "nothing was measured or planned for it"
-        yield f"No choice: {why}"
+        why = "no candidate meets the conditions" if selection.excluded else "nothing was measured or planned"
+        yield f"No choice: {'nothing that has a weight is known of any option' if selection.ranking else why}"
         return
     what = "Provisional choice, answers not judged" if selection.is_provisional else "Final choice"
     yield f"{what}: {_named(choice)} ({_quality(choice.quality)}total {choice.total:.1f} of 100)"
@@ -68,7 +69,8 @@ def conclusion(selection: Selection) -> Iterator[str]:
 
 
 _WEIGHED = (
-    "In brackets the score, 0 to 1, that the figure comes to; * marks the Pareto front of quality, memory and time."
+    "In brackets the score, 0 to 1, that the figure comes to, or the others' mean where it is not known; * marks the "
+    "Pareto front of quality, memory and time."
 )
 
 
@@ -76,34 +78,33 @@ def _reasons(selection: Selection) -> Iterator[str]:
     for excluded in _by_reason(selection):
         yield f"excluded: {excluded}"
     if selection.choice is not None:
-        yield f"weights: {', '.join(f'{name} {weight:g}' for name, weight in selection.weights.items())}"
+        yield f"weights: {', '.join(f'{name}={weight:g}' for name, weight in selection.weights.items())}"
         if selection.front:
             yield f"Pareto front of quality, memory and time: {', '.join(map(_short, selection.front))}"
         yield from _turns(selection.shifts)
-        if selection.reserve is not None:
+        if selection.reserve is not None and {each.criterion for each in selection.shifts} != {*CRITERIA}:
             yield f"no {'other' if selection.shifts else 'single'} weight, moved alone, changes the choice"
     yield from (*selection.unknown, *selection.cautions, *selection.agreement)
 
 
 def _by_reason(selection: Selection) -> Iterator[str]:
-    """Each candidate that was excluded with its reason, its ranks together."""
-    ranks: dict[tuple[str, str], list[str]] = {}
+    """Each reason with the candidates that were excluded for it, and at which ranks."""
+    found: dict[str, dict[str, list[str]]] = {}
     for each in selection.excluded:
-        own = ranks.setdefault((each.candidate, each.reason), [])
-        own += [] if each.lora_rank is None else [f"r{each.lora_rank}"]
-    for (candidate, reason), own in ranks.items():
-        yield f"{' '.join([candidate, *(['/'.join(own)] if own else [])])}: {reason}"
+        ranks = found.setdefault(each.reason, {}).setdefault(each.candidate, [])
+        ranks += [] if each.lora_rank is None else [f"r{each.lora_rank}"]
+    for reason, candidates in found.items():
+        names = (f"{name} {'/'.join(ranks)}".rstrip() for name, ranks in candidates.items())
+        yield f"{', '.join(names)}: {reason}"
 
 
 def _turns(shifts: Iterable[Shift]) -> Iterator[str]:
     """What would be chosen instead, with every weight that could bring it about."""
     weights: dict[str, list[str]] = {}
     for each in shifts:
-        beyond = "below" if each.turns_at < each.weight else "above"
-        weight = f"{each.criterion} {beyond} {each.turns_at:.3g} (it is {each.weight:g})"
-        weights.setdefault(_short(each.becomes), []).append(weight)
+        weights.setdefault(_short(each.becomes), []).append(f"{each.criterion} {each.side} {each.turns_at:.3g}")
     for option, those in weights.items():
-        yield f"{option} would be chosen with a weight of {' or of '.join(those)}"
+        yield f"{option} would be chosen with a weight of {', or of '.join(those)}"
 
 
 def _named(option: Option) -> str:
@@ -135,8 +136,10 @@ def _columns(selection: Selection) -> list[Column]:
 
 def _figure(option: Option, criterion: str) -> str:
     figure, score = option.figures[criterion], option.scores[criterion]
-    if figure is None or score is None:
+    if score is None:
         return "-"
+    if figure is None:
+        return f"({score:.2f})"
     unit = _UNITS[criterion.rpartition("_")[2]]
     grade = f"{option.quality.grade} " if criterion == "quality" and option.quality else ""
     return f"{grade}{figure:.0f}{unit} ({score:.2f})" if unit == " MiB" else f"{grade}{figure:.2f}{unit} ({score:.2f})"

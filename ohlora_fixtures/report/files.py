@@ -10,8 +10,9 @@ from ..answer_files import Answers
 from ..comparison import Comparison
 from ..selection import Selection
 from ..untrusted import json_page
-from . import choice_text, page, table
-from .words import Language
+from . import choice_text, table
+from .page import page
+from .page.words import Language
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ _ADVICE = ("lora_rank", "batch_size", "row_tokens", "largest_batch", "largest_ra
 
 def advice_heading(comparison: Comparison) -> str:
     """What the advice is about."""
-    record = _advised(comparison)[0]
+    record = advised(comparison)[0]
     assert record.advice is not None
     return (
         f"What else would fit into {record.budget_mib:.0f} MiB, at r{record.advice['lora_rank']}, batch "
@@ -29,7 +29,7 @@ def advice_heading(comparison: Comparison) -> str:
 
 def advice(comparison: Comparison) -> list[Column]:
     """A row for each candidate that has been advised; no columns without one."""
-    records = _advised(comparison)
+    records = advised(comparison)
     if not records:
         return []
 
@@ -83,7 +83,8 @@ def _case(record: Record) -> str:
     return f"{record.candidate}, {'inference' if record.lora_rank is None else f'r{record.lora_rank}'}"
 
 
-def _advised(comparison: Comparison) -> list[Record]:
+def advised(comparison: Comparison) -> list[Record]:
+    """The plans with advice that says all that is shown of it."""
     return [record for record in comparison.records if record.advice and _is_whole(record.advice)]
 
 

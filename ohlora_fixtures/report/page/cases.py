@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .. import comparison
-from ..budget import Verdict
-from ..comparison import INFERENCE, Comparison, Key, Row
-from ..records import Record
+from ... import comparison
+from ...budget import Verdict
+from ...comparison import INFERENCE, Comparison, Key, Row
+from ...records import Record
 from . import digits
 from .words import Say
 

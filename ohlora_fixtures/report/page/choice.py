@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..selection import CRITERIA, Option, Quality, Selection
+from ...selection import CRITERIA, Option, Quality, Selection
 from . import digits
 from .figure import Column, Table
 from .words import Say
@@ -164,7 +164,7 @@ def _why(selection: Selection, say: Say) -> tuple[str, ...]:
 def _shifts(selection: Selection, say: Say) -> tuple[str, ...]:
     return tuple(
         say(
-            "choice.shift_down" if shift.turns_at < shift.weight else "choice.shift_up",
+            "choice.shift_down" if shift.side == "below" else "choice.shift_up",
             criterion=say.name("criterion", shift.criterion),
             weight=f"{shift.weight:g}",
             turns_at=f"{shift.turns_at:.2f}",

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from ...comparison import INFERENCE, Comparison
-from ...records import Record
+from ....comparison import INFERENCE, Comparison
+from ....records import Record
 from .. import digits, svg
 from ..cases import full_size, warm_up
 from ..figure import Column, Mark, Panel, Table

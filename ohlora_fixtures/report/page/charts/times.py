@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from markupsafe import Markup
 
-from ...comparison import FINE_TUNING, Comparison, Row
-from ...records import Record
+from ....comparison import FINE_TUNING, Comparison, Row
+from ....records import Record
 from .. import digits, svg
 from ..cases import full_size, keys, name_of, verdict
 from ..figure import Column, Figure, Mark, Panel, Table
@@ -23,15 +23,13 @@ _LEFT, _RIGHT = 34.0, 52.0
 
 def figure(found: Comparison, say: Say) -> Figure | None:
     """The figure; None where nothing was timed at full size."""
-    panels = [
-        _panel(found, "run", _whole, say),
-        _panel(found, "step", spread, say),
-        prompts.panel(found, say),
-    ]
+    strips = prompts.panel(found, say)
+    panels = [_panel(found, "run", _whole, say), _panel(found, "step", spread, say), strips]
     shown = tuple(panel for panel in panels if panel is not None)
     if not shown:
         return None
-    return Figure(say("time.lead"), shown, (*_legend(say), *prompts.legend(say)), (_table(found, say),))
+    marks = [Mark(_sample(), say("time.legend")), *(prompts.legend(say) if strips else ())]
+    return Figure(say("time.lead"), shown, tuple(marks), (_table(found, say),))
 
 
 def _whole(record: Record) -> Spread | None:
@@ -85,13 +83,12 @@ def _line(record: Record, read: Spread | None, place: int, at: tuple[svg.Scale, 
     ]
 
 
-def _legend(say: Say) -> tuple[Mark, ...]:
-    sample = svg.sample(
+def _sample() -> Markup:
+    return svg.sample(
         svg.line([(0, 6), (9, 6)], "stem series-0"),
         svg.line([(3, 6), (15, 6)], "spread series-0"),
         svg.marker("circle", 9, 6, "series-0"),
     )
-    return (Mark(sample, say("time.legend")),)
 
 
 def _table(found: Comparison, say: Say) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..comparison import Comparison
+from ...comparison import Comparison
 from . import digits
 from .figure import Column, Table
 from .words import Say

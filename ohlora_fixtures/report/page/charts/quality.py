@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from markupsafe import Markup
 
-from ...comparison import Comparison
-from ...selection import Selection
+from ....comparison import Comparison
+from ....selection import Selection
 from .. import digits, svg
 from ..figure import Figure, Mark, Panel
 from ..words import Say
@@ -16,6 +18,8 @@ _LEFT, _TOP, _BOTTOM = 34.0, 24.0, _HEIGHT - 36.0
 """Where the plot begins and ends."""
 _ENOUGH = 17.0
 """Between a label and what is next to it."""
+_MOST_LABELS = 30
+"""With more candidates, labels would hide the points: the choice and the reserve alone have one."""
 
 
 def figure(found: Comparison, selection: Selection | None, say: Say) -> Figure | None:
@@ -88,10 +92,12 @@ def _class(kind: str, *, is_on_front: bool) -> str:
 def _numbers(placed: list[Placed], say: Say) -> list[Markup]:
     """Each candidate's number, once, where there is most room beside its points; choice and reserve in words."""
     taken = [(x, y) for _, x, y in placed]
-    labelled = {point.number: [each for each in placed if each[0].number == point.number] for point, *_ in placed}
     labels = []
-    for number, own in labelled.items():
+    by_number = {number: list(own) for number, own in groupby(placed, key=lambda each: each[0].number)}
+    for number, own in by_number.items():
         chosen = [each for each in own if each[0].kind in CHOSEN]
+        if len(by_number) > _MOST_LABELS and not chosen:
+            continue
         label = f"{number} {say(f'quality.{chosen[0][0].kind}')}" if chosen else f"{number}"
         half = svg.width_of(label) / 2
         spots = [spot for _, x, y in chosen or own for spot in _spots(x, y, half)]

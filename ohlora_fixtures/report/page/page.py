@@ -9,24 +9,26 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import untrusted
-from ..answer_files import ByRank
-from ..comparison import Comparison
-from ..selection import Selection
+from ... import untrusted
+from ...answer_files import ByRank
+from ...comparison import Comparison
+from ...selection import Selection
+from ..mixed import distinct, listed, mixed_notes
 from . import circumstances, digits, listings, svg
 from .charts import losses, memory, quality, times
 from .choice import choice_of, name_of
 from .figure import Figure, Table
-from .mixed import distinct, listed, mixed_notes
 from .side_by_side import by_prompt
 from .words import Language, Say, texts
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+MOST_CANDIDATES = 60
+MOST_PROMPTS = 100
+"""On a page: with more it would be slow to make and to look at."""
+
 _TEMPLATES = Path(__file__).with_name("templates")
-_OF_REPLICAS = ("quality", "loss", "answers", "figures")
-"""Sections that show what mini replicas did; the others leave it out."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +65,41 @@ def html(
     """
     say = Say(language)
     chosen = selection and selection.choice
+    candidates = len(comparison.rows)
+    comparison = _foremost(comparison, selection)
+    names = [row.candidate.name for row in comparison.rows]
+    is_partial = len(names) < candidates
+    prompts = by_prompt({name: answers[name] for name in names if name in answers} if is_partial else answers, names)
     return _template().render(
         say=say,
         svg=svg,
         title=say("page.title", option=name_of(chosen)) if chosen else say("page.heading"),
-        marks=marks(comparison),
+        marks=[*marks(comparison), *(["partial"] if is_partial else [])],
+        shown=len(names),
+        candidates=candidates,
         facts=_facts(comparison, environment, say),
         sections=_sections(comparison, selection, answers, environment, say),
         selection=selection,
         choice=selection and choice_of(selection, say),
-        prompts=by_prompt(answers, [row.candidate.name for row in comparison.rows]),
+        prompts=prompts[:MOST_PROMPTS],
+        asked=len(prompts),
         notes=[*comparison.notes, *mixed_notes(comparison.records)],
         changes=dict.fromkeys(change for record in comparison.records for change in record.protocol_changes),
         terms=[key.partition(".")[2] for key in texts() if key.startswith("term.")],
+    )
+
+
+def _foremost(comparison: Comparison, selection: Selection | None) -> Comparison:
+    """The comparison, or that of the best candidates, and else the first ones, if there are too many for a page."""
+    ranked = dict.fromkeys(option.candidate.name for option in selection.ranking) if selection else {}
+    names = [*ranked, *(row.candidate.name for row in comparison.rows if row.candidate.name not in ranked)]
+    shown = frozenset(names[:MOST_CANDIDATES])
+    if len(shown) == len(names):
+        return comparison
+    return replace(
+        comparison,
+        rows=tuple(row for row in comparison.rows if row.candidate.name in shown),
+        records=tuple(record for record in comparison.records if record.candidate in shown),
     )
 
 
@@ -100,8 +124,8 @@ def _sections(
     say: Say,
 ) -> list[Section]:
     """Those that have something to show, or to say why they have not."""
-    sections = [Section("choice"), *(_charts(found, selection, say) if found.records else ())]
-    sections += [Section("answers")] if answers else []
+    sections = [Section("choice"), *_charts(found, selection, say)]
+    sections += [Section("answers", is_replica=found.is_rehearsal)] if answers else []
     tables = {
         "published": (listings.published(found, say),),
         "figures": (listings.candidates(found, say), listings.measured(found, say), listings.planned(found, say)),
@@ -114,33 +138,34 @@ def _sections(
     }
     for name, all_tables in tables.items():
         if shown := tuple(table for table in all_tables if table.rows):
-            sections.append(Section(name, text=say(f"{name}.lead"), tables=shown))
-    return [
-        replace(section, is_replica=found.is_rehearsal and section.name in _OF_REPLICAS)
-        for section in [*sections, Section("glossary")]
-    ]
+            is_replica = found.is_rehearsal and name == "figures"
+            sections.append(Section(name, text=say(f"{name}.lead"), tables=shown, is_replica=is_replica))
+    return [*sections, Section("glossary")]
 
 
 def _charts(found: Comparison, selection: Selection | None, say: Say) -> list[Section]:
+    """What there are drawings of; of what was not, why, unless nothing was measured at all."""
     figures = {
         "memory": memory.figure(found, say),
         "time": times.figure(found, say),
         "quality": quality.figure(found, selection, say),
         "loss": losses.figure(found, say),
     }
-    reasons = distinct("not_judged", found.records)
     nothing = {
         "memory": say("memory.nothing"),
         "time": say("time.replicas" if found.is_rehearsal else "time.nothing"),
-        "quality": " ".join([say("quality.nothing"), *reasons]),
+        "quality": " ".join([say("quality.nothing"), *distinct("not_judged", found.records)]),
         "loss": say("loss.nothing"),
     }
     parts = listings.quality(found, say)
-    tables = {"quality": (parts,) if parts.rows else ()}
-    return [
-        Section(name, figure, None if figure else nothing[name], tables.get(name, ()))
-        for name, figure in figures.items()
-    ]
+    is_measured = any(record.planned_workload is None for record in found.records)
+    sections = []
+    for name, figure in figures.items():
+        tables = (parts,) if name == "quality" and parts.rows else ()
+        is_replica = found.is_rehearsal and name in ("quality", "loss") and bool(figure or tables)
+        if figure or is_measured:
+            sections.append(Section(name, figure, None if figure else nothing[name], tables, is_replica=is_replica))
+    return sections
 
 
 def _facts(found: Comparison, environment: Mapping[str, Any] | None, say: Say) -> list[tuple[str, str]]:

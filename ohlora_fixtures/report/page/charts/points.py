@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...comparison import FINE_TUNING, Comparison
-from ...records import Record
-from ...selection import Option, Quality, Selection
+from ....comparison import FINE_TUNING, Comparison
+from ....records import Record
+from ....selection import Option, Quality, Selection
 from .. import digits
 from ..cases import full_size
 from ..figure import Column, Table

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ...comparison import Comparison, Row
-from ...records import Record
+from ....comparison import Comparison, Row
+from ....records import Record
+from ...plans import advised
 from .. import digits
 from ..cases import full_size, keys, name_of, verdict
 from ..figure import Column, Table
@@ -64,12 +65,32 @@ def measured(found: Comparison, rows: list[Row], say: Say) -> Table:
     return Table(say("memory.measured_caption"), columns, cells)
 
 
+def advice(found: Comparison, say: Say) -> Table:
+    """What else would fit, as far as plans say so."""
+    columns = (
+        Column(say("head.candidate"), is_text=True),
+        Column(say("head.rank"), "plan", is_text=True),
+        *(Column(say(f"advice.{name}"), "plan") for name in _ADVICE),
+        Column(say("advice.checkpointing_saves"), "plan"),
+    )
+    cells = []
+    for record in advised(found):
+        advice = record.advice or {}
+        figures = (digits.count(advice[name] or None) for name in _ADVICE)
+        saved = digits.mib(advice["checkpointing_saves_mib"])
+        cells.append((record.candidate, f"r{advice['lora_rank']}", *figures, saved))
+    return Table(say("advice.caption"), columns, cells)
+
+
+_ADVICE = ("batch_size", "row_tokens", "largest_batch", "largest_rank")
+
+
 def _off_by(record: Record) -> str:
     """How far the plan of a run that ended is off, as a share of what was measured."""
     measured, planned = record.peak_reserved_mib, record.planned_peak_reserved_mib
-    return (
-        digits.NONE if not measured or planned is None or record.seconds is None else f"{planned / measured - 1:+.2%}"
-    )
+    if not measured or planned is None or record.seconds is None:
+        return digits.NONE
+    return f"{planned / measured - 1:+.2%}"
 
 
 def unsplit_mib(record: Record) -> float | None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from ...comparison import Comparison, Key, Row
-from ...records import Record
+from ....comparison import Comparison, Key, Row
+from ....records import Record
 from .. import digits, svg
 from ..cases import full_size, keys, name_of, verdict
 from ..figure import Figure, Mark, Panel
@@ -53,10 +53,13 @@ def figure(found: Comparison, say: Say) -> Figure | None:
     panels = [
         Panel(row.candidate.name, _panel(row, _shown(row, found, say), along, sorted(budgets), say)) for row in rows
     ]
-    tables = (memory_tables.planned(found, rows, say), memory_tables.measured(found, rows, say))
-    return Figure(
-        _lead(rows, budgets, say), tuple(panels), _legend(rows, say), tuple(table for table in tables if table.rows)
-    )
+    tables = [
+        memory_tables.planned(found, rows, say),
+        memory_tables.measured(found, rows, say),
+        memory_tables.advice(found, say),
+    ]
+    shown = tuple(table for table in tables if table.rows)
+    return Figure(_lead(rows, budgets, say), tuple(panels), _legend(rows, say), shown)
 
 
 def parts_of(plan: Record) -> list[tuple[str, float]]:

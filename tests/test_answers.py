@@ -1,0 +1,332 @@
+"""How good answers are: every measure on answers that it must tell apart."""
+
+import math
+from itertools import starmap
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_untrusted import HOSTILE, SPECIFIED
+
+from ohlora_fixtures.answer_files import GivenAnswer
+from ohlora_fixtures.answers import (
+    Marks,
+    Reference,
+    expected_share,
+    is_overfitted,
+    judge,
+    marks_of,
+    nats_per_character,
+    reference_of,
+)
+from ohlora_fixtures.dialogues import read_dialogues
+from ohlora_fixtures.grading_scale import GRADES, grade_of, points_of
+from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.workloads.likelihood import Likelihood
+
+DIALOGUES = read_dialogues(DATA / "dialogues.csv")
+ROWS = (*DIALOGUES.usable_train_rows, *DIALOGUES.usable_valid_rows)
+REFERENCE = reference_of([row.answer for row in ROWS])
+REAL = [row.answer for row in DIALOGUES.usable_train_rows[81:106]]
+KOREAN = Reference("HANGUL", frozenset("["), 4.0)
+
+
+def answered(answers, *, is_cut_off=False):
+    """Each answer to a prompt of its own."""
+    return [GivenAnswer(f"질문 {at}", text, is_cut_off=is_cut_off) for at, text in enumerate(answers)]
+
+
+def marks(*answers, reference=KOREAN, **changes):
+    return marks_of(answered(answers, **changes), reference)
+
+
+def said(given, reference=REFERENCE):
+    return judge(given, (), reference).score
+
+
+@pytest.mark.parametrize(
+    "answer", ["", " \n\t", "\u200b\ufeff\u2060", "\u3164\u115f\uffa0", "\u2800", "\ufe0f", "\x07"]
+)
+def test_an_answer_of_which_nothing_is_seen_is_empty(answer):
+    assert marks(answer) == [Marks(1, 0, 0, 0, 0, 0)]
+    assert marks(answer)[0].good == 0
+
+
+@pytest.mark.parametrize("answer", ["...", "!?", "😊", "[ ] - *", "\u200b。"])
+def test_an_answer_without_a_letter_or_digit_says_nothing(answer):
+    assert (marks(answer)[0].empty, marks(answer)[0].good) == (1, 0)
+
+
+@pytest.mark.parametrize("answer", ["응", "7", "ㅋ", "OK", "好", "\u1112\u1161\u11ab"])
+def test_a_single_letter_or_digit_is_an_answer(answer):
+    assert marks(answer)[0].empty == 0
+
+
+def test_the_same_answer_counts_by_the_share_of_other_prompts_that_got_it():
+    assert [each.same for each in marks("응!", "아니", " 응!\u200b", "글쎄", "응!")] == [0.5, 0, 0.5, 0, 0.5]
+    assert [each.same for each in marks("응!", "응!")] == [1, 1]
+    assert [each.same for each in marks("응!")] == [0]
+
+
+def test_the_same_answer_to_the_same_prompt_is_no_fault():
+    assert [each.same for each in marks_of([GivenAnswer("안녕", "응!"), GivenAnswer("안녕", "응!")], KOREAN)] == [0, 0]
+
+
+def test_empty_answers_neither_share_an_answer_nor_make_others_differ():
+    assert [each.same for each in marks("응!", "응!", "", "", "\u200b")] == [1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "share"),
+    [
+        ("가나다", 0),  # too short for one sequence
+        ("가나다라", 0),
+        ("가나다라마바사", 0),
+        ("가가가가가", 1 / 2),
+        ("하하하하하하하하하하하하하", 9 / 10),
+        ("가나다라가나다라", 1 / 5),
+        ("별을 봤어. " * 10, 1 - 7 / 66),
+    ],
+)
+def test_repetition_is_the_share_of_sequences_that_came_before(answer, share):
+    assert marks(answer)[0].repetition == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("answer", "share"),
+    [
+        ("별을 좋아해! 7시 😊", 0),
+        ("I like stars", 1),
+        ("我喜欢星星", 1),
+        ("ほし", 1),
+        ("별 AB", 2 / 3),
+        ("12 + 3 = 15", 0),
+        ("\u1112\u1161\u11ab\u1100\u116e\u11a8", 0),  # Hangul taken apart, as macOS writes it
+    ],
+)
+def test_letters_of_another_script_are_foreign(answer, share):
+    assert marks(answer)[0].foreign == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_stray"),
+    [
+        ("별!", 0),
+        ("[기분: 좋음] 별!", 0),
+        ("\u200b\n[기분: 좋음] 별!", 0),
+        ("7월이야", 1),
+        ("٧월이야", 1),
+        ("- 별!", 1),
+        ('"별!"', 1),
+        ("😊 별!", 1),
+        ("", 0),
+    ],
+)
+def test_a_beginning_is_stray_unless_the_datasets_answers_begin_so(answer, is_stray):
+    assert marks(answer)[0].stray_beginning == is_stray
+
+
+def test_an_answer_that_was_cut_off_or_begins_astray_is_worth_half():
+    assert marks("별을 좋아해", is_cut_off=True)[0].good == 0.5
+    assert marks("- 별을 좋아해")[0].good == 0.5
+    assert marks("- 별을 좋아해", is_cut_off=True)[0].good == 0.25
+    assert marks("별을 좋아해", is_cut_off=None)[0].good == 1
+
+
+BAD = {
+    "empty": ([""] * 25, False),
+    "invisible": (["\u200b\u3164"] * 25, False),
+    "punctuation": (["...", "!", "?!", "😊", "- -"] * 5, False),
+    "one for all": (["그렇구나! 나도 그렇게 생각해."] * 25, False),
+    "loops": ([f"{text[:6]} " * 10 for text in REAL], False),
+    "laughter": (["ㅋ" * (20 + at) for at in range(25)], False),
+    "English": ([f"I am a friendly assistant, number {chr(97 + at)}." for at in range(25)], False),
+    "Chinese": ([f"我是一个友好的助手{chr(0x4E00 + at)}" for at in range(25)], False),
+    "mixed": ([f"{text} 但是我不知道这个问题的答案, but I can help you with it" for text in REAL], False),
+    "cut off": ([text[:20] for text in REAL], True),
+    "digits": ([f"{at}. {text}" for at, text in enumerate(REAL)], False),
+    "symbols": ([f"> {text}" for text in REAL], False),
+    "emoji": ([f"🤖 {text}" for text in REAL], False),
+    "noise": ([f"{at}{at * 7919}#@!$%{at * 104729}" for at in range(25)], False),
+}
+
+
+def test_real_dialogues_have_hardly_a_fault():
+    assert said(answered(REAL)) > 95
+    assert said(answered([row.answer for row in ROWS])) > 95
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_real_dialogues_score_far_better_than_bad_answers_of_each_kind(kind):
+    answers, is_cut_off = BAD[kind]
+    assert said(answered(answers, is_cut_off=is_cut_off)) < 60 < said(answered(REAL)) - 35
+
+
+def test_every_part_is_told_as_a_share():
+    parts = judge(answered(["", "별!", "I", "별!"], is_cut_off=True), [Likelihood(8.0, 3, 4)], KOREAN).parts
+    assert parts == pytest.approx(
+        {
+            "empty": 1 / 4,
+            "same": 1 / 4,
+            "repetition": 0,
+            "foreign": 1 / 4,
+            "cut_off": 1,
+            "stray_beginning": 0,
+            "said": 1 / 8,
+            "expected": 1 / 2,
+        }
+    )
+
+
+def test_what_a_good_answer_looks_like_is_read_from_the_dataset():
+    assert (REFERENCE.script, REFERENCE.beginnings) == ("HANGUL", {"["})
+    english = reference_of(["Hello there", "* waves", "OK 별"])
+    assert (english.script, english.beginnings) == ("LATIN", {"*"})
+    assert reference_of(["12", "!"]).script == ""
+    tagged, plain = marks("[기분: 좋음] 별!"), marks("[기분: 좋음] 별!", reference=reference_of(["별!"] * 30))
+    assert (tagged[0].stray_beginning, plain[0].stray_beginning) == (0, 1)
+
+
+@pytest.mark.parametrize(("others", "is_usual"), [(19, True), (20, False)])
+def test_a_beginning_is_usual_from_5_percent_on(others, is_usual):
+    for sign in ("[", "🌟"):
+        assert (sign in reference_of([f"{sign}별", *["별"] * others]).beginnings) is is_usual
+    assert ("0" in reference_of(["1월", "7월", *["별"] * (2 * others)]).beginnings) is is_usual
+
+
+def test_the_entropy_of_characters_is_that_of_their_frequencies():
+    assert reference_of(["abab", "ba"]).character_nats == pytest.approx(math.log(2))
+    assert reference_of(["aaa"]).character_nats == 0
+
+
+def test_nats_are_of_all_rows_characters_together():
+    assert nats_per_character([Likelihood(6.0, 1, 1), Likelihood(3.0, 2, 8)]) == 1
+    assert nats_per_character([]) is None
+
+
+@pytest.mark.parametrize(("nats", "share"), [(0.0, 1), (1.0, 0.75), (4.0, 0), (40.0, 0), (math.inf, 0), (math.nan, 0)])
+def test_what_is_expected_is_the_share_of_the_entropy_that_a_model_takes_away(nats, share):
+    assert expected_share([Likelihood(10 * nats, 5, 10)], KOREAN) == pytest.approx(share)
+
+
+def test_the_score_is_the_geometric_mean_so_that_neither_part_makes_up_for_the_other():
+    good, bad = answered(["별을 좋아해"]), answered([""])
+    sure, unsure = [Likelihood(10.0, 5, 10)], [Likelihood(40.0, 5, 10)]
+    assert judge(good, sure, KOREAN).score == pytest.approx(100 * math.sqrt(0.75))
+    assert [judge(*each, KOREAN).score for each in ((good, unsure), (bad, sure), (bad, unsure))] == [0, 0, 0]
+    assert judge(good, [Likelihood(math.nan, 5, 10)], KOREAN).score == 0
+
+
+@pytest.mark.parametrize(("rows", "reference"), [((), KOREAN), ([Likelihood(1.0, 1, 1)], reference_of(["aa"]))])
+def test_where_nothing_can_be_expected_the_answers_alone_count(rows, reference):
+    found = judge(answered(["- 별을 좋아해", ""] if reference is KOREAN else ["- aa", ""]), rows, reference)
+    assert found.score == pytest.approx(25)
+    assert "expected" not in found.parts
+
+
+def test_one_answer_and_one_row_have_an_interval_of_one_point():
+    found = judge(answered(["- 별을 좋아해"]), [Likelihood(10.0, 5, 10)], KOREAN)
+    assert found.interval == (found.score, found.score)
+    assert found.each == [50]
+
+
+def test_the_interval_is_the_same_each_time_and_narrower_with_more_answers():
+    first, again = (judge(answered(REAL), (), REFERENCE) for _ in range(2))
+    assert first.interval == again.interval
+    half = [text if at % 2 else "" for at, text in enumerate(REAL[:20])]
+    prompts = [GivenAnswer(f"질문 {at}", f"{text}{at}" if text else "") for at, text in enumerate(half * 5)]
+    wide, narrow = (judge(given, (), REFERENCE).interval for given in (prompts[:20], prompts))
+    assert narrow[1] - narrow[0] < (wide[1] - wide[0]) / 1.8
+
+
+@pytest.mark.parametrize(
+    ("score", "grade"),
+    [(100, "최상"), (80, "최상"), (79.99, "상"), (60, "상"), (40, "중"), (20, "하"), (19.99, "최하"), (0, "최하")],
+)
+def test_a_grade_is_the_scores_fifth(score, grade):
+    assert grade_of(score) == grade
+    assert grade_of(points_of(grade)) == grade
+
+
+def test_a_judgements_grade_is_its_scores():
+    found = judge(answered(["- 별을 좋아해"]), (), KOREAN)
+    assert (found.score, found.grade) == (50, "중")
+
+
+@pytest.mark.parametrize(
+    ("trained", "held_out", "is_so"),
+    [
+        ((3.0, 2.0), (3.0, 2.5), False),  # both likelier
+        ((3.0, 2.0), (3.0, 3.0), False),
+        ((3.0, 2.0), (3.0, 3.01), True),  # the others less likely
+        ((3.0, 3.0), (3.0, 4.0), False),  # nothing was learned
+        ((3.0, 3.5), (3.0, 4.0), False),  # diverged, not overfitted
+        ((5.0, 1.0), (3.0, 2.9), False),  # a fifth is left
+        ((5.0, 0.99), (3.0, 1.5), False),  # half of the others' is left
+        ((5.0, 0.99), (3.0, 1.51), True),
+        ((5.0, 0.01), (3.0, 0.5), False),  # learned by heart, but for good
+        ((5.0, math.nan), (3.0, math.nan), False),
+    ],
+)
+def test_overfitted_is_what_knows_its_rows_and_no_others(trained, held_out, is_so):
+    assert is_overfitted(trained, held_out) is is_so
+
+
+ANSWERS = st.lists(
+    st.builds(
+        GivenAnswer,
+        prompt=st.sampled_from(["안녕", "뭐 해?", "잘 자", "오늘 어때?"]),
+        answer=HOSTILE | st.sampled_from(["", "응!", "별을 좋아해", "[기분: 좋음] 별!", "I like stars"]),
+        is_cut_off=st.sampled_from([None, True, False]),
+    ),
+    min_size=1,
+    max_size=8,
+)
+RESAMPLED = settings(SPECIFIED, max_examples=40)
+"""Each judgement draws a thousand times."""
+LIKELIHOODS = st.lists(st.builds(Likelihood, st.floats(0, 1e6), st.integers(1, 80), st.integers(1, 80)), max_size=5)
+
+
+@SPECIFIED
+@given(ANSWERS)
+def test_every_mark_is_a_share_whatever_was_answered(given_answers):
+    for each in marks_of(given_answers, KOREAN):
+        assert [share for share in (*each, each.good) if not 0 <= share <= 1] == []
+        assert each.good == 0 or not each.empty
+
+
+@SPECIFIED
+@given(ANSWERS)
+def test_what_is_not_seen_changes_no_mark(given_answers):
+    dressed = [each.answer and f"\u200b{each.answer}\ufe0f \u3164" for each in given_answers]
+    again = [
+        GivenAnswer(each.prompt, text, is_cut_off=each.is_cut_off)
+        for each, text in zip(given_answers, dressed, strict=True)
+    ]
+    assert marks_of(again, KOREAN) == marks_of(given_answers, KOREAN)
+
+
+@RESAMPLED
+@given(ANSWERS, LIKELIHOODS)
+def test_a_score_lies_within_its_interval_and_an_empty_answer_never_raises_it(given_answers, rows):
+    found = judge(given_answers, rows, KOREAN)
+    low, high = found.interval
+    assert 0 <= low <= found.score + 1e-9
+    assert found.score - 1e-9 <= high <= 100
+    assert found.each == pytest.approx([100 * each.good for each in marks_of(given_answers, KOREAN)])
+    assert found.grade in GRADES
+    for prompt in ("안녕", "아직 아무도 묻지 않은 것"):
+        assert judge([*given_answers, GivenAnswer(prompt, "")], rows, KOREAN).score <= found.score + 1e-9
+
+
+@RESAMPLED
+@given(ANSWERS, LIKELIHOODS, st.randoms(use_true_random=False))
+def test_the_order_of_answers_does_not_matter(given_answers, rows, chance):
+    turned = chance.sample(given_answers, len(given_answers))
+    assert judge(turned, rows, KOREAN).score == pytest.approx(judge(given_answers, rows, KOREAN).score)
+
+
+def test_likelier_rows_never_lower_the_score():
+    rows = [[Likelihood(nats, 5, 10)] for nats in (50.0, 40.0, 30.0, 20.0, 10.0, 0.0)]
+    scores = list(starmap(judge, [(answered(REAL), each, REFERENCE) for each in rows]))
+    assert [each.score for each in scores] == sorted(each.score for each in scores)

@@ -1,0 +1,217 @@
+"""The choice in words: what a terminal, a Markdown page and `selection.json` say of it."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from choices import candidate, chosen, fine_tuning, inference, judged, plan
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
+
+from ohlora_fixtures.choosing import Choosing
+from ohlora_fixtures.comparison import compare
+from ohlora_fixtures.report import choice_text as choice
+from ohlora_fixtures.results import record_of
+from ohlora_fixtures.selection import CRITERIA, DEFAULT_WEIGHTS
+from ohlora_fixtures.untrusted import json_page
+
+WEIGHTS = (
+    "weights: quality=5, leaderboard=1, fine_tuning_seconds=1, fine_tuning_memory=1, inference_seconds=1, "
+    "inference_memory=1"
+)
+BOUND = candidate("bound", free_license=False, binding_license="a | b")
+
+
+def two(**weights):
+    """Two candidates, of which the first is better and the second lighter, and one that is excluded."""
+    records = [fine_tuning("good"), inference("good"), fine_tuning("light", peak_device_mib=3000.0), inference("light")]
+    records += [fine_tuning("bound"), fine_tuning("bound", 32)]
+    qualities = {"good": judged(70.0, "person", is_tuned=False), ("light", 16): judged(50.0)}
+    return chosen([BOUND], records, qualities, weights)
+
+
+def lines(selection):
+    return choice.terminal(selection, 1000).splitlines()
+
+
+def test_a_terminal_is_told_the_reasons_and_last_the_choice():
+    assert lines(two()) == [
+        "excluded: bound: licence: a | b",
+        WEIGHTS,
+        "Pareto front of quality, memory and time: good r16, light r16",
+        "light r16 would be chosen with a weight of quality below 2.44, or of fine_tuning_memory above 2.05",
+        "no other weight, moved alone, changes the choice",
+        "quality of good r16 is that of the untuned model's answers",
+        "quality was judged by different judges, who need not mean the same: person: good r16; computed: light r16",
+        "Final choice: good at LoRA rank 16 (상 by a person, total 65.8 of 100)",
+        "Reserve: light at LoRA rank 16 (중 by the computed score, total 60.7)",
+    ]
+
+
+def test_the_weights_as_told_are_an_options_value():
+    told = next(line for line in lines(two(quality=2.5)) if line.startswith("weights: "))
+    assert re.findall(r"(\w+)=([0-9.]+)", told)[0] == ("quality", "2.5")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_it_fits_the_terminal(width):
+    assert max(map(len, choice.terminal(two(), width).splitlines())) <= width
+
+
+def test_where_no_weight_changes_the_choice_or_every_one_does_it_is_said_so():
+    better = [fine_tuning("good", seconds=60.0), inference("good")]
+    like_it = chosen(
+        [], [*better, fine_tuning("worse"), inference("worse")], {"good": judged(90.0), "worse": judged(20.0)}
+    )
+    assert "no single weight, moved alone, changes the choice" in lines(like_it)
+    cheaper = [fine_tuning("cheap", seconds=30.0, peak_device_mib=3000.0)]
+    cheaper += [inference("cheap", steady_median_seconds=1.0, peak_device_mib=2000.0)]
+    qualities = {"good": judged(90.0), "cheap": judged(20.0)}
+    open_to_all = chosen([candidate("cheap", leaderboard_average=60.0)], [*better, *cheaper], qualities)
+    assert {each.criterion for each in open_to_all.shifts} == set(CRITERIA)
+    assert [line for line in lines(open_to_all) if "moved alone" in line] == []
+
+
+def test_a_choice_between_level_candidates_says_so():
+    told = lines(chosen([], [fine_tuning("a"), fine_tuning("b", 32)]))
+    assert "level with the choice, which comes first by its name alone: b r32" in told
+    assert told[-2] == "Provisional choice, answers not judged: a at LoRA rank 16 (total 52.3 of 100)"
+
+
+@pytest.mark.parametrize(
+    ("records", "weights", "sentence"),
+    [
+        ([], {}, "No choice: nothing was measured or planned"),
+        ([fine_tuning("bound")], {}, "No choice: no candidate meets the conditions"),
+        (
+            [fine_tuning("x")],
+            dict.fromkeys(CRITERIA, 0.0) | {"quality": 1.0},
+            "No choice: nothing that has a weight is known of any option",
+        ),
+    ],
+)
+def test_where_there_is_no_choice_the_reason_stands_last(records, weights, sentence):
+    assert lines(chosen([BOUND], records, weights=weights))[-1] == sentence
+
+
+def test_one_candidate_has_no_reserve():
+    told = lines(chosen([], [fine_tuning("x")]))
+    assert told[-1] == "Reserve: none, no other candidate meets the conditions"
+    assert [line for line in told if "moved alone" in line] == []
+
+
+def test_candidates_excluded_for_the_same_reason_stand_together_and_their_ranks():
+    failed = {"outcome": "failed", "reason": "diverged"}
+    records = [fine_tuning(name, rank, **failed) for name in ("x", "y") for rank in (16, 64)] + [fine_tuning("z")]
+    assert lines(chosen([], records))[0] == "excluded: x r16/r64, y r16/r64: failed: diverged"
+
+
+def test_markdown_shows_how_every_total_comes_about():
+    page = choice.markdown(two())
+    assert page.startswith("## The choice\n\n**Final choice: good at LoRA rank 16")
+    rows = [[cell.strip() for cell in line.split(" | ")] for line in page.splitlines() if line.startswith("|")]
+    assert rows[0][3:5] == ["quality weight 5", "leaderboard weight 1"]
+    assert [row[0] for row in rows[2:]] == [r"| good r16\*", r"| light r16\*"]
+    assert rows[2][1:] == [
+        "65.8",
+        "a person",
+        "상 70.00 (0.70)",
+        "30.00 (0.30)",
+        "60.00 s (1.00)",
+        "9000 MiB (0.27)",
+        "2.00 s (1.00)",
+        "6000 MiB (0.51) |",
+    ]
+    assert r"- excluded: bound: licence: a \| b" in page
+
+
+def test_a_figure_that_is_not_known_shows_what_it_counts_as():
+    records = [fine_tuning("x"), fine_tuning("y", seconds=None)]
+    rows = [line for line in choice.markdown(chosen([], records)).splitlines() if line.startswith("| y")]
+    assert rows == ["| y r16 | 52.3 | - | - | 30.00 (0.30) | (1.00) | 9000 MiB (0.27) | - | - |"]
+
+
+def test_json_holds_all_of_it():
+    found = json.loads(json_page(choice.as_facts(two())))
+    assert set(found) == {
+        *("choice", "reserve", "any_license", "weights", "bases", "ranking", "pareto_front", "shifts", "excluded"),
+        *("unknown", "cautions", "judging"),
+    }
+    assert found["choice"] == found["ranking"][0]
+    assert found["reserve"]["candidate"] == "light"
+    assert found["choice"]["quality"] == {
+        "score": 70.0,
+        "interval": None,
+        "grade": "상",
+        "source": "person",
+        "is_tuned": False,
+    }
+    assert set(found["choice"]["figures"]) == set(found["choice"]["scores"]) == set(CRITERIA)
+    assert found["pareto_front"] == [{"candidate": name, "lora_rank": 16} for name in ("good", "light")]
+    assert found["shifts"][0] == {
+        "criterion": "quality",
+        "weight": 5.0,
+        "turns_at": pytest.approx(2.44, abs=0.005),
+        "side": "below",
+        "candidate": "light",
+        "lora_rank": 16,
+    }
+    assert found["excluded"] == [{"candidate": "bound", "lora_rank": None, "reason": "licence: a | b"}]
+    assert json.loads(json_page(choice.as_facts(chosen([], []))))["choice"] is None
+
+
+NUMBER = st.none() | st.integers(-(2**62), 2**62) | st.floats(-1e15, 1e15)
+TEXT = st.none() | HOSTILE
+FOREIGN = {
+    "outcome": st.sampled_from(["passed", "passed", "over_budget", "error"]) | HOSTILE,
+    "reason": TEXT,
+    "protocol": st.dictionaries(st.just("prompt_rows"), HOSTILE | st.sampled_from(["5:5", "0:" + "9" * 5000])),
+    "budget_mib": st.floats(1e-300, 1e15),
+    "scale": st.just("full") | TEXT,
+    "weights": st.just("hub") | TEXT,
+    "device": TEXT,
+    "taints": st.none() | st.lists(HOSTILE, max_size=2),
+    "is_overfitted": st.none() | st.booleans(),
+    "not_judged": TEXT,
+    "quality_grade": TEXT,
+    "quality_interval": st.none() | st.lists(st.floats(-1e15, 1e15), max_size=3),
+    "quality_each": st.none() | st.lists(st.floats(-1e15, 1e15), max_size=3),
+    "quality_parts": st.none() | st.dictionaries(HOSTILE, st.floats(-1e15, 1e15), max_size=2),
+    **dict.fromkeys(
+        ("seconds", "steady_median_seconds", "peak_device_mib", "planned_peak_device_mib", "quality_score"), NUMBER
+    ),
+    "allocated_after_mib": NUMBER,
+}
+
+
+@st.composite
+def foreign_records(draw):
+    cases = [make(name) for name in ("x", "y") for make in (fine_tuning, inference)]
+    cases = [*cases, *map(plan, cases)]
+    return [replace(case, **draw(st.fixed_dictionaries({}, optional=FOREIGN))) for case in cases]
+
+
+@settings(SPECIFIED, max_examples=50)
+@given(foreign_records(), HOSTILE, st.floats(1e-300, 1e300))
+def test_whatever_a_folders_records_say_there_is_a_choice_or_none_and_its_words_are_harmless(records, licence, average):
+    records = [record_of(json.loads(json.dumps(vars(each)))) for each in records]
+    candidates = [
+        candidate("x", binding_license=licence, leaderboard_average=average),
+        candidate("y", binding_license=licence, free_license=False),
+    ]
+    found = compare(candidates, (16,), records, {})
+    for any_license in (True, False):
+        selection = Choosing(DEFAULT_WEIGHTS, any_license).choose(found, {}, Path("nowhere"))
+        page = choice.markdown(selection)
+        for text in (page, choice.terminal(selection, 80), json_page(choice.as_facts(selection)).decode()):
+            assert [each for each in text if is_obeyed(each) and each != "\n"] == []
+        bare = re.sub(r"\\[^\w\s]|\\_", "x", page)
+        assert re.findall(r"<(?!br>)|`|~|\]\(|://", bare) == []
+        assert (
+            "NaN" not in json_page(choice.as_facts(replace(selection, excluded=(), unknown=(), cautions=()))).decode()
+        )
+        assert choice.terminal(selection, 10_000).splitlines()[-1].startswith(("Reserve: ", "No choice: "))
+        assert sum(line.startswith(("Final", "Prov", "No c")) for line in lines(selection)) == 1

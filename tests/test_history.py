@@ -1,0 +1,119 @@
+"""The study of April 2025 as a results folder: the same command that reports a session chooses as its author did."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from ohlora_fixtures.__main__ import main
+from ohlora_fixtures.results import read_records
+from ohlora_fixtures.selection import DEFAULT_WEIGHTS
+from ohlora_fixtures.shipped import REFERENCE
+
+ROOT = Path(__file__).parents[1]
+
+
+def contents():
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in REFERENCE.rglob("*")}
+
+
+@pytest.fixture
+def report(tmp_path, capsys, monkeypatch):
+    """Reports the study into a folder of its own; returns what was printed and `selection.json`."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*options):
+        before = contents()
+        status = main(["report", str(REFERENCE), "--into", str(tmp_path / "out"), *options])
+        assert (status, contents()) == (0, before)
+        assert {path.name for path in (tmp_path / "out").iterdir()} == {
+            "comparison.md",
+            "comparison.csv",
+            "report.html",
+            "selection.json",
+        }
+        return capsys.readouterr().out, json.loads((tmp_path / "out" / "selection.json").read_text(encoding="utf-8"))
+
+    return run
+
+
+def names(found):
+    return found["choice"]["candidate"], found["reserve"]["candidate"]
+
+
+def test_with_any_licence_it_chooses_as_the_study_did(report):
+    printed, found = report("--any-license")
+    assert names(found) == ("gemma-2-2b-it", "polyglot-ko-1.3b")
+    assert (found["weights"], found["excluded"]) == (DEFAULT_WEIGHTS, [])
+    assert "Final choice: gemma-2-2b-it at LoRA rank 16 (최상 by a person, total " in printed
+    assert "Reserve: polyglot-ko-1.3b at LoRA rank 16 (상 by a person, total " in printed
+
+
+def test_with_the_licence_enforced_it_chooses_as_the_author_did_two_days_later(report):
+    printed, found = report()
+    assert found["choice"]["candidate"] == "polyglot-ko-1.3b"
+    assert {each["candidate"]: each["reason"] for each in found["excluded"]} == {
+        "gemma-2-2b-it": "licence: Gemma Terms of Use",
+        "gemma-ko-v01": "licence: Gemma Terms of Use",
+        "llama1B": "licence: Llama 3.2 Community License",
+    }
+    assert "excluded: gemma-2-2b-it, gemma-ko-v01: licence: Gemma Terms of Use\n" in printed
+    assert "Final choice: polyglot-ko-1.3b at LoRA rank 16 (상 by a person, total " in printed
+
+
+def test_it_says_what_the_study_could_not_know(report):
+    printed, found = report("--any-license")
+    for sentence in (
+        "whether any option keeps to the budget is not known: no peak was measured or planned",
+        "memory is what was allocated after the run, not the peak: a card needs more",
+        "quality of every option is that of the untuned model's answers",
+    ):
+        assert sentence in printed
+        assert sentence in found["unknown"] + found["cautions"]
+
+
+def test_its_table_has_every_published_figure_once(report, tmp_path):
+    report()
+    with (tmp_path / "out" / "comparison.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["candidate"]: row for row in csv.DictReader(file)}
+    records = read_records(REFERENCE).records
+    assert (len(rows), len(records)) == (7, 28)
+    for record in records:
+        case = record.workload if record.lora_rank is None else f"fine_tuning_r{record.lora_rank}"
+        row = rows[record.candidate]
+        assert float(row[f"{case}_seconds"]) == record.seconds
+        assert float(row[f"{case}_allocated_after_mib"]) == record.allocated_after_mib
+        assert row[f"study_{case}_seconds"] == ""
+
+
+def test_the_choice_is_firm_or_not_and_says_how_far(report):
+    _, found = report("--any-license")
+    shifts = {each["criterion"]: each for each in found["shifts"]}
+    assert set(shifts) == set(DEFAULT_WEIGHTS) - {"leaderboard"}
+    assert (shifts["quality"]["side"], shifts["quality"]["candidate"]) == ("below", "polyglot-ko-1.3b")
+    for name, shift in shifts.items():
+        past = shift["turns_at"] * (1.001 if shift["side"] == "above" else 0.999)
+        assert names(report("--any-license", "--choice-weights", f"{name}={past}")[1])[0] == shift["candidate"]
+        short = shift["turns_at"] * (0.999 if shift["side"] == "above" else 1.001)
+        assert names(report("--any-license", "--choice-weights", f"{name}={short}")[1])[0] == "gemma-2-2b-it"
+
+
+def test_it_imports_nothing_heavy(tmp_path):
+    script = (
+        "import sys; from ohlora_fixtures.__main__ import main; "
+        f"status = main(['report', {str(REFERENCE)!r}, '--into', {str(tmp_path)!r}]); "
+        "sys.exit(status or ', '.join({'torch', 'transformers', 'peft', 'pandas', 'pytest'} & {*sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.stderr.strip() == ""

@@ -1,0 +1,246 @@
+"""`python -m ohlora_fixtures report`: a folder's tables and choice made anew from its records."""
+
+import csv
+import json
+import re
+import shutil
+
+import pytest
+from choices import fine_tuning, inference
+from test_untrusted import is_obeyed
+
+from ohlora_fixtures.__main__ import main
+from ohlora_fixtures.answer_files import GivenAnswer, write_answers
+from ohlora_fixtures.records import as_line, seconds_a_prompt
+from ohlora_fixtures.results import read_records
+from ohlora_fixtures.shipped import DATA
+
+REBUILT = ("comparison.csv", "comparison.md", "report.html", "selection.json")
+GOOD, LIGHT = "polyglot-ko-1.3b", "FinguAI-Chat-v1"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A session's results folder with two of the suite's candidates and their answers."""
+    path = tmp_path / "session"
+    path.mkdir()
+    records = [
+        inference(GOOD, peak_device_mib=5000.0),
+        fine_tuning(GOOD, quality_score=60.0, quality_grade="상", quality_interval=[50.0, 70.0]),
+        inference(LIGHT, peak_device_mib=2000.0),
+        fine_tuning(LIGHT, quality_score=30.0, quality_grade="하", peak_device_mib=3000.0),
+    ]
+    (path / "records.jsonl").write_bytes(b"".join(map(as_line, records)))
+    for name in (GOOD, LIGHT):
+        answers = [
+            GivenAnswer(prompt, f"{prompt} 좋아!", tokens=3, is_cut_off=False) for prompt in ("안녕", "뭐 해?", "잘 자")
+        ]
+        write_answers(path / "answers" / f"{name}.csv", name, {None: answers, 16: answers})
+    return path
+
+
+@pytest.fixture
+def report(capsys, monkeypatch):
+    """Reports folders; returns the exit status and what was printed."""
+    monkeypatch.setenv("COLUMNS", "300")
+    for name in ("OHLORA_JUDGE_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments):
+        capsys.readouterr()
+        status = main(["report", *map(str, arguments)])
+        printed = capsys.readouterr()
+        return status, printed.out + printed.err
+
+    return run
+
+
+def texts(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def selection(folder):
+    return json.loads((folder / "selection.json").read_text(encoding="utf-8"))
+
+
+def grade(folder, name, **grades):
+    """Fill in a candidate's answers file for its fine-tuned model: a grade for each prompt."""
+    path = folder / "answers" / f"{name}.csv"
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        head, *rows = csv.reader(file)
+    for row in rows:
+        row[-1] = grades.get(row[2], "") if row[1] == "16" else ""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([head, *rows])
+
+
+def test_a_session_is_reported_as_it_reported_itself(suite, tiny, report):
+    options = ["--protocol", "epochs=1", "--protocol", "fine_tuning_rows=0:4", "--protocol", "prompt_rows=0:2"]
+    candidates = tiny()
+    result = suite.runpytest_subprocess(
+        "benches", "--results-dir", "out", "--candidates", candidates, "--lora-ranks", "8", *options
+    )
+    result.assert_outcomes(passed=4)
+    candidates.unlink()  # session.json tells what it ran with
+    out = suite.path / "out"
+    before = texts(out)
+    status, printed = report(out)
+    assert (status, texts(out)) == (0, before)
+    assert "Provisional choice, answers not judged: tiny at LoRA rank 8 (total " in printed
+    assert printed.rstrip().endswith(f"results: {out}")
+    assert "known of no option, and left out of the choice: quality, the leaderboard average, the time of" in printed
+    status, _ = report(out, "--into", suite.path / "other")
+    assert (status, texts(out)) == (0, before)
+    assert {name: (suite.path / "other" / name).read_bytes() for name in REBUILT} == {
+        name: (out / name).read_bytes() for name in REBUILT
+    }
+
+
+def test_what_follows_from_the_records_is_written_and_nothing_else_is_touched(folder, report):
+    before = texts(folder)
+    status, printed = report(folder)
+    assert status == 0
+    assert f"Final choice: {GOOD} at LoRA rank 16 (상 by the computed score, total " in printed
+    after = texts(folder)
+    assert {str(path) for path in set(after) - set(before)} == set(REBUILT)
+    assert {path: after[path] for path in before} == before
+    assert "## The choice" in (folder / "comparison.md").read_text(encoding="utf-8")
+    assert selection(folder)["choice"]["quality"]["interval"] == [50, 70]
+    assert report(folder)[0] == 0
+    assert texts(folder) == after
+
+
+def test_a_choice_can_be_made_anew_with_other_weights(folder, report):
+    assert f"Final choice: {LIGHT}" in report(folder, "--choice-weights", "quality=0.1")[1]
+    assert selection(folder)["weights"]["quality"] == 0.1
+
+
+def test_grades_written_into_the_answers_files_count(folder, report):
+    grade(folder, GOOD, **{"안녕": "최하", "잘 자": "최하"})
+    grade(folder, LIGHT, **{"안녕": "5", "잘 자": "best"})
+    _, printed = report(folder)
+    assert f"Final choice: {LIGHT} at LoRA rank 16 (최상 by a person" in printed
+    assert selection(folder)["choice"]["quality"]["source"] == "person"
+
+
+def test_several_folders_are_reported_each_in_its_own(folder, tmp_path, report):
+    other = shutil.copytree(folder, tmp_path / "other")
+    status, printed = report(folder, other)
+    assert (status, printed.count("Final choice"), printed.count("results: ")) == (0, 2, 2)
+    assert texts(folder) == texts(other)
+
+
+def test_a_torn_line_is_left_out_and_said(folder, report):
+    with (folder / "records.jsonl").open("ab") as file:
+        file.write(as_line(fine_tuning(GOOD, 32))[:-40])
+    before = texts(folder)
+    status, printed = report(folder)
+    assert status == 0
+    assert "its last line is torn, and that case is left out" in printed
+    assert f"{GOOD} r32" not in printed
+    assert {path: text for path, text in texts(folder).items() if path in before} == before
+
+
+def refused(report, folder, *arguments):
+    """The one sentence that a folder's report ends with; the folder is as it was."""
+    before = texts(folder)
+    status, printed = report(*arguments)
+    assert (status, texts(folder)) == (2, before)
+    assert re.fullmatch(r"error: [^\n]+\n", printed)
+    assert [each for each in printed if is_obeyed(each) and each != "\n"] == []
+    return printed
+
+
+def test_a_folder_that_holds_no_session(folder, tmp_path, report):
+    missing = refused(report, folder, tmp_path / "none")
+    assert "none has no readable records.jsonl (No such file or directory)" in missing
+    (tmp_path / "empty").mkdir()
+    assert "empty has no readable records.jsonl" in refused(report, folder, tmp_path / "empty")
+    assert "has no readable records.jsonl (Not a dir" in refused(report, folder, folder / "records.jsonl")
+    (tmp_path / "empty" / "records.jsonl").touch()
+    assert "has no whole record: there is nothing to report" in refused(report, folder, tmp_path / "empty")
+    (tmp_path / "empty" / "records.jsonl").write_bytes(b"{\n" + as_line(fine_tuning(GOOD)))
+    assert "has no record in line 1: mend or delete that line" in refused(report, folder, tmp_path / "empty")
+
+
+@pytest.mark.parametrize("name", ["mine", "../../etc/x", "x\x00", "\x1b[2J", "x" * 5000])
+def test_a_candidate_that_nobody_knows(folder, report, name):
+    with (folder / "records.jsonl").open("ab") as file:
+        file.write(as_line(fine_tuning(name, case="bench_fine_tuning[mine-r16]")))
+    told = refused(report, folder, folder)
+    assert "is not among the candidates: give --candidates the file it ran with" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "does not tell its candidates: give --candidates their file"),
+        ("[]", "does not tell its candidates"),
+        ('{"candidates": null}', "does not tell its candidates"),
+        ('{"candidates": {"a": 1}}', "does not tell its candidates"),
+        ("[" * 100_000, "does not tell its candidates"),
+        ("1" * 10_000, "does not tell its candidates"),
+        ('{"candidates": {"a": {"name": "a"}}}', "candidate 'a' in .* lacks the key 'group'"),
+        ('{"candidates": {}}', "is not among the candidates"),
+    ],
+)
+def test_a_broken_session_file(folder, report, text, says):
+    (folder / "session.json").write_text(text)
+    assert re.search(says, refused(report, folder, folder))
+    assert report(folder, "--candidates", DATA / "candidates.toml")[0] == 0
+
+
+def test_a_folder_that_cannot_be_written(folder, tmp_path, report):
+    (tmp_path / "taken").touch()
+    for into in (tmp_path / "taken", tmp_path / "taken" / "in"):
+        assert f"folder {into} cannot be written (" in refused(report, folder, folder, "--into", into)
+    records = (folder / "records.jsonl").read_bytes()
+    (folder / "selection.json").mkdir()
+    status, printed = report(folder)
+    assert (status, (folder / "records.jsonl").read_bytes()) == (2, records)
+    assert printed == f"error: folder {folder} cannot be written (Is a directory): give --into another one\n"
+
+
+def test_one_folder_for_two_sessions_files(folder, tmp_path, report):
+    told = refused(report, folder, folder, folder, "--into", tmp_path / "out")
+    assert "--into takes the files of one results folder: give one, or leave --into out" in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--choice-weights", "speed=3"], "choice weight 'speed=3' is not NAME=WEIGHT"),
+        (["--choice-weights", "quality=2 quality=3"], "'quality' is given more than once"),
+        (["--judge", "http://localhost:9/v1"], "needs the name of a model there: give it with --judge-model"),
+        (["--judge-model", "some"], "needs an endpoint: give its address with --judge"),
+        (["--grades", "none.csv"], "none.csv cannot be read"),
+        (["--candidates", "none.toml"], "candidates file none.toml does not exist"),
+    ],
+)
+def test_an_option_that_cannot_be_used(folder, report, options, says):
+    assert says in refused(report, folder, folder, *options)
+
+
+def test_grades_of_what_is_not_there(folder, tmp_path, report):
+    grades = tmp_path / "grades.csv"
+    for row, says in (
+        (f"{GOOD},16,누구세요?,상", "has a grade for an answer to '누구세요\\?', which is no prompt here"),
+        ("mine,16,안녕,상", "has a grade for the candidate 'mine', which is unknown here"),
+        (f"{GOOD},16,안녕,good enough", "has the grade 'good enough' for"),
+    ):
+        grades.write_text(f"candidate,lora_rank,prompt,grade\n{row}\n", encoding="utf-8")
+        assert re.search(says, refused(report, folder, folder, "--grades", grades))
+    grades.write_text(f"candidate,lora_rank,prompt,grade\n{LIGHT},16,안녕,최상\n", encoding="utf-8")
+    assert report(folder, "--grades", grades)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "seconds"),
+    [("0:25", 2.0), ("5:5", None), ("9:0", None), ("0:" + "9" * 5000, None), ("x", None), (None, None)],
+)
+def test_the_mean_of_a_prompt_is_told_where_it_is_known_how_many_there_were(folder, rows, seconds):
+    record = inference(GOOD, steady_median_seconds=None, protocol={"prompt_rows": rows})
+    (folder / "records.jsonl").write_bytes(as_line(record))
+    (read,) = read_records(folder).records
+    assert seconds_a_prompt(read) == seconds

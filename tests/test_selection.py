@@ -1,0 +1,425 @@
+"""The choice: hard conditions, each exclusion named; a ranking that neither helps nor harms what is not known."""
+
+import math
+
+import pytest
+from choices import candidate, chosen, fine_tuning, inference, judged, name_of, plan
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_untrusted import SPECIFIED
+
+from ohlora_fixtures.choosing import Choosing
+from ohlora_fixtures.comparison import compare
+from ohlora_fixtures.errors import InputError
+from ohlora_fixtures.selection import CRITERIA, DEFAULT_WEIGHTS, parse_weights, select
+
+FREE = candidate("free")
+BOUND = candidate("bound", free_license=False, binding_license="Gemma Terms of Use", leaderboard_average=90.0)
+TOO_MUCH = "peak device memory 12288.01 MiB is 0.01 MiB (0.0%) above the VRAM budget of 12288.00 MiB"
+
+
+def exclusions(found):
+    return [(each.candidate, each.lora_rank, each.reason) for each in found.excluded]
+
+
+def test_a_licence_that_binds_excludes_a_candidate_unless_any_will_do():
+    records = [fine_tuning("free"), fine_tuning("bound"), fine_tuning("bound", 32)]
+    found = chosen([FREE, BOUND], records)
+    assert (name_of(found.choice), exclusions(found)) == (
+        ("free", 16),
+        [("bound", None, "licence: Gemma Terms of Use")],
+    )
+    found = chosen([FREE, BOUND], records, any_license=True)
+    assert (name_of(found.choice), name_of(found.reserve), found.excluded) == (("bound", 16), ("free", 16), ())
+
+
+@pytest.mark.parametrize(
+    ("records", "reason"),
+    [
+        ([fine_tuning("x", peak_device_mib=12288.0)], None),
+        ([fine_tuning("x", peak_device_mib=12288.01)], TOO_MUCH),
+        ([fine_tuning("x", outcome="over_budget", reason="too much")], "over budget: too much"),
+        (
+            [fine_tuning("x", outcome="out_of_memory", reason="full", peak_device_mib=None)],
+            "out of memory: full",
+        ),
+        ([fine_tuning("x", outcome="failed", reason="diverged")], "failed: diverged"),
+        ([fine_tuning("x", outcome="skipped")], "skipped: no reason is known"),
+        ([fine_tuning("x", outcome="error", reason="crashed"), inference("x")], "error: crashed"),
+        # a plan counts where nothing was measured
+        ([plan(fine_tuning("x", peak_device_mib=12288.0))], None),
+        ([plan(fine_tuning("x", peak_device_mib=12288.01))], f"planned: {TOO_MUCH}"),
+        (
+            [plan(fine_tuning("x", outcome="over_budget", reason="too much"))],
+            "planned: over budget: too much",
+        ),
+        ([plan(fine_tuning("x", outcome="error", reason="none")), inference("x")], "planned: error: none"),
+        (
+            [fine_tuning("x", peak_device_mib=None), plan(fine_tuning("x", peak_device_mib=12288.01))],
+            f"planned: {TOO_MUCH}",
+        ),
+        # what was measured goes before what was planned
+        ([fine_tuning("x"), plan(fine_tuning("x", outcome="over_budget", reason="too much"))], None),
+        ([fine_tuning("x", peak_device_mib=None), plan(fine_tuning("x", outcome="error", reason="none"))], None),
+        ([fine_tuning("x", outcome="failed", reason="diverged"), plan(fine_tuning("x"))], "failed: diverged"),
+    ],
+)
+def test_what_does_not_fit_or_did_not_run_is_excluded_at_its_rank(records, reason):
+    found = chosen([], [*records, fine_tuning("y")])
+    assert exclusions(found) == ([] if reason is None else [("x", 16, reason)])
+    assert ("x" in [option.candidate.name for option in found.ranking]) is (reason is None)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (inference("x", peak_device_mib=12288.01), f"answering: {TOO_MUCH}"),
+        (
+            inference("x", outcome="out_of_memory", reason="full", peak_device_mib=None),
+            "answering: out of memory: full",
+        ),
+        (inference("x", outcome="error", reason="crashed"), "answering: error: crashed"),
+        (plan(inference("x", peak_device_mib=12288.01)), f"answering: planned: {TOO_MUCH}"),
+        (inference("x", peak_device_mib=12288.0), None),
+    ],
+)
+def test_what_cannot_answer_within_the_budget_is_excluded_at_every_rank(record, reason):
+    found = chosen([], [fine_tuning("x"), fine_tuning("x", 32), record, fine_tuning("y")])
+    assert exclusions(found) == ([] if reason is None else [("x", None, reason)])
+
+
+def test_a_rank_that_is_too_large_leaves_the_others():
+    found = chosen([], [fine_tuning("x", 16), fine_tuning("x", 64, peak_device_mib=12288.01)])
+    assert (exclusions(found), name_of(found.choice)) == ([("x", 64, TOO_MUCH)], ("x", 16))
+
+
+def test_what_cannot_be_built_is_excluded_once():
+    broken = {"outcome": "error", "reason": "not a multiple"}
+    records = [record("x", **broken) for record in (inference, fine_tuning)] + [fine_tuning("x", 32, **broken)]
+    found = chosen([], [*records, *map(plan, records)])
+    assert (found.choice, exclusions(found)) == (None, [("x", None, "error: not a multiple")])
+
+
+def test_what_ran_without_fine_tuning_at_full_size_is_excluded_for_that():
+    records = [inference("x"), fine_tuning("mini", scale="mini"), inference("mini", scale="mini")]
+    reason = "its fine-tuning was neither measured nor planned at full size"
+    assert exclusions(chosen([], records)) == [("mini", None, reason), ("x", None, reason)]
+
+
+def test_a_rehearsal_never_gives_a_figure_nor_takes_one():
+    mini = {"scale": "mini", "weights": "random", "peak_device_mib": None, "seconds": 0.1}
+    mini |= {"taints": ["throttled"], "is_overfitted": True, "not_judged": "weights are random"}
+    rehearsed = [fine_tuning("x", **mini), inference("x", **mini), fine_tuning("y", **mini | {"outcome": "error"})]
+    plans = [plan(record(name)) for name in "xy" for record in (fine_tuning, inference)]
+    assert chosen([], [*rehearsed, *plans]) == chosen([], plans)
+
+
+def test_a_rehearsals_quality_is_no_quality(tmp_path):
+    for changes, is_judged in (({}, True), ({"scale": "mini"}, False), ({"weights": "random"}, False)):
+        records = [plan(fine_tuning("x")), fine_tuning("x", quality_score=70.0, quality_grade="최상", **changes)]
+        found = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(
+            compare([candidate("x")], (16,), records, {}), {}, tmp_path
+        )
+        assert found.choice.quality == (judged(70.0) if is_judged else None)  # the grade is the score's
+
+
+@pytest.mark.parametrize("ends", [None, [], [1.0], [1.0, 2.0, 3.0]])
+def test_an_interval_that_is_none_is_left_out(tmp_path, ends):
+    record = fine_tuning("x", quality_score=170.0, quality_grade="great", quality_interval=ends)
+    found = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(
+        compare([candidate("x")], (16,), [record], {}), {}, tmp_path
+    )
+    assert (found.choice.quality.interval, found.choice.quality.grade) == (None, "최상")
+    assert found.choice.scores["quality"] == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "quality",
+        "quality=",
+        "quality=much",
+        "quality=-1",
+        "quality=nan",
+        "quality=inf",
+        "quality=1001",
+        "=1",
+        "speed=1",
+        "quality:5",
+        "quality=0.5=1",
+        "Quality=1",
+        "quality = 5",
+        "quality=0,5",
+    ],
+)
+def test_a_weight_that_does_not_parse_is_told_with_all_names(text):
+    with pytest.raises(InputError) as told:
+        parse_weights(text)
+    assert "is not NAME=WEIGHT, with a weight from 0 to 1000 and one of the names quality, leaderb" in str(told.value)
+
+
+def test_weights_that_leave_nothing_or_contradict_each_other_are_refused():
+    with pytest.raises(InputError, match="choice weights are all 0: give at least one criterion a weight above 0"):
+        parse_weights(" ".join(f"{name}=0" for name in CRITERIA))
+    with pytest.raises(InputError, match="choice weight 'quality' is given more than once: leave one of them"):
+        parse_weights("quality=1 quality=2")
+
+
+@pytest.mark.parametrize("text", ["quality=2 leaderboard=0", "quality=2,leaderboard=0", " quality=2.0, leaderboard=0,"])
+def test_weights_that_are_not_named_keep_their_defaults(text):
+    assert parse_weights(text) == {**DEFAULT_WEIGHTS, "quality": 2, "leaderboard": 0}
+    assert parse_weights("") == DEFAULT_WEIGHTS
+    assert parse_weights("quality=1000")["quality"] == 1000
+
+
+def test_scores_are_shares_of_what_could_be():
+    records = [fine_tuning("x", seconds=30.0, peak_device_mib=3072.0), inference("x", peak_device_mib=12288.0)]
+    records += [fine_tuning("y", seconds=120.0), inference("y", steady_median_seconds=4.0)]
+    x, y = chosen([], records, {"x": judged(80.0), "y": judged(20.0)}).ranking
+    assert x.figures == dict(zip(CRITERIA, (80.0, 30.0, 30.0, 3072.0, 2.0, 12288.0), strict=True))
+    assert x.scores == dict(zip(CRITERIA, (0.8, 0.3, 1, 0.75, 1, 0), strict=True))
+    assert (x.total, y.scores["fine_tuning_seconds"], y.scores["inference_seconds"]) == (70.5, 0.25, 0.5)
+
+
+def test_the_reserve_is_the_best_of_another_candidate():
+    records = [fine_tuning(name, rank) for name in ("x", "y") for rank in (16, 32, 64)]
+    found = chosen([], records, {"x": judged(70.0), "y": judged(60.0), ("y", 64): judged(65.0)})
+    assert [name_of(each) for each in found.ranking[:4]] == [("x", 16), ("x", 32), ("x", 64), ("y", 64)]
+    assert (name_of(found.choice), name_of(found.reserve)) == (("x", 16), ("y", 64))
+
+
+def test_one_candidate_has_no_reserve_and_nothing_can_change_the_choice():
+    found = chosen([], [fine_tuning("x"), fine_tuning("x", 64)], {"x": judged(50.0)})
+    assert (name_of(found.choice), found.reserve, found.shifts) == (("x", 16), None, ())
+
+
+def test_without_a_candidate_there_is_no_choice():
+    for records in ([], [fine_tuning("bound")]):
+        found = chosen([BOUND], records)
+        assert (found.choice, found.reserve, found.ranking, found.shifts, found.is_provisional) == (
+            None,
+            None,
+            (),
+            (),
+            False,
+        )
+
+
+def test_where_nothing_that_has_a_weight_is_known_there_is_no_choice():
+    found = chosen([], [fine_tuning("x")], weights=dict.fromkeys(CRITERIA, 0.0) | {"quality": 1.0})
+    assert (found.choice, name_of(found.ranking[0]), found.ranking[0].total) == (None, ("x", 16), None)
+
+
+@pytest.mark.parametrize(
+    ("known", "score"),
+    [
+        ([judged(40.0), judged(90.0, "judge", is_tuned=False), judged(10.0, "person", is_tuned=False)], 10),
+        ([judged(40.0), judged(90.0, "judge"), judged(80.0, "judge", is_tuned=False)], 90),
+        ([judged(90.0, is_tuned=False), judged(40.0)], 40),
+        ([judged(90.0, is_tuned=False)], 90),
+    ],
+)
+def test_a_person_outranks_a_judge_and_the_tuned_models_answers_the_untuned_ones(known, score):
+    by_subject = {("x", rank): [each for each in known if each.is_tuned is (rank is not None)] for rank in (16, None)}
+    assert chosen([], [fine_tuning("x")], by_subject).choice.quality.score == score
+
+
+def test_a_choice_is_provisional_where_its_answers_are_not_judged():
+    records = [fine_tuning("x"), fine_tuning("y", peak_device_mib=12000.0)]
+    assert chosen([], records).is_provisional
+    assert chosen([], records, {"y": judged(99.0)}).is_provisional
+    assert not chosen([], records, {"x": judged(10.0)}).is_provisional
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_what_is_not_known_neither_helps_nor_harms(criterion):
+    """An option like another in all that is known of it is level with that one, however high or low the figure is."""
+
+    def records(name, is_known):
+        unknown = {} if is_known else {"seconds": None, "steady_median_seconds": None}
+        memory = {} if is_known else {"peak_device_mib": None}
+        tuning = unknown if criterion == "fine_tuning_seconds" else memory if criterion == "fine_tuning_memory" else {}
+        asked = unknown if criterion == "inference_seconds" else memory if criterion == "inference_memory" else {}
+        return [fine_tuning(name, **tuning), inference(name, **asked)]
+
+    average = None if criterion == "leaderboard" else 30.0
+    qualities = {"known": judged(20.0)} | ({} if criterion == "quality" else {"unknown": judged(20.0)})
+    found = chosen(
+        [candidate("known"), candidate("unknown", leaderboard_average=average)],
+        [*records("known", is_known=True), *records("unknown", is_known=False)],
+        qualities,
+    )
+    known, unknown = found.ranking
+    assert (unknown.figures[criterion], unknown.total) == (None, known.total)
+    assert any("unknown r16: it counts as the mean of the others" in each for each in found.unknown)
+    assert any(
+        "level with the choice, which comes first by its name alone: unknown r16" in each for each in found.cautions
+    )
+
+
+def test_what_could_not_be_known_is_said():
+    plans = [plan(fine_tuning(name)) for name in ("x", "y")]
+    found = chosen([candidate("x", leaderboard_average=None)], plans)
+    assert found.unknown == (
+        (
+            "known of no option, and left out of the choice: quality, the time of fine-tuning, the time of answering, "
+            "the memory of answering"
+        ),
+        "the leaderboard average is not known of x r16: it counts as the mean of the others",
+    )
+    records = [fine_tuning("x", peak_device_mib=None, not_judged="weights are random"), fine_tuning("y")]
+    assert chosen([], records, weights={"quality": 0.0}).unknown == (
+        "known of no option, and left out of the choice: the time of answering, the memory of answering",
+        "the memory of fine-tuning is not known of x r16: it counts as the mean of the others",
+        "answers were not judged: weights are random",
+        "whether x r16 keeps to the budget is not known: no peak was measured or planned",
+    )
+
+
+def test_memory_is_read_alike_from_every_option():
+    both = [fine_tuning("x", peak_device_mib=5000.0), plan(fine_tuning("x", peak_device_mib=6000.0))]
+    found = chosen([], [*both, plan(fine_tuning("y", peak_device_mib=5500.0))])
+    assert found.bases["fine_tuning_memory"] == "planned peak_device_mib"
+    assert {each.candidate.name: each.figures["fine_tuning_memory"] for each in found.ranking} == {"x": 6000, "y": 5500}
+    assert "memory is the plan's, not a measurement's" in found.cautions
+    study = {"peak_device_mib": None, "allocated_after_mib": 4000.0}
+    found = chosen([], [fine_tuning("x", **study), fine_tuning("y", **study)])
+    assert found.bases["fine_tuning_memory"] == "allocated_after_mib"
+    assert any("allocated after the run, not the peak" in each for each in found.cautions)
+
+
+def test_of_a_measured_case_the_plan_for_its_very_lengths_goes_first():
+    found = chosen(
+        [],
+        [
+            fine_tuning("x", planned_peak_device_mib=7000.0),
+            plan(fine_tuning("x", peak_device_mib=8000.0)),
+            plan(fine_tuning("y", peak_device_mib=8000.0)),
+        ],
+    )
+    assert [each.figures["fine_tuning_memory"] for each in found.ranking] == [7000, 8000]
+
+
+def test_budgets_that_differ_are_told_and_weigh_alike():
+    records = [fine_tuning("x", budget_mib=12288.0), fine_tuning("y", budget_mib=24576.0)]
+    for given_records in (records, records[::-1]):
+        found = chosen([], given_records)
+        assert [each.scores["fine_tuning_memory"] for each in found.ranking] == [1 - 9000 / 24576] * 2
+        assert (
+            "budgets differ, 12288 MiB and 24576 MiB: each option was held to its own, and memory counts as a share"
+            in (" ".join(found.cautions))
+        )
+    assert exclusions(chosen([], [fine_tuning("x", budget_mib=8192.0), records[1]]))[0][:2] == ("x", 16)
+
+
+def test_what_speaks_against_an_option_is_told():
+    records = [
+        fine_tuning("x", is_overfitted=True, device="NVIDIA L4"),
+        fine_tuning("x", 32, taints=["throttled"]),
+        fine_tuning("y", taints=[]),
+        inference("y", taints=["other processes"]),
+    ]
+    qualities = {("x", 16): judged(50.0), ("x", 32): judged(50.0, "person"), "y": judged(40.0, is_tuned=False)}
+    assert chosen([], records, qualities).cautions == (
+        "measured on 2 devices, whose times and memory do not compare",
+        "quality of y r16 is that of the untuned model's answers",
+        "quality was judged by different judges, who need not mean the same: computed: x r16, y r16; person: x r32",
+        "overfitted, the training rows learned by heart: x r16",
+        "doubtful figures: x r32, y r16",
+    )
+
+
+def test_the_front_is_of_options_that_are_worse_in_nothing():
+    records = [
+        fine_tuning("best"),
+        fine_tuning("quick", seconds=30.0),
+        fine_tuning("small", peak_device_mib=1000.0),
+        fine_tuning("worse", seconds=61.0),
+        fine_tuning("unknown", seconds=None),
+    ]
+    grades = {"best": 70.0, "quick": 60.0, "small": 50.0, "worse": 70.0, "unknown": 99.0}
+    qualities = {name: judged(score) for name, score in grades.items()}
+    assert {each.candidate.name for each in chosen([], records, qualities).front} == {"best", "quick", "small"}
+    assert chosen([], records).front == ()
+
+
+def test_of_options_alike_the_lower_rank_and_the_first_name_lead():
+    records = [fine_tuning(name, rank) for rank in (64, 16) for name in ("b", "a")]
+    assert [name_of(each) for each in chosen([], records).ranking] == [("a", 16), ("a", 64), ("b", 16), ("b", 64)]
+
+
+EACH_A_SESSION = settings(SPECIFIED, max_examples=60)
+FIGURE = st.none() | st.sampled_from([10.0, 20.0, 40.0, 80.0])
+MEMORY = st.none() | st.sampled_from([2000.0, 6000.0, 12288.0, 12289.0])
+OUTCOME = st.sampled_from(["passed"] * 8 + ["error", "over_budget", "failed"])
+
+
+@st.composite
+def sessions(draw):
+    """Candidates, records and qualities, as far as anything is known."""
+    candidates, records, qualities = [], [], {}
+    for name in draw(st.sets(st.sampled_from("abcde"), min_size=1)):
+        average, is_free = draw(FIGURE), draw(st.sampled_from([True, True, False]))
+        candidates.append(candidate(name, leaderboard_average=average, free_license=is_free))
+        cases = [fine_tuning(name, rank) for rank in draw(st.sets(st.sampled_from([16, 32, 64]), max_size=2))]
+        for case in [inference(name), *cases]:
+            changes = {"outcome": draw(OUTCOME), "peak_device_mib": draw(MEMORY)}
+            changes["seconds"] = changes["steady_median_seconds"] = draw(FIGURE)
+            make = inference if case.lora_rank is None else fine_tuning
+            arguments = (name,) if case.lora_rank is None else (name, case.lora_rank)
+            records.append(make(*arguments, **changes))
+            if draw(st.booleans()):
+                records.append(plan(case, peak_device_mib=draw(MEMORY)))
+            if (score := draw(FIGURE)) is not None:
+                source = draw(st.sampled_from(["computed", "person"]))
+                qualities[name, case.lora_rank] = [judged(score, source, is_tuned=case.lora_rank is not None)]
+    return candidates, records, qualities
+
+
+@EACH_A_SESSION
+@given(sessions(), st.randoms(use_true_random=False))
+def test_the_choice_does_not_depend_on_the_order_of_candidates_or_records(session, chance):
+    candidates, records, qualities = session
+
+    def conclusion(candidates, records):
+        found = select(compare(candidates, (16, 32, 64), records, {}), qualities, DEFAULT_WEIGHTS, any_license=False)
+        turns = [(each.criterion, each.side, each.turns_at, name_of(each.becomes)) for each in found.shifts]
+        ranking = [(name_of(option), option.total, option.scores) for option in found.ranking]
+        return name_of(found.choice), name_of(found.reserve), ranking, turns, sorted(exclusions(found), key=str)
+
+    turned = (chance.sample(each, len(each)) for each in (candidates, records))
+    assert conclusion(*turned) == conclusion(candidates, records)
+
+
+@EACH_A_SESSION
+@given(sessions())
+def test_every_candidate_is_ranked_or_named_as_excluded_and_every_number_is_one(session):
+    candidates, records, qualities = session
+    found = select(compare(candidates, (16, 32, 64), records, {}), qualities, DEFAULT_WEIGHTS, any_license=False)
+    told = {option.candidate.name for option in found.ranking} | {each.candidate for each in found.excluded}
+    assert told == {each.name for each in candidates}
+    assert all(each.reason for each in found.excluded)
+    for option in found.ranking:
+        assert option.candidate.free_license
+        shares = [score for score in option.scores.values() if score is not None]
+        assert all(0 <= share <= 1 for share in shares)
+        assert option.total is None or 0 <= option.total <= 100
+    assert found.reserve is None or found.reserve.candidate != found.choice.candidate
+
+
+@EACH_A_SESSION
+@given(sessions())
+def test_a_weight_moved_a_little_past_its_turn_changes_the_choice_and_short_of_it_does_not(session):
+    candidates, records, qualities = session
+    comparison = compare(candidates, (16, 32, 64), records, {})
+
+    def choice(**weights):
+        return select(comparison, qualities, DEFAULT_WEIGHTS | weights, any_license=False).choice
+
+    found = select(comparison, qualities, DEFAULT_WEIGHTS, any_license=False)
+    for each in found.shifts:
+        step = math.copysign(1e-6, 1 if each.side == "above" else -1) * each.turns_at
+        beyond = choice(**{each.criterion: each.turns_at + step})
+        assert beyond.candidate.name == each.becomes.candidate.name != found.choice.candidate.name
+        if each.turns_at != each.weight:
+            assert choice(**{each.criterion: each.turns_at - step}).candidate == found.choice.candidate
