@@ -80,12 +80,14 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
     return candidates
 
 
-def kept_candidate(entry: dict[str, Any], where: str) -> Candidate:
+def kept_candidate(entry: Any, where: str) -> Candidate:
     """A candidate as a session has kept it; of its architecture there is a digest alone.
 
     Raises InputError, beginning with `where`, if it is none.
     """
     known = {field.name for field in fields(Candidate)}
+    if not isinstance(entry, dict):
+        raise InputError(f"{where} is none: give --candidates the file of the session's candidates")
     entry = {key: value for key, value in entry.items() if key in known and value is not None}
     check_keys(entry, Candidate, _CHECKS, where)
     return Candidate(**{**entry, "config": Path(entry["config"]), "target_modules": tuple(entry["target_modules"])})

@@ -22,8 +22,10 @@ def unknown(options: Sequence[Option], found: Sequence[Contender], weights: Mapp
     for name, those in lacking.items():
         if 0 < len(those) < len(options):
             yield f"{_in_words(name)} is not known of {_names(those)}: it counts as the mean of the others"
-    if reasons := {record.not_judged for each in found for record in each.records if record.not_judged}:
-        yield f"answers were not judged: {'; '.join(sorted(reasons))}"
+    for reason in sorted({record.not_judged for each in found for record in each.records if record.not_judged}):
+        concerned = [each for each in found if any(record.not_judged == reason for record in each.records)]
+        whose = "" if len(concerned) == len(found) else f" of {_names(concerned)}"
+        yield f"answers{whose} were not judged: {reason}"
     if unjudged := [each for each in found if not each.is_judged_by_budget]:
         whose = "any option" if len(unjudged) == len(found) else _names(unjudged)
         yield f"whether {whose} keeps to the budget is not known: no peak was measured or planned"

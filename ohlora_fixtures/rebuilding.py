@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from .files import replace_text
 from .report import files
 from .report.page.words import Language
 from .results import StoredRecords, read_records
-from .selection import Selection
+from .selection import DEFAULT_WEIGHTS, Selection, parse_weights
 from .shipped import DATA, REFERENCE
 from .store import ENVIRONMENT, SESSION
 
@@ -77,14 +78,38 @@ class Folder:
             raise InputError(f"folder {into} cannot be written ({error.strerror}): give --into another one") from None
         return found, selection
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """The session's choice weights, or the default ones."""
+        weights = self._kept_choice.get("weights")
+        if not isinstance(weights, dict):
+            return dict(DEFAULT_WEIGHTS)
+        return parse_weights(" ".join(f"{name}={weight}" for name, weight in weights.items()))
+
+    @property
+    def any_license(self) -> bool:
+        """Whether the session let licences that bind be no obstacle."""
+        return self._kept_choice.get("any_license") is True
+
+    @property
+    def _kept_choice(self) -> dict[str, Any]:
+        kept = self._kept.get("choice")
+        return kept if isinstance(kept, dict) else {}
+
+    @cached_property
+    def _kept(self) -> dict[str, Any]:
+        """What `session.json` says; nothing without a readable one."""
+        try:
+            found = json.loads((self.path / SESSION).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def _candidates(self, path: Path | None) -> tuple[Candidate, ...]:
-        if path is None and (self.path / SESSION).exists():
-            where = self.path / SESSION
-            try:
-                entries = json.loads(where.read_text(encoding="utf-8"))["candidates"]
-                return tuple(kept_candidate(entry, f"candidate {name!r} in {where}") for name, entry in entries.items())
-            except InputError:
-                raise
-            except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-                raise InputError(f"{where} does not tell its candidates: give --candidates their file") from None
-        return read_candidates(path or DATA / "candidates.toml")
+        where = self.path / SESSION
+        if path is not None or not where.exists():  # a merged folder has none
+            return read_candidates(path or DATA / "candidates.toml")
+        entries = self._kept.get("candidates")
+        if not isinstance(entries, dict):
+            raise InputError(f"{where} does not tell its candidates: give --candidates their file")
+        return tuple(kept_candidate(entry, f"candidate {name!r} in {where}") for name, entry in entries.items())

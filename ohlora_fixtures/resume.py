@@ -80,13 +80,14 @@ class Resumed:
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """What a session must share with the one it goes on with, as `session.json` keeps it."""
+    """What `session.json` keeps: what a session must share with the one it goes on with, and how it chooses."""
     return {
         "candidates": {each.name: _entry(each) for each in settings.candidates},
         "dataset_sha256": settings.dialogues.sha256,
         "protocol": settings.protocol.as_dict(),
         "gpu_profile": json.loads(json.dumps(asdict(settings.gpu_profile))),
         "versions": dict(versions()),
+        "choice": {"weights": dict(settings.choosing.weights), "any_license": settings.choosing.any_license},
     }
 
 
@@ -108,8 +109,8 @@ def read_identity(folder: Path) -> dict[str, Any]:
 
 
 def joined(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """The first session's identity, and the candidates that have come since."""
-    return {**then, "candidates": {**now["candidates"], **then["candidates"]}}
+    """The first session's identity, with the candidates that have come since, and how this one chooses."""
+    return {**then, "candidates": {**now["candidates"], **then["candidates"]}, "choice": now["choice"]}
 
 
 def environment_after(path: Path, now: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ LARGEST_WEIGHT = 1000.0
 
 _DIGITS = 9
 """Totals that differ after these alone differ through rounding."""
+_LEVEL = 1e-11
+"""The same, as a share of a total."""
 
 Scores = Mapping[str, float | None]
 """By criterion, 0 (worst) to 1 (best); None for one that is known of no option."""
@@ -52,32 +53,38 @@ def front(points: Sequence[Sequence[float]]) -> list[int]:
     return [at for at, point in enumerate(points) if not any(dominates(other, point) for other in points)]
 
 
-def turn(one: Scores, other: Scores, weights: Mapping[str, float], criterion: str) -> float | None:
-    """The weight of a criterion, all others as they are, at which two options are level; None if there is none.
+def ahead(option: Scores, own: Sequence[Scores], weights: Mapping[str, float], criterion: str) -> tuple[float, float]:
+    """Between which weights of a criterion, all others as they are, an option has a higher total than all of `own`.
 
-    Both have scores in the same criteria, so that their totals differ by a line in the weight over one positive sum.
+    All have scores in the same criteria, so that two totals differ by a line in the weight, over one positive sum. The
+    ends are the wrong way round where there is no such weight.
     """
-    ahead = {name: score - (other[name] or 0.0) for name, score in one.items() if score is not None}
-    slope = ahead.pop(criterion, 0.0)
-    at = -sum(weights[name] * lead for name, lead in ahead.items()) / slope if slope else -1.0
-    return at if at >= 0 else None
+    low, high = 0.0, LARGEST_WEIGHT
+    for other in own:
+        leads = {name: score - (other[name] or 0.0) for name, score in option.items() if score is not None}
+        slope = leads.pop(criterion, 0.0)
+        rest = sum(weights[name] * lead for name, lead in leads.items()) - _LEVEL * sum(weights.values())
+        if slope > 0:
+            low = max(low, -rest / slope)
+        elif slope < 0:
+            high = min(high, -rest / slope)
+        elif rest <= 0:
+            return LARGEST_WEIGHT, 0.0
+    return low, high
 
 
 def shifts(led: Sequence[Option], others: Sequence[Option], weights: Mapping[str, float]) -> Iterator[Shift]:
     """By criterion, the nearest weight below and the nearest above at which another candidate takes the lead."""
-    own = [option for option in led if option.candidate == led[0].candidate]
-    for name, now in weights.items() if others else ():
-        turns = {turn(one.scores, other.scores, weights, name) for one in own for other in others}
-        known = sorted(at for at in turns if at is not None)
-        below = [now, *(at for at in reversed(known) if 0 < at < now), 0.0]
-        above = [now, *(at for at in known if now < at < LARGEST_WEIGHT), LARGEST_WEIGHT]
-        for side, ends in (("below", below), ("above", above)):
-            for at, beyond in pairwise(ends):  # from one turn to the next the choice is the same
-                leader = _leader(led, {**weights, name: (at + beyond) / 2})
-                if at != beyond and leader.candidate != led[0].candidate:
-                    yield Shift(name, now, at, side, leader)
-                    break
-
-
-def _leader(options: Sequence[Option], weights: Mapping[str, float]) -> Option:
-    return max(options, key=lambda option: total(option.scores, weights) or 0.0)
+    own = [option.scores for option in led if option.candidate == led[0].candidate]
+    for name, now in weights.items():
+        found = [(*ahead(option.scores, own, weights, name), option) for option in others]
+        spans = [(low, high, option) for low, high, option in found if low < high]
+        for side, nearest, end, turns in (
+            ("below", max, 0.0, [(min(high, now), option) for low, high, option in spans if low < now]),
+            ("above", min, LARGEST_WEIGHT, [(max(low, now), option) for low, high, option in spans if high > now]),
+        ):
+            if turns:
+                at = nearest(turn for turn, _ in turns)
+                beyond = {**weights, name: (at + end) / 2}
+                first = (option for turn, option in turns if turn == at)
+                yield Shift(name, now, at, side, max(first, key=lambda each: total(each.scores, beyond) or 0.0))

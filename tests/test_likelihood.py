@@ -60,6 +60,20 @@ def test_rows_that_are_too_long_are_left_out(loaded):
     assert likelihoods_of(loaded, rows=[Dialogue("x" * 2000, "y")]) == ()
 
 
+def test_a_token_that_closes_every_text_is_no_part_of_the_prompt(loaded):
+    tokenizer = loaded.tokenizer
+
+    class Closing:
+        eos_token_id = tokenizer.eos_token_id
+
+        def __call__(self, text, *, add_special_tokens=True):
+            ids = tokenizer(text, add_special_tokens=add_special_tokens)["input_ids"]
+            return {"input_ids": [*ids, self.eos_token_id] if add_special_tokens else ids}
+
+    found = likelihoods(loaded.model, Closing(), loaded.candidate.text_template, ROWS[:1], 512)
+    assert found == likelihoods_of(loaded, rows=ROWS[:1])
+
+
 def test_an_adapted_model_is_asked_as_it_was_trained(loaded):
     """RWKV's weights are divided for inference; an adapter beside one of them would not be."""
     before = likelihoods_of(loaded)

@@ -37,6 +37,17 @@ def selection_of(folder):
     return json.loads((folder / "selection.json").read_text(encoding="utf-8"))
 
 
+def answers_of(folder):
+    """The answers of `learned`, which are different ones, and other ones after fine-tuning."""
+    answers = read_answers(folder / "answers" / "learned.csv")["learned"]
+    assert list(answers) == [None, 8]
+    assert [given.prompt for given in answers[None]] == [given.prompt for given in answers[8]]
+    assert [given.answer for given in answers[None]] != [given.answer for given in answers[8]]
+    assert len({given.answer for given in answers[None]}) == 12
+    assert {given.is_cut_off for given in answers[None]} >= {False}
+    return answers
+
+
 def test_answers_are_judged_untuned_and_tuned_and_chosen_by(suite, run, capsys):
     result = run("--protocol", "epochs=2")
     result.assert_outcomes(passed=4)
@@ -57,12 +68,7 @@ def test_answers_are_judged_untuned_and_tuned_and_chosen_by(suite, run, capsys):
     assert tuned["is_overfitted"] is False
     assert {record["not_judged"] for record in records.values()} == {None}
 
-    answers = read_answers(folder / "answers" / "learned.csv")["learned"]
-    assert list(answers) == [None, 8]
-    assert [given.prompt for given in answers[None]] == [given.prompt for given in answers[8]]
-    assert [given.answer for given in answers[None]] != [given.answer for given in answers[8]]
-    assert len({given.answer for given in answers[None]}) == 12
-    assert {given.is_cut_off for given in answers[None]} >= {False}
+    answers = answers_of(folder)
     assert sum(given.tokens for given in answers[None]) == untuned["tokens"]
 
     chosen = selection_of(folder)
@@ -70,6 +76,9 @@ def test_answers_are_judged_untuned_and_tuned_and_chosen_by(suite, run, capsys):
     assert (chosen["choice"]["quality"]["source"], chosen["choice"]["quality"]["is_tuned"]) == ("computed", True)
     assert chosen["choice"]["quality"]["score"] == tuned["quality_score"]
     assert "Final choice: learned at LoRA rank 8" in result.stdout.str()
+    page = (folder / "comparison.md").read_text(encoding="utf-8")
+    assert f"| learned, untuned | {untuned['quality_score']:.1f} |" in page
+    assert f"{tuned['untuned_trained_nats_per_character']:.2f} → {tuned['trained_nats_per_character']:.2f}" in page
     before = (folder / "records.jsonl").read_bytes()
 
     for given in answers[8]:  # a person thinks otherwise, and writes so into the file that the session has left

@@ -76,12 +76,13 @@ def grade(folder, name, **grades):
 
 def test_a_session_is_reported_as_it_reported_itself(suite, tiny, report):
     options = ["--protocol", "epochs=1", "--protocol", "fine_tuning_rows=0:4", "--protocol", "prompt_rows=0:2"]
-    candidates = tiny()
+    chosen_by = ["--any-license", "--choice-weights", "inference_memory=3"]
+    candidates = tiny(free_license=False)
     result = suite.runpytest_subprocess(
-        "benches", "--results-dir", "out", "--candidates", candidates, "--lora-ranks", "8", *options
+        "benches", "--results-dir", "out", "--candidates", candidates, "--lora-ranks", "8", *options, *chosen_by
     )
     result.assert_outcomes(passed=4)
-    candidates.unlink()  # session.json tells what it ran with
+    candidates.unlink()  # session.json tells what it ran with, and how it chose
     out = suite.path / "out"
     before = texts(out)
     status, printed = report(out)
@@ -177,7 +178,7 @@ def test_a_candidate_that_nobody_knows(folder, report, name):
         ("", "does not tell its candidates: give --candidates their file"),
         ("[]", "does not tell its candidates"),
         ('{"candidates": null}', "does not tell its candidates"),
-        ('{"candidates": {"a": 1}}', "does not tell its candidates"),
+        ('{"candidates": {"a": 1}}', "candidate 'a' in .* is none: give --candidates"),
         ("[" * 100_000, "does not tell its candidates"),
         ("1" * 10_000, "does not tell its candidates"),
         ('{"candidates": {"a": {"name": "a"}}}', "candidate 'a' in .* lacks the key 'group'"),

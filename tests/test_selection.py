@@ -271,7 +271,7 @@ def test_what_could_not_be_known_is_said():
     assert chosen([], records, weights={"quality": 0.0}).unknown == (
         "known of no option, and left out of the choice: the time of answering, the memory of answering",
         "the memory of fine-tuning is not known of x r16: it counts as the mean of the others",
-        "answers were not judged: weights are random",
+        "answers of x r16 were not judged: weights are random",
         "whether x r16 keeps to the budget is not known: no peak was measured or planned",
     )
 

@@ -1,7 +1,5 @@
 """How firm a ranking is: totals, the Pareto front and the weights at which it changes, against brute force."""
 
-from itertools import pairwise
-
 import pytest
 from choices import candidate
 from hypothesis import assume, given
@@ -9,7 +7,7 @@ from hypothesis import strategies as st
 from test_untrusted import SPECIFIED
 
 from ohlora_fixtures.selection import CRITERIA, Option
-from ohlora_fixtures.sensitivity import LARGEST_WEIGHT, front, shifts, total, turn
+from ohlora_fixtures.sensitivity import LARGEST_WEIGHT, ahead, front, shifts, total
 
 EVEN = dict.fromkeys("abc", 1.0)
 SHARES = st.integers(0, 10).map(lambda tenths: tenths / 10)
@@ -54,38 +52,39 @@ def test_points_alike_are_both_on_the_front():
 
 
 @SPECIFIED
-@given(SCORES, SCORES, WEIGHTS, CRITERION)
-def test_at_its_turn_two_options_are_level_and_nowhere_else_their_order_changes(one, other, weights, criterion):
-    def lead(weight):
-        moved = weights | {criterion: weight}
-        return (total(one, moved) or 0.0) - (total(other, moved) or 0.0)
+@given(SCORES, st.lists(SCORES, min_size=1, max_size=3), WEIGHTS, CRITERION)
+def test_an_option_is_ahead_of_all_of_a_candidates_between_two_weights_and_nowhere_else(one, own, weights, criterion):
+    assume(any(weights.values()))
 
-    at = turn(one, other, weights, criterion)
-    if at is not None:
-        assert lead(at) == pytest.approx(0, abs=1e-6)
-    places = [0.01, 0.3, 1.7, 4.3, 29.0, 310.0, 5000.0]
-    for below, above in pairwise(places):
-        has_changed = lead(below) * lead(above) < 0
-        assert not has_changed or at is not None
-        if has_changed:
-            assert below < at < above
+    def lead(weight):
+        """By how much it is better than the best of them."""
+        moved = weights | {criterion: weight}
+        return total(one, moved) - max(total(other, moved) for other in own)
+
+    low, high = ahead(one, own, weights, criterion)
+    for end in (low, high):
+        if low < high and 1e-6 < end < LARGEST_WEIGHT:
+            assert lead(end) == pytest.approx(0, abs=1e-6)
+    for weight in (0.01, 0.3, 1.7, 4.3, 29.0, 310.0, 999.0):
+        assert lead(weight) > 0 if low < weight < high else lead(weight) <= 1e-6
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "at"),
+    ("one", "other", "ends"),
     [
-        ((0.25, 0.75, None), (0.5, 0.5, None), 1.0),
-        ((0.25, 0.75, 0.5), (0.5, 0.5, 0.5), 1.0),
-        ((0.25, 0.75, 0.5), (0.25, 0.5, 0.5), None),  # alike in it
-        ((0.75, 0.75, 0.5), (0.5, 0.5, 0.5), None),  # at no weight
-        ((0.75, 0.5, 0.5), (0.5, 0.5, 0.5), 0.0),
-        ((None, 0.75, 0.5), (None, 0.5, 0.5), None),
+        ((0.25, 0.75, None), (0.5, 0.5, None), (0, 1)),
+        ((0.5, 0.5, 0.5), (0.25, 0.75, 0.5), (1, 1000)),
+        ((0.25, 0.75, 0.5), (0.25, 0.5, 0.5), (0, 1000)),  # alike in it
+        ((0.75, 0.75, 0.5), (0.5, 0.5, 0.5), (0, 1000)),  # at any weight
+        ((0.5, 0.5, 0.5), (0.75, 0.75, 0.5), None),  # at none
+        ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), None),
         ((None, None, None), (None, None, None), None),
     ],
 )
-def test_a_turn(one, other, at):
-    found = turn(*(dict(zip("abc", scores, strict=True)) for scores in (one, other)), EVEN, "a")
-    assert found == at
+def test_where_an_option_is_ahead(one, other, ends):
+    one, other = (dict(zip("abc", scores, strict=True)) for scores in (one, other))
+    low, high = ahead(one, [other], EVEN, "a")
+    assert (low, high) == pytest.approx(ends) if ends else low > high
 
 
 def ranked(all_scores, weights):
@@ -142,7 +141,7 @@ def test_of_level_candidates_a_weight_that_moves_at_all_decides():
     led = ranked(options, weights)
     assert [each.candidate.name for each in led] == ["A", "B"]
     found = [(each.criterion, each.side, each.turns_at) for each in shifts(led, led[1:], weights)]
-    assert found == [("quality", "below", 1), ("leaderboard", "above", 1)]
+    assert found == [("quality", "below", pytest.approx(1)), ("leaderboard", "above", pytest.approx(1))]
 
 
 def test_a_weight_of_0_can_only_grow():
@@ -152,3 +151,16 @@ def test_a_weight_of_0_can_only_grow():
     (found,) = shifts(led, led[1:], weights)
     assert (found.criterion, found.side, found.becomes.candidate.name) == ("leaderboard", "above", "B")
     assert found.turns_at == pytest.approx(5 * 0.1 / 0.4)
+
+
+def test_what_is_chosen_beyond_a_turn_is_what_is_better_there():
+    """At a weight of 2 the choice is level with two others, one of which is better from there on."""
+    start, weights = dict.fromkeys(CRITERIA, 0.0), dict.fromkeys(CRITERIA, 1.0) | {"quality": 0.5}
+    options = {
+        ("A", 16): start | {"quality": 0.25, "leaderboard": 1.0},
+        ("B", 16): start | {"quality": 0.5, "leaderboard": 0.5},
+        ("C", 16): start | {"quality": 0.625, "leaderboard": 0.25},
+    }
+    led = ranked(options, weights)
+    (found,) = (each for each in shifts(led, led[1:], weights) if each.criterion == "quality")
+    assert (found.side, found.turns_at, found.becomes.candidate.name) == ("above", pytest.approx(2), "C")

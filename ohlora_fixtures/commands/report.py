@@ -45,7 +45,7 @@ def add_to(commands: Any) -> None:
 def _run(given: argparse.Namespace) -> int:
     if given.into and len(given.folders) > 1:
         raise InputError("--into takes the files of one results folder: give one, or leave --into out")
-    weights = parse_weights(given.choice_weights or "")
+    weights = parse_weights(given.choice_weights) if given.choice_weights else None
     judge = judge_settings(given.judge, given.judge_model, given.judge_tokens)
     language = report_language(given.report_lang, os.environ)
     grades = read_grades(given.grades) if given.grades else None
@@ -53,7 +53,8 @@ def _run(given: argparse.Namespace) -> int:
         folder = rebuilding.Folder(path, given.candidates)
         if grades:
             grades.check({candidate.name for candidate in folder.candidates}, folder.prompts)
-        choosing = Choosing(weights, given.any_license, grades, judge)
+        any_license = given.any_license or folder.any_license
+        choosing = Choosing(weights or folder.weights, any_license, grades, judge)
         into = given.into or path
         show(*folder.rebuild(choosing, into, language), into)
     return 0

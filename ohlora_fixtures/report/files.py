@@ -10,7 +10,7 @@ from ..answer_files import Answers
 from ..comparison import Comparison
 from ..selection import Selection
 from ..untrusted import json_page
-from . import choice_text, table
+from . import choice_text, quality_table, table
 from .page import page
 from .page.words import Language
 
@@ -32,7 +32,8 @@ class Findings:
 def texts(found: Findings, language: Language, more: str = "") -> Iterator[tuple[str, str]]:
     """Each file's name and text, one after the other, the page last; `more` closes the Markdown."""
     comparison, selection = found.comparison, found.selection
-    tables = (table.markdown(comparison), choice_text.markdown(selection), more)
+    judged = quality_table.markdown(comparison)
+    tables = (table.markdown(comparison), judged, choice_text.markdown(selection), more)
     yield "comparison.md", "\n".join(filter(None, tables))
     yield "comparison.csv", table.comma_separated(comparison)
     yield "selection.json", json_page(choice_text.as_facts(selection)).decode()
