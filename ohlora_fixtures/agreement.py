@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from statistics import StatisticsError, correlation, fmean
 
+from .sentences import sentence
+
 ALIKE_FROM = 0.5
 """From this rank correlation on two sources agree: what is called a large one (Cohen, Statistical Power Analysis for
 the Behavioral Sciences, 1988, section 3.2)."""
@@ -48,14 +50,14 @@ def agreement(one: str, other: str, what: str, pairs: Mapping[str, Sequence[Pair
     found = rank_correlation(every)
     if found is None:
         return None
-    told = f"rank correlation {found:.2f} over {len(every)} {what}"
+    told = {"by1": one, "by2": other, "judged1": what, "judged2": what, "rho": f"{found:.2f}", "count": len(every)}
     if found >= ALIKE_FROM:
-        return f"{one} and {other} rank the {what} alike: {told}"
+        return sentence("agreement.alike", **told)
     ranks = iter(zip(*_ranks_of_both(every), strict=True))
     apart = {name: abs(fmean(a - b for a, b in islice(ranks, len(own)))) for name, own in pairs.items() if own}
     farthest = max(apart, key=lambda name: apart[name])
     first, second = (fmean(side) for side in zip(*pairs[farthest], strict=True))
-    return f"{one} and {other} disagree on the {what}: {told}; most on {farthest}, {first:.1f} against {second:.1f}"
+    return sentence("agreement.apart", **told, candidate=farthest, one=f"{first:.1f}", other=f"{second:.1f}")
 
 
 def _ranks_of_both(pairs: Sequence[Pair]) -> tuple[list[float], list[float]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .errors import InputError
 from .files import replace_text
+from .sentences import sentence
 from .spreadsheets import read_rows
 from .untrusted import cell, line
 
@@ -97,12 +98,12 @@ def read_answers(path: Path) -> Answers:
     found: Answers = {}
     for number, cells in read_rows(path, ("candidate", "prompt", "grade")):
         texts = {name: cells.get(name, "") for name in COLUMNS}
-        where = f"answers file {path} has in line {number}"
+        where = {"path": path, "count": number}
         candidate, rank = texts["candidate"].strip(), _whole(texts["lora_rank"], where, "lora_rank")
         if not candidate:
-            raise InputError(f"{where} no candidate: fill in its name, or remove that line")
+            raise InputError(sentence("mistake.no_candidate", **where))
         if rank == 0:
-            raise InputError(f"{where} the lora_rank 0: leave it empty for the untuned model")
+            raise InputError(sentence("mistake.rank", **where))
         given = GivenAnswer(
             prompt=texts["prompt"],
             answer=texts["answer"],
@@ -115,16 +116,16 @@ def read_answers(path: Path) -> Answers:
     return found
 
 
-def _whole(text: str, where: str, column: str) -> int | None:
+def _whole(text: str, where: Mapping[str, object], column: str) -> int | None:
     figure = _figure(text, where, column)
     if figure is None:
         return None
     if figure != int(figure):
-        raise InputError(f"{where} the {column} {text!r}, which is no whole number: correct it")
+        raise InputError(sentence("mistake.whole", **where, column=column, text=repr(text)))
     return int(figure)
 
 
-def _figure(text: str, where: str, column: str) -> float | None:
+def _figure(text: str, where: Mapping[str, object], column: str) -> float | None:
     """A cell's figure, with either decimal sign; None for an empty cell."""
     if not text.strip():
         return None
@@ -133,5 +134,5 @@ def _figure(text: str, where: str, column: str) -> float | None:
     except ValueError:
         figure = math.nan
     if not 0 <= figure < _LARGEST:
-        raise InputError(f"{where} the {column} {text!r}, which is no figure: correct it")
+        raise InputError(sentence("mistake.figure", **where, column=column, text=repr(text)))
     return figure

@@ -10,6 +10,7 @@ from typing import Any
 
 from .candidates import Candidate
 from .errors import CandidateError
+from .sentences import sentence
 
 
 def config_path(folder: Path, repo: str) -> Path:
@@ -33,9 +34,9 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CandidateError(f"{path} cannot be read as JSON: {error}") from None
+        raise CandidateError(sentence("reason.not_json", path=path, error=error)) from None
     if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
-        raise CandidateError(f"{path} lacks the field 'model_type'")
+        raise CandidateError(sentence("reason.no_model_type", path=path))
     return settings
 
 

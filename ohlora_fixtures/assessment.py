@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .answer_files import GivenAnswer
 from .answers import Reference, is_overfitted, judge, nats_per_character, reference_of
 from .dialogues import prompt_text
+from .sentences import sentence
 
 if TYPE_CHECKING:
     from .dialogues import Dialogue, Dialogues
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 _REHEARSED = 3
 """Rows."""
-
-RANDOM_WEIGHTS = "weights are random: the answers say nothing of the candidate"
-OUT_OF_MEMORY = "the device's memory ran out while the answers were judged"
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class Assessor:
     def _facts(self, given: Sequence[GivenAnswer], expected: Expected, facts: dict[str, Any]) -> dict[str, Any]:
         judgement = judge(given, expected.held_out, self._reference)
         if self.is_random:
-            return {"not_judged": RANDOM_WEIGHTS}
+            return {"not_judged": sentence("not_judged.random_weights")}
         return facts | {
             "quality_score": judgement.score,
             "quality_each": judgement.each,

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from .errors import InputError
+from .sentences import sentence
 
 MIB = 2**20
 """Bytes in a MiB."""
@@ -48,8 +49,10 @@ class Verdict:
     def sentence(self) -> str:
         """Both figures and the difference, in one sentence."""
         difference = abs(self.peak_device_mib - self.budget_mib)
-        relation = "below" if self.within else "above"
-        return (
-            f"peak device memory {self.peak_device_mib:.2f} MiB is {difference:.2f} MiB "
-            f"({difference / self.budget_mib:.1%}) {relation} the VRAM budget of {self.budget_mib:.2f} MiB"
+        return sentence(
+            "reason.below_budget" if self.within else "reason.above_budget",
+            peak=f"{self.peak_device_mib:.2f}",
+            budget=f"{self.budget_mib:.2f}",
+            difference=f"{difference:.2f}",
+            share=f"{difference / self.budget_mib:.1%}",
         )

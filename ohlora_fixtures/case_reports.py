@@ -9,6 +9,7 @@ import pytest
 from . import cases
 from .outcomes import CaseFailure, outcome_and_reason
 from .records import Record, facts_of_settings
+from .sentences import sentence
 from .session import ANSWERS, CASE_FACTS, SESSION_FACTS
 from .settings import Settings
 
@@ -17,7 +18,7 @@ def fail_if_tainted(item: pytest.Item, settings: Settings) -> None:
     """Under `--strict-gpu`, fail a case whose measurement is tainted; its record keeps all that was measured."""
     taints = item.stash.get(CASE_FACTS, {}).get("taints")
     if settings.strict_gpu and taints:
-        raise CaseFailure("failed", f"the measurement is tainted: {'; '.join(taints)}")
+        raise CaseFailure("failed", sentence("reason.tainted", taint="; ".join(taints)))
 
 
 def describe(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, settings: Settings) -> None:

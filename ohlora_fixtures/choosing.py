@@ -14,14 +14,13 @@ from .grades import Grades, read_grades
 from .grading_scale import grade_of
 from .judge import judge_answers
 from .judge_settings import JudgeSettings
-from .judgements import PERSON, Judged, Subject
+from .judgements import Judged, Subject
 from .records import Record
 from .selection import COMPUTED, Quality, Selection, select
+from .sentences import sentence
 
 GRADES = "grades.csv"
 """In a results folder: grades of candidates as a whole, or of answers of which there are no files."""
-
-_SAYS = {PERSON: "a person's grades", "judge": "the judge's grades"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Choosing:
         try:
             sources.append((self.grades or _grades_in(folder)).of(answers))
         except InputError as error:
-            told.append(f"{error}; until then no grade in {folder} counts")
+            told.append(sentence("agreement.mistake", mistake=error, folder=folder))
         if self.judge is not None:
             sources.append(judge_answers(self.judge, folder, answers))
         qualities = {subject: list(_qualities(subject, measured.get(subject), sources)) for subject in measured}
@@ -103,7 +102,7 @@ def _agreement(source: Judged, measured: Mapping[Subject, Record]) -> str | None
         quality = source.quality(*subject)
         if quality is not None and record.quality_score is not None:
             by_candidate.setdefault(record.candidate, []).append((quality.score, record.quality_score))
-    says = _SAYS[source.source]
-    return agreement(says, "the computed score", "answers", by_answer) or agreement(
-        says, "the computed score", "candidates", by_candidate
+    both = sentence(f"by.{source.source}"), sentence(f"by.{COMPUTED}")
+    return agreement(*both, sentence("judged.answers"), by_answer) or agreement(
+        *both, sentence("judged.candidates"), by_candidate
     )

@@ -9,10 +9,10 @@ from .budget import Verdict
 from .candidates import Candidate
 from .comparison import FINE_TUNING, INFERENCE, Comparison, Row
 from .records import Record, seconds_a_prompt
+from .sentences import sentence
 
 _TOO_LARGE = ("over_budget", "out_of_memory")
 _NOT_DONE = ("error", "failed", "skipped")
-_NOTHING_KNOWN = "its fine-tuning was neither measured nor planned at full size"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def contenders(comparison: Comparison, *, any_license: bool) -> Iterator[Contend
         found = [] if obstacle else [_contender(row, rank) for rank in comparison.lora_ranks]
         known = [each for each in found if each.fine_tuning or each.fine_tuning_plan]
         if not known:
-            yield row.candidate.name, None, obstacle or _NOTHING_KNOWN
+            yield row.candidate.name, None, obstacle or sentence("reason.nothing_known")
         for each in known:
             obstacle = _obstacle_to(each.fine_tuning, each.fine_tuning_plan)
             yield each if obstacle is None else (row.candidate.name, each.lora_rank, obstacle)
@@ -134,22 +134,23 @@ def _obstacle(row: Row, *, any_license: bool) -> str | None:
     """What stands in a candidate's way at every rank."""
     candidate = row.candidate
     if not candidate.free_license and not any_license:
-        return f"licence: {candidate.binding_license}"
+        return sentence("reason.licence", licence=candidate.binding_license)
     records = [*row.records.values(), *row.plans.values()]
     if records and all(record.outcome == "error" for record in records):
         return _reason(records[0])
     at_any = _contender(row, 0)
-    return _obstacle_to(at_any.inference, at_any.inference_plan, "answering: ")
+    obstacle = _obstacle_to(at_any.inference, at_any.inference_plan)
+    return obstacle and sentence("reason.answering", reason=obstacle)
 
 
-def _obstacle_to(measured: Record | None, plan: Record | None, prefix: str = "") -> str | None:
+def _obstacle_to(measured: Record | None, plan: Record | None) -> str | None:
     """Why a workload cannot be done within the budget: as measured, or where that tells of no peak, as planned."""
     for record in (measured, plan):
         if record is None:
             continue
         is_not_done = record.outcome in _NOT_DONE and record is (measured or plan)
         if is_not_done or record.outcome in _TOO_LARGE or _exceeds(record):
-            return prefix + ("planned: " if record.planned_workload else "") + _reason(record)
+            return sentence("reason.planned", reason=_reason(record)) if record.planned_workload else _reason(record)
         if record.peak_device_mib is not None:
             return None
     return None
@@ -160,6 +161,6 @@ def _exceeds(record: Record) -> bool:
 
 
 def _reason(record: Record) -> str:
-    if record.outcome == "passed" and record.peak_device_mib is not None:
+    if record.outcome not in (*_TOO_LARGE, *_NOT_DONE) and record.peak_device_mib is not None:
         return Verdict(record.peak_device_mib, record.budget_mib).sentence()
-    return f"{record.outcome.replace('_', ' ')}: {record.reason or 'no reason is known'}"
+    return sentence(f"reason.{record.outcome}", reason=record.reason or sentence("reason.not_known"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from .errors import CandidateError, InputError
+from .sentences import sentence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -150,8 +151,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, template: str, row: Dialogue, max
     input_ids = (prompt_ids + answer_ids)[:max_tokens]
     if len(prompt_ids) >= max_tokens:
         raise CandidateError(
-            f"the training row {row.prompt[:20]!r} has {len(prompt_ids)} prompt tokens, which leaves no room for its "
-            f"answer: raise the protocol's max_row_tokens of {max_tokens}"
+            sentence("reason.long_row", prompt=repr(row.prompt[:20]), count1=len(prompt_ids), count2=max_tokens)
         )
     labels = ([IGNORED_LABEL] * len(prompt_ids) + answer_ids)[:max_tokens]
     return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}

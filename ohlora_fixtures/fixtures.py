@@ -15,6 +15,7 @@ from .meters.memory import is_leak, leaked_mib
 from .outcomes import CaseFailure
 from .planner.plan import Plan
 from .records import facts_of_plan
+from .sentences import sentence
 from .session import CUDA_CONTEXT, LEFT_BEHIND, PLANNER, SESSION_FACTS
 from .settings import SETTINGS, Settings
 from .workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
@@ -105,7 +106,9 @@ def loaded_model(
     models.release(loaded)
     left_mib = leaked_mib(before_mib, device.memory.settle())
     if is_leak(left_mib):
-        pytestconfig.stash[LEFT_BEHIND] = f"{left_mib:.0f} MiB of {candidate.name} had stayed on the card"
+        pytestconfig.stash[LEFT_BEHIND] = sentence(
+            "taint.left_behind", count=f"{left_mib:.0f}", candidate=candidate.name
+        )
 
 
 @pytest.fixture
@@ -118,7 +121,7 @@ def returned_memory(
     left_mib = leaked_mib(before_mib, device.memory.settle())
     note(request, leaked_mib=left_mib)
     if settings.strict_gpu and is_leak(left_mib):
-        raise CaseFailure("failed", f"the case has left {left_mib:.0f} MiB on the card")
+        raise CaseFailure("failed", sentence("reason.left_behind", mib=f"{left_mib:.0f}"))
 
 
 @pytest.fixture

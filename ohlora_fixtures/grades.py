@@ -9,8 +9,9 @@ from pathlib import Path
 
 from .answer_files import ByRank, GivenAnswer, read_answers
 from .errors import InputError
-from .grading_scale import ACCEPTED, grade_from, points_of
+from .grading_scale import grade_from, points_of
 from .judgements import PERSON, Judged, Subject
+from .sentences import sentence
 from .spreadsheets import KnownTexts, unchanged
 
 _MOST_SHOWN = 60
@@ -35,8 +36,10 @@ class Grade:
     def of_what(self) -> str:
         """What is graded, in words."""
         candidate, rank = self.subject
-        whose = candidate if rank is None else f"{candidate} at rank {rank}"
-        return f"{whose}'s answer to {self.prompt[:_MOST_SHOWN]!r}" if self.prompt else f"{whose} as a whole"
+        whose = candidate if rank is None else sentence("graded.at_rank", candidate=candidate, count=rank)
+        if not self.prompt:
+            return sentence("graded.whole", graded=whose)
+        return sentence("graded.answer", graded=whose, prompt=repr(self.prompt[:_MOST_SHOWN]))
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Grades:
         overruled = sum(any(each is not None for each in points.get(subject, ())) for subject in wholes)
         notes = [_note(path, count) for path, count in others.items()]
         if overruled:
-            notes.append(f"grades for a candidate as a whole that give way to those of its answers: {overruled}")
+            notes.append(sentence("agreement.overruled", count=overruled))
         return Judged(PERSON, points, wholes, tuple(notes))
 
 
@@ -101,8 +104,8 @@ def read_grades(paths: Sequence[Path], *, may_be_none: bool = False) -> Grades:
         key = each.subject, unchanged(each.prompt), None if each.answer is None else unchanged(each.answer)
         earlier = found.setdefault(key, each)
         if earlier.grade != each.grade:
-            places = f"{earlier.grade} in {earlier.path} and {each.grade} in {each.path}"
-            raise InputError(f"{each.of_what} is graded {places}: leave one of the two")
+            places = {"grade1": earlier.grade, "path1": earlier.path, "grade2": each.grade, "path2": each.path}
+            raise InputError(sentence("mistake.contradiction", graded=each.of_what, **places))
     if not found and not may_be_none:
         raise InputError(f"{', '.join(map(str, paths))} has no grade: fill in the column 'grade'")
     return Grades(tuple(found.values()))
@@ -113,7 +116,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     files = sorted(each for each in path.glob("*.csv") if not each.name.startswith("."))  # macOS leaves such beside
     if not files:
-        raise InputError(f"grades folder {path} has no CSV file: give a filled-in answers file, or the folder of them")
+        raise InputError(sentence("mistake.no_csv", path=path))
     return files
 
 
@@ -127,10 +130,8 @@ def _read(path: Path) -> Iterator[Grade]:
                 answer = None if is_whatever or not given.prompt.strip() else given.answer
                 each = Grade(path, (candidate, rank), given.prompt.strip(), answer, grade_from(given.grade) or "")
                 if not each.grade:
-                    raise InputError(
-                        f"grades file {path} has the grade {given.grade[:_MOST_SHOWN]!r} for {each.of_what}: write "
-                        f"{ACCEPTED}"
-                    )
+                    shown = repr(given.grade[:_MOST_SHOWN])
+                    raise InputError(sentence("mistake.no_grade", path=path, grade=shown, graded=each.of_what))
                 yield each
 
 
@@ -151,6 +152,4 @@ def _means(grade: Grade, this: KnownTexts) -> bool:
 
 
 def _note(path: Path, count: int) -> str:
-    if count == 1:
-        return f"1 grade in {path} is of another answer than these and does not count"
-    return f"{count} grades in {path} are of other answers than these and do not count"
+    return sentence("agreement.other_answer" if count == 1 else "agreement.other_answers", path=path, count=count)

@@ -6,8 +6,6 @@ import re
 
 GRADES = ("최상", "상", "중", "하", "최하")
 """The study's scale, best first."""
-ACCEPTED = "최상, 상, 중, 하, 최하, or best, good, fair, poor, worst, or 5 (best) to 1"
-"""What a person may write, in words."""
 
 _FIFTH = 20.0
 _BY_WORD = {

@@ -16,6 +16,7 @@ from .judge_cache import JudgeCache, Verdict
 from .judge_endpoint import RefusedError, Sleep, UnusableEndpointError, ask, estimated_tokens, without_key
 from .judge_settings import JudgeSettings
 from .judgements import JUDGE, Judged, Subject
+from .sentences import sentence
 from .shipped import JUDGE_PROMPT
 from .untrusted import cell, json_line, line
 
@@ -95,17 +96,16 @@ class _Asking:
 
     def notes(self, judged: int, total: int) -> tuple[str, ...]:
         """What to know of the judging, a sentence each."""
-        where = f"the judge at {self._settings.url}"
-        of_all = f"{judged} of {total} answers judged"
+        url, count = self._settings.url, {"count1": judged, "count2": total}
         told = f"{JUDGE_PROMPT.name} ({self._told_sha256[:_HASH_DIGITS]})"
-        asked = f"{self._settings.model} at {self._settings.url} with {told}"
-        notes = [f"{of_all} by {asked}, for {self._tokens:,} tokens in this run"]
+        asked = {"model": self._settings.model, "url": url, "prompt": told, "count3": f"{self._tokens:,}"}
+        notes = [sentence("agreement.judged", **count, **asked)]
         if self._has_ended:
-            notes.append(f"{where} {self._has_ended}: {of_all}; those are kept, and a further run asks for the others")
+            notes.append(sentence("agreement.ended", url=url, obstacle=self._has_ended, **count))
         if self._useless:
-            notes.append(f"{where} has replied without a usable grade to {self._useless} of {total} answers")
+            notes.append(sentence("agreement.useless", url=url, count1=self._useless, count2=total))
         if self._cache.problem:
-            notes.append(f"{CACHE} cannot be written ({self._cache.problem}): a further run asks and pays again")
+            notes.append(sentence("agreement.not_kept", file=CACHE, problem=self._cache.problem))
         return tuple(map(line, notes))
 
     def _ask(self, key: str, given: GivenAnswer) -> Verdict | None:
@@ -116,7 +116,7 @@ class _Asking:
         tokens_before = self._tokens
         for _ in range(_TRIES):
             if self._tokens + estimated_tokens(text) > self._settings.most_tokens:
-                self._has_ended = f"would cost more than the cap of {self._settings.most_tokens:,} tokens"
+                self._has_ended = sentence("obstacle.cap", count=f"{self._settings.most_tokens:,}")
                 return None
             try:
                 reply = ask(self._settings, text, sleep=self._sleep, timeout_seconds=self._timeout_seconds)
@@ -135,11 +135,11 @@ class _Asking:
                 self._cache.add(verdict)
                 return verdict
             said = without_key(reply.content or "", self._settings)[:_MOST_SHOWN]
-            problem = f"says {said!r}" if said else "replies with no chat completion"
+            problem = sentence("obstacle.says", said=repr(said)) if said else sentence("obstacle.no_completion")
         self._useless += 1
         self._useless_in_a_row += 1
         if self._useless_in_a_row == _MOST_USELESS_IN_A_ROW:
-            self._has_ended = f"has given no grade {_MOST_USELESS_IN_A_ROW} times in a row (the last time it {problem})"
+            self._has_ended = sentence("obstacle.no_grade", count=_MOST_USELESS_IN_A_ROW, obstacle=problem)
         return None
 
 

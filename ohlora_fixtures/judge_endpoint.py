@@ -14,6 +14,7 @@ from typing import Any
 from urllib.error import URLError
 
 from .judge_settings import OWN_KEY, JudgeSettings
+from .sentences import sentence
 from .untrusted import line
 
 TRIES = 4
@@ -25,12 +26,8 @@ _LONGEST_WAIT_SECONDS = 60.0
 _MOST_SHOWN = 200
 _OF_THIS_ANSWER = (400, 413, 422)
 """What is wrong with one request, such as a text that a provider's filter refuses."""
-_HINTS = {
-    401: f"; set the right key as {OWN_KEY}",
-    403: f"; set the right key as {OWN_KEY}",
-    404: "; correct --judge or --judge-model",
-    405: "; correct --judge",
-}
+_HINTS = {401: "reply.key", 403: "reply.key", 404: "reply.model", 405: "reply.judge"}
+"""By status, the sentence that says what to do about it."""
 
 Sleep = Callable[[float], None]
 
@@ -87,7 +84,7 @@ def ask(settings: JudgeSettings, text: str, *, sleep: Sleep, timeout_seconds: fl
         try:
             response = _post(settings, text, timeout_seconds)
         except (OSError, HTTPException, UnicodeError) as error:  # the last is of a name that DNS cannot have
-            problem = f"cannot be reached ({_shown(_reason(error), settings)})"
+            problem = sentence("obstacle.unreachable", problem=_shown(_reason(error), settings))
         else:
             if 200 <= response.status < 300:  # noqa: PLR2004 - success, as HTTP has it
                 return _reply(response.body, text)
@@ -149,12 +146,12 @@ def _problem(response: _Response, settings: JudgeSettings) -> str:
     """What a status that is no success tells, in a phrase."""
     facts = _parsed(response.body)
     told = [_at(facts, "error", "message"), _at(facts, "error"), _at(facts, "message"), response.reason]
-    said = next((each for each in told if isinstance(each, str) and each), "")
-    hint = _HINTS.get(response.status, "")
+    reply = _shown(next((each for each in told if isinstance(each, str) and each), ""), settings)
     if 300 <= response.status < 400:  # noqa: PLR2004 - redirection, as HTTP has it
-        said = f"moved to {response.headers.get('Location', 'nowhere')}"
-        hint = "; give that address to --judge if you trust it"
-    return f"answers with HTTP status {response.status} ({_shown(said, settings)}{hint})"
+        reply = sentence("reply.moved", location=_shown(response.headers.get("Location", "nowhere"), settings))
+    elif response.status in _HINTS:
+        reply = sentence(_HINTS[response.status], said=reply, name=OWN_KEY)
+    return sentence("obstacle.status", count=response.status, reply=reply)
 
 
 def _asked_wait(headers: Message, otherwise_seconds: float) -> float:

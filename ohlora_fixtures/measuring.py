@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import cases, models
-from .assessment import OUT_OF_MEMORY, RANDOM_WEIGHTS, Assessor
+from .assessment import Assessor
 from .budget import Verdict
 from .case_facts import facts_so_far, note, told_in_one_sentence
 from .devices import Device
@@ -21,6 +21,7 @@ from .outcomes import CaseFailure
 from .planner.planner import OfMeasured
 from .records import compact, facts_of, facts_of_expected
 from .report.progress import progress_on_terminal
+from .sentences import sentence
 from .session import ANSWERS, LEFT_BEHIND, PLANNER, SESSION_FACTS
 from .settings import Settings
 from .workloads.fine_tuning import FineTuned
@@ -90,7 +91,7 @@ def meter(
             | {"protocol_hash": protocol.hash(), "dataset_sha256": dialogues.sha256}
         )
         if not all(map(math.isfinite, facts["losses"] or ())):
-            raise CaseFailure("failed", "training diverged: a step's loss is not a finite number")
+            raise CaseFailure("failed", sentence("reason.diverged"))
         return measurement
 
     return run
@@ -112,7 +113,7 @@ def assess_untuned(
         given = assessor.given(measurement.result, measurement.seconds_each)
         request.node.stash[ANSWERS] = given
         if _has_nothing_to_judge(device):
-            note(request, not_judged=RANDOM_WEIGHTS)
+            note(request, not_judged=sentence("not_judged.random_weights"))
             return
         with _memory_may_run_out(request):
             note(request, **assessor.untuned(given))
@@ -131,7 +132,7 @@ def assess_tuned(
 
     def assess(model: PeftModel, measurement: Measurement[FineTuned]) -> None:
         if _has_nothing_to_judge(device):
-            note(request, not_judged=RANDOM_WEIGHTS)
+            note(request, not_judged=sentence("not_judged.random_weights"))
             return
         measurement.result.end()
         prompts = assessor.prompts_of_tuned
@@ -188,4 +189,4 @@ def _memory_may_run_out(request: pytest.FixtureRequest) -> Iterator[None]:
     except Exception as error:
         if not models.is_out_of_memory(error):
             raise
-        note(request, not_judged=OUT_OF_MEMORY)
+        note(request, not_judged=sentence("not_judged.out_of_memory"))

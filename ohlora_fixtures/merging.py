@@ -20,11 +20,12 @@ from .files import replace_text
 from .records import Record, as_line
 from .report import files
 from .report.mixed import distinct, listed
-from .report.page.words import language_of
 from .results import RECORDS, read_records
 from .selection import DEFAULT_WEIGHTS, Selection
+from .sentences import sentence
 from .shipped import REFERENCE
 from .untrusted import json_page
+from .words import language_of
 
 Keep = Literal["first", "last"]
 
@@ -158,13 +159,14 @@ def _names(shards: Sequence[Shard]) -> str:
 
 
 def _notes(shards: Sequence[Shard], clashes: Sequence[str], keep: Keep | None) -> list[str]:
-    notes = [f"merged from {len(shards)} {'folder' if len(shards) == 1 else 'folders'}: {_names(shards)}"]
+    key = "note.merged_one" if len(shards) == 1 else "note.merged"
+    notes = [sentence(key, count=len(shards), names=_names(shards))]
     if clashes:
-        notes.append(f"in several folders, of which the {keep} one's record is kept: {listed(clashes)}")
+        notes.append(sentence(f"note.kept_{keep}", names=listed(clashes)))
     if torn := [shard for shard in shards if shard.has_torn_line]:
-        notes.append(f"the last line is torn, and its case is left out, in {_names(torn)}")
+        notes.append(sentence("note.torn_shards", names=_names(torn)))
     if without := [shard for shard in shards if shard.environment is None]:
-        notes.append(f"no readable environment.json in {_names(without)}")
+        notes.append(sentence("note.no_environment", names=_names(without)))
     return notes
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from . import untrusted
 from .errors import one_line
+from .sentences import sentence
 
 Ending = Literal["failed", "over_budget", "out_of_memory", "error"]
 
@@ -48,17 +49,17 @@ class OutOfMemory:
 
     def sentence(self) -> str:
         """All that is known, in one sentence."""
-        parts = ["memory ran out"]
-        if self.requested_mib is not None:
-            parts.append(f"at a request for {self.requested_mib:.2f} MiB")
-        if self.peak_reserved_mib is not None:
-            parts.append(f"with up to {self.peak_reserved_mib:.2f} MiB reserved")
-        if self.peak_allocated_mib is not None:
-            parts.append(f"and {self.peak_allocated_mib:.2f} MiB allocated until then")
-        if self.cap_mib is not None:
-            parts.append(f"under a cap of {self.cap_mib:.2f} MiB")
-        plan = self.planned_peak_reserved_mib
-        return " ".join(parts) + ("" if plan is None else f"; the plan says {plan:.2f} MiB reserved")
+        said = sentence("reason.ran_out")
+        for key, mib in (
+            ("reason.ran_out_at_request", self.requested_mib),
+            ("reason.ran_out_reserved", self.peak_reserved_mib),
+            ("reason.ran_out_allocated", self.peak_allocated_mib),
+            ("reason.ran_out_under_cap", self.cap_mib),
+            ("reason.ran_out_against_plan", self.planned_peak_reserved_mib),
+        ):
+            if mib is not None:
+                said = sentence(key, reason=said, mib=f"{mib:.2f}")
+        return said
 
 
 def requested_mib(error: BaseException) -> float | None:

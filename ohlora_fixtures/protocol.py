@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from .errors import InputError
+from .sentences import sentence
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ class Protocol:
         """What differs from the study's protocol, such as `epochs 1 instead of 10`."""
         study = Protocol().as_dict()
         return [
-            f"{name} {value} instead of {study[name]}" for name, value in self.as_dict().items() if value != study[name]
+            sentence("change.setting", name=name, value=value, study=study[name])
+            for name, value in self.as_dict().items()
+            if value != study[name]
         ]
 
     def _values(self) -> dict[str, Any]:

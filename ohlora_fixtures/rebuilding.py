@@ -14,11 +14,12 @@ from .comparison import Comparison, compare, read_published
 from .errors import InputError
 from .files import replace_text
 from .report import files
-from .report.page.words import Language
 from .results import StoredRecords, read_records
 from .selection import DEFAULT_WEIGHTS, Selection, parse_weights
+from .sentences import sentence
 from .shipped import DATA, REFERENCE
 from .store import ENVIRONMENT, SESSION
+from .words import Language
 
 
 class Folder:
@@ -52,7 +53,7 @@ class Folder:
         records = self.stored.records
         is_study = self.path.resolve() == REFERENCE.resolve()
         ranks = sorted({record.lora_rank for record in records if record.lora_rank is not None})
-        notes = ("its last line is torn, and that case is left out",) if self.stored.torn_line is not None else ()
+        notes = (sentence("note.torn"),) if self.stored.torn_line is not None else ()
         return compare(self.candidates, ranks, records, {} if is_study else read_published(REFERENCE), notes)
 
     @property

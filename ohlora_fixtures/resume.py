@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
 from .records import Record, versions
+from .sentences import sentence
 from .store import SESSION, TORN
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ class Resumed:
     def notes(self, now: Iterable[Record]) -> tuple[str, ...]:
         """What the comparison of the session's records, `now`, must say of those that are not its own."""
         count = sum(any(record is each for each in self.records) for record in now)
-        notes = [f"resumed: {count} {_cases(count)} of an earlier session"] if count else []
+        notes = [sentence("note.resumed_one" if count == 1 else "note.resumed", count=count)] if count else []
         if self.differences:
-            notes.append(f"resumed although not all is as it was: {'; '.join(self.differences)}")
+            notes.append(sentence("note.resumed_anyway", difference="; ".join(self.differences)))
         return tuple(notes)
 
 
@@ -160,30 +161,38 @@ def _entry(candidate: Any) -> dict[str, Any]:
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any], records: Iterable[Record]) -> Iterator[str]:
     for name in dict.fromkeys(record.candidate for record in records):
         if name not in now["candidates"]:
-            yield f"candidate {name} was among the candidates and is not"
+            yield sentence("difference.gone", candidate=name)
         else:
-            yield from _changes(then["candidates"].get(name, {}), now["candidates"][name], f"candidate {name}: ")
-    yield from _changes(then["protocol"], now["protocol"], "protocol setting ")
+            for each in _changes(then["candidates"].get(name, {}), now["candidates"][name]):
+                yield sentence("difference.of_candidate", candidate=name, difference=each)
+    yield from _protocol_changes(then["protocol"], now["protocol"])
     yield from _changes({"dataset_sha256": then.get("dataset_sha256")}, {"dataset_sha256": now["dataset_sha256"]})
     yield from _changes(then["versions"], now["versions"])
     yield from _profile_changes(then["gpu_profile"], now["gpu_profile"])
     for record in records:
-        yield from _changes(record.protocol, now["protocol"], "protocol setting ")
+        yield from _protocol_changes(record.protocol, now["protocol"])
         yield from _changes({"dataset_sha256": record.dataset_sha256}, {"dataset_sha256": now["dataset_sha256"]})
         yield from _changes(record.versions, now["versions"])
 
 
+def _protocol_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for each in _changes(then, now):
+        yield sentence("difference.of_protocol", difference=each)
+
+
 def _profile_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     if then.get("name") != now["name"]:
-        return _changes({"GPU profile": then.get("name")}, {"GPU profile": now["name"]})
-    return _changes(then, now, f"GPU profile {now['name']}: ")
+        yield sentence("difference.profile", was=_short(then.get("name")), now=_short(now["name"]))
+        return
+    for each in _changes(then, now):
+        yield sentence("difference.of_profile", profile=now["name"], difference=each)
 
 
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """What differs among the names of `then`."""
     for name, was in then.items():
         if was != now.get(name):
-            yield f"{prefix}{name} was {_short(was)} and is {_short(now.get(name))}"
+            yield sentence("difference.changed", name=name, was=_short(was), now=_short(now.get(name)))
 
 
 def _short(value: Any) -> str:

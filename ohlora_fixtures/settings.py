@@ -24,9 +24,9 @@ from .options import OPTIONS, SWITCHES, by_name
 from .planner.profiles import GpuProfile, choose_profile, read_profiles
 from .protocol import Protocol, parse_protocol
 from .regressions import Limit, parse_limits
-from .report.page.words import Language, report_language
 from .selection import parse_weights
 from .shipped import DATA
+from .words import Language, report_language
 
 Parsed = TypeVar("Parsed")
 

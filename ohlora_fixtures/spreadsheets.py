@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .errors import InputError
+from .sentences import sentence
 from .untrusted import cell
 
 _SEPARATORS = ",;\t"
@@ -33,21 +34,15 @@ def read_rows(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, st
     try:
         rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
-        raise InputError(
-            f"answers file {path} is not a readable CSV file: {error} near line {reader.line_num}; mend its quotes "
-            "there"
-        ) from None
+        raise InputError(sentence("mistake.csv", path=path, error=error, count=reader.line_num)) from None
     columns = [name.strip() for name in rows[0][1]] if rows else []
     if missing := [name for name in needed if name not in columns]:
-        raise InputError(f"answers file {path} lacks the column {missing[0]!r}: it needs {', '.join(needed)}")
+        raise InputError(sentence("mistake.no_column", path=path, column=repr(missing[0]), columns=", ".join(needed)))
     if repeated := [name for name in columns if name and columns.count(name) > 1]:
-        raise InputError(f"answers file {path} has the column {repeated[0]!r} more than once: leave one of them")
+        raise InputError(sentence("mistake.columns", path=path, column=repr(repeated[0])))
     for number, row in rows[1:]:
         if any(map(str.strip, row[len(columns) :])):
-            raise InputError(
-                f"answers file {path} has more cells in line {number} than it has columns: put double quotes around a "
-                f"text that holds {separator!r}"
-            )
+            raise InputError(sentence("mistake.cells", path=path, count=number, separator=repr(separator)))
     return [(number, dict(zip(columns, row, strict=False))) for number, row in rows[1:]]
 
 
@@ -88,16 +83,12 @@ def _decoded(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"answers file {path} cannot be read ({error.strerror}): give the path of a CSV file"
-        ) from None
+        raise InputError(sentence("mistake.unreadable", path=path, error=error.strerror)) from None
     is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     for encoding in ("utf-16",) if is_utf16 else ("utf-8-sig", "cp949"):
         with contextlib.suppress(UnicodeDecodeError):
             return data.decode(encoding)
-    raise InputError(
-        f"answers file {path} is no text in UTF-8, UTF-16 or CP949: save it from the spreadsheet as CSV in UTF-8"
-    )
+    raise InputError(sentence("mistake.encoding", path=path))
 
 
 def _heads(text: str, separator: str) -> list[str]:

@@ -4,12 +4,17 @@ import csv
 import random
 from dataclasses import replace
 
+from ohlora_fixtures.agreement import agreement
 from ohlora_fixtures.answer_files import GivenAnswer
+from ohlora_fixtures.budget import Verdict
 from ohlora_fixtures.candidates import read_candidates
 from ohlora_fixtures.comparison import FINE_TUNING, INFERENCE, compare, read_published
+from ohlora_fixtures.meters.condition import taints_of_use
+from ohlora_fixtures.outcomes import OutOfMemory
 from ohlora_fixtures.records import Record
 from ohlora_fixtures.selection import CRITERIA, DEFAULT_WEIGHTS, Exclusion, Option, Quality, Selection
 from ohlora_fixtures.sensitivity import Shift
+from ohlora_fixtures.sentences import sentence
 from ohlora_fixtures.shipped import DATA, REFERENCE
 
 RANKS = (16, 32, 64)
@@ -240,20 +245,21 @@ def with_troubles(count=7):
             return record
         if record.candidate == first and record.lora_rank == 32:
             over = {"peak_reserved_mib": 12600.0, "peak_device_mib": 12972.0, "outcome": "over_budget"}
-            return replace(record, **over, reason="peak device memory 12972.00 MiB is 684.00 MiB above the VRAM budget")
+            return replace(record, **over, reason=Verdict(12972.0, BUDGET_MIB).sentence())
         if record.candidate == first and record.lora_rank == 64:
             reached = {"peak_reserved_mib": 11900.0, "requested_mib": 844.0, "cap_mib": 11916.0}
-            return replace(record, **nothing | reached, outcome="out_of_memory", reason=f"no room for {'/cache' * 30}")
+            ending = OutOfMemory(844.0, None, 11900.0, 11916.0, 12600.0).sentence()
+            return replace(record, **nothing | reached, outcome="out_of_memory", reason=ending)
         if record.candidate == second:
             gone = nothing | {"peak_reserved_mib": None, "peak_allocated_mib": None, "allocated_after_mib": None}
             return replace(
-                record, **gone, outcome="error", reason="ValueError: hidden size 1792 is not a multiple of 24"
+                record, **gone, outcome="error", reason=f"ValueError: hidden size 1792 is no multiple of {'/24' * 40}"
             )
         if record.candidate == third:
-            return replace(record, taints=["clocks throttled by heat", "another process on the card"])
+            return replace(record, taints=taints_of_use(2, 35, 9000.0, BUDGET_MIB)[:2])
         return record
 
-    return compared([troubled(record) for record in found], chosen, notes=("resumed from an earlier session",))
+    return compared([troubled(record) for record in found], chosen, notes=(sentence("note.resumed", count=3),))
 
 
 def rehearsal(count=7):
@@ -262,7 +268,7 @@ def rehearsal(count=7):
     small = {"scale": "mini", "weights": "random", "device": "CPU", "peak_device_mib": None, "peak_reserved_mib": None}
     small |= {"peak_allocated_mib": None, "context_mib": None, "allocated_after_mib": None, "quality_score": None}
     small |= {"quality_interval": None, "quality_grade": None, "quality_parts": None, "peak_rss_growth_mib": 61.5}
-    small |= {"not_judged": "the weights are random", "planned_peak_reserved_mib": None, "taints": None}
+    small |= {"not_judged": sentence("not_judged.random_weights"), "planned_peak_reserved_mib": None, "taints": None}
     found = [replace(each, **small) if each.planned_workload is None else each for each in records(chosen)]
     return compared(found, chosen)
 
@@ -307,13 +313,14 @@ def selection(comparison, *, any_license=False):
     options, excluded = [], []
     for row in comparison.rows:
         if not row.candidate.free_license and not any_license:
-            excluded.append(Exclusion(row.candidate.name, None, f"its licence binds: {row.candidate.binding_license}"))
+            excluded.append(Exclusion(row.candidate.name, None, _licence(row.candidate)))
             continue
         for rank in comparison.lora_ranks:
             record, asked = row.records.get((FINE_TUNING, rank)), row.records.get((INFERENCE, None))
             if record is None or record.outcome != "passed":
-                outcome = "not measured" if record is None else record.outcome.replace("_", " ")
-                excluded.append(Exclusion(row.candidate.name, rank, outcome))
+                outcome = "skipped" if record is None else record.outcome
+                reason = sentence(f"reason.{outcome}", reason=record and record.reason)
+                excluded.append(Exclusion(row.candidate.name, rank, reason))
             else:
                 options.append(_option(row.candidate, rank, record, asked))
     ranking = tuple(sorted(map(_scored(options), options), key=lambda each: -each.total))
@@ -329,11 +336,17 @@ def selection(comparison, *, any_license=False):
         if others
         else (),
         bases=dict.fromkeys(CRITERIA, "peak_device_mib"),
-        unknown=("the leaderboard average is not known of Midm-2.0-Mini-Instruct: the total is that of what is known",),
-        cautions=(),
-        agreement=("the person's grades and the computed scores agree: rank correlation 0.82 over 7 candidates",),
+        unknown=(sentence("unknown.of_some", criterion=sentence("criterion.leaderboard"), options="Midm r16/r32"),),
+        cautions=(sentence("caution.planned"), sentence("caution.overfitted", options="Midm r64")),
+        agreement=(
+            agreement("a person's grades", "the computed score", "answers", {"Midm": [(1, 1), (2, 3), (3, 2)]}),
+        ),
         any_license=any_license,
     )
+
+
+def _licence(candidate):
+    return sentence("reason.licence", licence=candidate.binding_license)
 
 
 def _option(candidate, rank, record, asked):

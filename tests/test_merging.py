@@ -137,7 +137,7 @@ def test_other_devices_and_versions_are_said_in_the_table(tmp_path, shard, merge
     assert merge(shard("a", first), shard("b", other))[0] == 0
     page = page_of(tmp_path / "all")
     assert "2 devices, whose times and memory do not compare: NVIDIA T4: gemma-2-2b-it; NVIDIA L4: llama1B" in page
-    assert "versions differ: torch 2.11.0 and 2.13.0\n" in page
+    assert "versions differ: torch 2.11.0, 2.13.0\n" in page
     assert "budget 12288 MiB or 1024 MiB" in page
     (row,) = (line for line in page.splitlines() if line.startswith("| llama1B"))
     assert "| NVIDIA L4 |" in row

@@ -9,13 +9,13 @@ from xml.etree import ElementTree as ET
 import page_data
 import pytest
 
+from ohlora_fixtures import words
 from ohlora_fixtures.answer_files import GivenAnswer
 from ohlora_fixtures.report.page import page as page_module
-from ohlora_fixtures.report.page import words
 from ohlora_fixtures.report.page.page import html
 from ohlora_fixtures.report.page.side_by_side import by_prompt
-from ohlora_fixtures.report.page.words import LANGUAGES, language_of, texts
 from ohlora_fixtures.selection import Selection
+from ohlora_fixtures.words import LANGUAGES, language_of, texts
 
 STATES = {
     "full": page_data.full,
@@ -201,7 +201,6 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     judged = replace(option, quality=replace(quality, source="judge"))
     page_of(comparison, selection=replace(chosen, choice=judged, reserve=replace(option, quality=None)))
     provisional = replace(chosen, choice=replace(option, quality=None), **lacking)
-    vars(provisional)["cautions"] = ("memory is the plan's",)
     page_of(comparison, selection=provisional)
     page_of(comparison, selection=replace(chosen, choice=None, reserve=None, excluded=()))
     page_of(page_data.compared([replace(each, **bare) for each in comparison.records], candidates))

@@ -306,7 +306,7 @@ def test_budgets_that_differ_are_told_and_weigh_alike():
         found = chosen([], given_records)
         assert [each.scores["fine_tuning_memory"] for each in found.ranking] == [1 - 9000 / 24576] * 2
         assert (
-            "budgets differ, 12288 MiB and 24576 MiB: each option was held to its own, and memory counts as a share"
+            "budgets differ (12288 MiB, 24576 MiB): each option was held to its own, and memory counts as a share"
             in (" ".join(found.cautions))
         )
     assert exclusions(chosen([], [fine_tuning("x", budget_mib=8192.0), records[1]]))[0][:2] == ("x", 16)

@@ -12,8 +12,8 @@ from ..choosing import Choosing
 from ..errors import InputError
 from ..grades import read_grades
 from ..judge_settings import judge_settings
-from ..report.page.words import report_language
 from ..selection import parse_weights
+from ..words import report_language
 from .printing import show
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..sentences import sentence
+
 _CAUSES_OF_LOW_CLOCKS = {
-    0x4: "the power cap",
-    0x8: "a hardware slowdown (heat, power or a failing supply)",
-    0x10: "a slower card in its synchronised group",
-    0x20: "heat",
-    0x40: "heat, by the hardware's own guard",
-    0x80: "the power supply's brake",
+    0x4: "cause.power_cap",
+    0x8: "cause.hardware",
+    0x10: "cause.group",
+    0x20: "cause.heat",
+    0x40: "cause.heat_guard",
+    0x80: "cause.power_brake",
 }
 """NVML's clock event reasons that slow a card down (`nvmlClocksEventReason*` in nvml.h).
 
@@ -57,11 +59,11 @@ def taints_of_use(others: int | None, busy_percent: int | None, free_mib: float 
     """
     found = []
     if others:
-        found.append(f"{others} other {'process' if others == 1 else 'processes'} on the card")
+        found.append(sentence("taint.other_process" if others == 1 else "taint.other_processes", count=others))
     if busy_percent is not None and busy_percent > MOST_IDLE_PERCENT:
-        found.append(f"the card was busy {busy_percent}% of the time before the session used it")
+        found.append(sentence("taint.busy", count=busy_percent))
     if free_mib is not None and free_mib < budget_mib:
-        found.append(f"the card had {free_mib:.0f} MiB free before the session used it, less than the budget")
+        found.append(sentence("taint.little_free", count=f"{free_mib:.0f}"))
     return found
 
 
@@ -82,7 +84,7 @@ def _low_clocks(samples: Sequence[Condition]) -> list[str]:
     for bit, cause in _CAUSES_OF_LOW_CLOCKS.items():
         count = sum(bool(each & bit) for each in reasons)
         if count:
-            found.append(f"clocks throttled by {cause} in {count} of {len(reasons)} samples")
+            found.append(sentence("taint.throttled", cause=sentence(cause), count1=count, count2=len(reasons)))
     return found
 
 
@@ -90,7 +92,7 @@ def _heat(samples: Sequence[Condition]) -> list[str]:
     hottest, limit = highest_temperature_c(samples), samples[0].slowdown_temperature_c
     if hottest is None or not limit or hottest < limit:
         return []
-    return [f"the card reached {hottest} degrees C, and slows down from {limit} on"]
+    return [sentence("taint.heat", count1=hottest, count2=limit)]
 
 
 def _lowered_power(samples: Sequence[Condition]) -> list[str]:
@@ -98,7 +100,7 @@ def _lowered_power(samples: Sequence[Condition]) -> list[str]:
     usual = samples[0].default_power_limit_w
     if usual is None or not limits or min(limits) >= usual:
         return []
-    return [f"the power cap is {min(limits):.0f} W, the card's own {usual:.0f} W"]
+    return [sentence("taint.power_cap", count1=f"{min(limits):.0f}", count2=f"{usual:.0f}")]
 
 
 def _ecc_errors(samples: Sequence[Condition]) -> list[str]:
@@ -108,5 +110,5 @@ def _ecc_errors(samples: Sequence[Condition]) -> list[str]:
         known = [count for count in counts if count is not None]
         if known and known[-1] > known[0]:
             count = known[-1] - known[0]
-            found.append(f"{count} {name} ECC {'error' if count == 1 else 'errors'} in the card's memory")
+            found.append(sentence(f"taint.{name}_error" if count == 1 else f"taint.{name}_errors", count=count))
     return found

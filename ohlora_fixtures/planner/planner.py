@@ -11,6 +11,7 @@ from ..budget import MIB
 from ..dialogues import encode_all, prompt_text
 from ..errors import CandidateError, one_line
 from ..records import versions
+from ..sentences import sentence
 from ..stand_ins import TYPICAL_CHARS_PER_TOKEN
 from .plan import Plan
 from .store import PlanStore, file_digest, source_digest
@@ -146,7 +147,7 @@ def _told(candidate: Candidate, work: Callable[[], dict[str, Any]]) -> dict[str,
     except CandidateError:
         raise
     except Exception as error:  # what a library cannot do on meta is this candidate's error, not the session's
-        raise CandidateError(f"{candidate.name} cannot be planned: {one_line(error)}") from error
+        raise CandidateError(sentence("reason.not_planned", candidate=candidate.name, error=one_line(error))) from error
 
 
 def _lengths(candidate: Candidate, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:

@@ -10,9 +10,9 @@ from ..answer_files import Answers
 from ..comparison import Comparison
 from ..selection import Selection
 from ..untrusted import json_page
+from ..words import Language
 from . import choice_text, quality_table, table
 from .page import page
-from .page.words import Language
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..records import Record
+from ..sentences import sentence
 
 _MOST_NAMES = 8
 """More would hide what they are about."""
@@ -20,24 +21,22 @@ def mixed_notes(records: Sequence[Record]) -> list[str]:
     ran = [record for record in records if record.planned_workload is None]
     notes = []
     if len(devices := distinct("device", ran)) > 1:
-        found = "; ".join(f"{device}: {_candidates(ran, device)}" for device in devices)
-        notes.append(f"measured on {len(devices)} devices, whose times and memory do not compare: {found}")
-    for name, what in (
-        ("weights", "weights differ, so answers do not compare"),
-        ("protocol_hash", "protocols differ, so nothing of one compares with another"),
-        ("dataset_sha256", "datasets differ, so nothing of one compares with another"),
-    ):
-        if len(found_values := distinct(name, ran if name == "weights" else records)) > 1:
-            notes.append(f"{what}: {', '.join(value[:12] for value in found_values)}")
+        found = [sentence("names.on_device", device=device, names=_candidates(ran, device)) for device in devices]
+        notes.append(sentence("note.devices", count=len(devices), names="; ".join(found)))
+    notes += [
+        sentence(f"note.{name}", values=", ".join(value[:12] for value in values))
+        for name, those in (("weights", ran), ("protocol_hash", records), ("dataset_sha256", records))
+        if len(values := distinct(name, those)) > 1
+    ]
     if versions := _versions(records):
-        notes.append(f"versions differ: {'; '.join(versions)}")
+        notes.append(sentence("note.versions", versions="; ".join(versions)))
     return notes
 
 
 def listed(names: Sequence[str]) -> str:
     """Names in a row, and how many more there are."""
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    more, some = len(names) - _MOST_NAMES, ", ".join(names[:_MOST_NAMES])
+    return sentence("names.more", names=some, count=more) if more > 0 else some
 
 
 def _candidates(records: Iterable[Record], device: str) -> str:
@@ -50,4 +49,4 @@ def _versions(records: Iterable[Record]) -> list[str]:
     for record in records:
         for package, version in record.versions.items():
             found.setdefault(package, {})[version] = None
-    return [f"{package} {' and '.join(versions)}" for package, versions in found.items() if len(versions) > 1]
+    return [f"{package} {', '.join(versions)}" for package, versions in found.items() if len(versions) > 1]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CandidateError
+from ..sentences import sentence
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -62,8 +63,7 @@ def answer(
         prompt_tokens = encoded["input_ids"].shape[1]
         if prompt_tokens >= protocol.max_length:
             raise CandidateError(
-                f"prompt {number} has {prompt_tokens} tokens, which leaves no room for an answer: "
-                f"raise the protocol's max_length of {protocol.max_length}"
+                sentence("reason.long_prompt", count1=number, count2=prompt_tokens, count3=protocol.max_length)
             )
         output = generate(**encoded, do_sample=True, max_length=protocol.max_length, use_cache=True)
         new_ids = output[0, prompt_tokens:]

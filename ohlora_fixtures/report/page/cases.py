@@ -8,8 +8,8 @@ from ... import comparison
 from ...budget import Verdict
 from ...comparison import INFERENCE, Comparison, Key, Row
 from ...records import Record
+from ...words import Say
 from . import digits
-from .words import Say
 
 
 def keys(found: Comparison) -> list[Key]:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ...selection import CRITERIA, Option, Quality, Selection
+from ...sentences import again
+from ...words import Say
 from . import digits
 from .figure import Column, Table
-from .words import Say
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Choice:
     """How the two differ, a sentence each."""
     shifts: tuple[str, ...]
     """What would change the choice."""
+    asides: tuple[tuple[str, tuple[str, ...]], ...]
+    """What else there is to know of it: a heading, and under it a sentence each."""
     exclusions: Table
     """What met a hard condition's refusal."""
     ranking: Table
@@ -68,6 +71,7 @@ def choice_of(selection: Selection, say: Say) -> Choice:
         cards=tuple(_card(role, option, selection, say) for role, option in chosen if option is not None),
         why=_why(selection, say),
         shifts=_shifts(selection, say),
+        asides=_asides(selection, say),
         exclusions=_exclusions(selection, say),
         ranking=_ranking(selection, say),
     )
@@ -174,6 +178,19 @@ def _shifts(selection: Selection, say: Say) -> tuple[str, ...]:
     )
 
 
+def _asides(selection: Selection, say: Say) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    told = (
+        ("choice.unknown", "unknown", selection.unknown),
+        ("choice.cautions", "caution", selection.cautions),
+        ("choice.agreement", "agreement", selection.agreement),
+    )
+    return tuple(
+        (say(heading), tuple(again(kind, each, say.language) for each in sentences))
+        for heading, kind, sentences in told
+        if sentences
+    )
+
+
 def _exclusions(selection: Selection, say: Say) -> Table:
     columns = (
         Column(say("head.candidate"), is_text=True),
@@ -181,7 +198,11 @@ def _exclusions(selection: Selection, say: Say) -> Table:
         Column(say("head.reason"), is_text=True),
     )
     rows = [
-        (each.candidate, say("choice.every_rank") if each.lora_rank is None else f"r{each.lora_rank}", each.reason)
+        (
+            each.candidate,
+            say("choice.every_rank") if each.lora_rank is None else f"r{each.lora_rank}",
+            again("reason", each.reason, say.language),
+        )
         for each in selection.excluded
     ]
     return Table(say("choice.excluded_caption"), columns, rows, is_open=True)

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...comparison import Comparison
+from ...sentences import again
+from ...words import Say
 from . import digits
 from .figure import Column, Table
-from .words import Say
 
 
 def failures(found: Comparison, say: Say) -> Table:
@@ -19,7 +20,7 @@ def failures(found: Comparison, say: Say) -> Table:
         Column(say("head.reason"), is_text=True),
     )
     rows = [
-        (record.case, say.name("outcome", record.outcome), record.reason or digits.NONE)
+        (record.case, say.name("outcome", record.outcome), again("reason", record.reason or digits.NONE, say.language))
         for record in found.records
         if record.outcome != "passed"
     ]
@@ -29,7 +30,9 @@ def failures(found: Comparison, say: Say) -> Table:
 def taints(found: Comparison, say: Say) -> Table:
     """Everything that makes a figure doubtful."""
     columns = (Column(say("head.case"), is_text=True), Column(say("head.taint"), "taint", is_text=True))
-    rows = [(record.case, taint) for record in found.records for taint in record.taints or ()]
+    rows = [
+        (record.case, again("taint", taint, say.language)) for record in found.records for taint in record.taints or ()
+    ]
     return Table(say("listing.taints"), columns, rows)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from ...comparison import INFERENCE, Comparison, within_budget
 from ...records import Record
+from ...words import Say
 from . import digits
 from .cases import full_size, keys, name_of
 from .figure import Column, Table
-from .words import Say
 
 Form = Callable[[Any], str]
 Field = tuple[str, Form]

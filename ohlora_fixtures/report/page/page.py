@@ -13,13 +13,14 @@ from ... import untrusted
 from ...answer_files import ByRank
 from ...comparison import Comparison
 from ...selection import Selection
+from ...sentences import again
+from ...words import Language, Say, texts
 from ..mixed import distinct, listed, mixed_notes
 from . import circumstances, digits, listings, svg
 from .charts import losses, memory, quality, times
 from .choice import choice_of, name_of
 from .figure import Figure, Table
 from .side_by_side import by_prompt
-from .words import Language, Say, texts
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -83,8 +84,11 @@ def html(
         choice=selection and choice_of(selection, say),
         prompts=prompts[:MOST_PROMPTS],
         asked=len(prompts),
-        notes=[*comparison.notes, *mixed_notes(comparison.records)],
-        changes=dict.fromkeys(change for record in comparison.records for change in record.protocol_changes),
+        notes=[again("note", each, language) for each in (*comparison.notes, *mixed_notes(comparison.records))],
+        changes=[
+            again("change", change, language)
+            for change in dict.fromkeys(change for record in comparison.records for change in record.protocol_changes)
+        ],
         terms=[key.partition(".")[2] for key in texts() if key.startswith("term.")],
     )
 
@@ -151,10 +155,11 @@ def _charts(found: Comparison, selection: Selection | None, say: Say) -> list[Se
         "quality": quality.figure(found, selection, say),
         "loss": losses.figure(found, say),
     }
+    unjudged = (again("not_judged", each, say.language) for each in distinct("not_judged", found.records))
     nothing = {
         "memory": say("memory.nothing"),
         "time": say("time.replicas" if found.is_rehearsal else "time.nothing"),
-        "quality": " ".join([say("quality.nothing"), *distinct("not_judged", found.records)]),
+        "quality": " ".join([say("quality.nothing"), *unjudged]),
         "loss": say("loss.nothing"),
     }
     parts = listings.quality(found, say)
@@ -178,10 +183,10 @@ def _facts(found: Comparison, environment: Mapping[str, Any] | None, say: Say) -
         "fact.candidates": digits.count(len(found.rows)) if found.rows else "",
         "fact.ranks": ", ".join(f"r{rank}" for rank in found.lora_ranks),
         "fact.budget": budgets,
-        "fact.measured_on": listed(distinct("device", ran)),
-        "fact.planned_for": listed(distinct("device", plans)),
+        "fact.measured_on": again("names", listed(distinct("device", ran)), say.language),
+        "fact.planned_for": again("names", listed(distinct("device", plans)), say.language),
         "fact.began": _minute(began),
-        "fact.protocol": listed(distinct("protocol_hash", found.records)),
+        "fact.protocol": again("names", listed(distinct("protocol_hash", found.records)), say.language),
     }
     return [(say(key), text) for key, text in facts.items() if text]
 

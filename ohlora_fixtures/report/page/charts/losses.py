@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from ....comparison import FINE_TUNING, Comparison, Row
 from ....records import Record
+from ....words import Say
 from .. import digits, svg
 from ..figure import Column, Figure, Mark, Panel, Table
-from ..words import Say
 
 _HEIGHT = 190.0
 _MOST_POINTS = 150

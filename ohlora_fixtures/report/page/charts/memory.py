@@ -8,11 +8,11 @@ from markupsafe import Markup
 
 from ....comparison import Comparison, Key, Row
 from ....records import Record
+from ....words import Say
 from .. import digits, svg
 from ..cases import full_size, keys, name_of, verdict
 from ..figure import Figure, Mark, Panel
 from ..textures import texture
-from ..words import Say
 from . import memory_tables
 from .memory_tables import unsplit_mib
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ....comparison import Comparison, Row
 from ....records import Record
+from ....words import Say
 from ...plans import advised
 from .. import digits
 from ..cases import full_size, keys, name_of, verdict
 from ..figure import Column, Table
-from ..words import Say
 
 
 def planned(found: Comparison, rows: list[Row], say: Say) -> Table:

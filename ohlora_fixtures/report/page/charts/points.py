@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from ....comparison import FINE_TUNING, Comparison
 from ....records import Record
 from ....selection import Option, Quality, Selection
+from ....words import Say
 from .. import digits
 from ..cases import full_size
 from ..figure import Column, Table
-from ..words import Say
 
 CHOSEN = ("choice", "reserve")
 KINDS = (*CHOSEN, "front", "option", "excluded")

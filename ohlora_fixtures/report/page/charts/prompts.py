@@ -8,10 +8,10 @@ from markupsafe import Markup
 
 from ....comparison import INFERENCE, Comparison
 from ....records import Record
+from ....words import Say
 from .. import digits, svg
 from ..cases import full_size, warm_up
 from ..figure import Column, Mark, Panel, Table
-from ..words import Say
 from .spread import spread
 
 _STRIP = 40.0

@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from ....comparison import Comparison
 from ....selection import Selection
+from ....words import Say
 from .. import digits, svg
 from ..figure import Figure, Mark, Panel
-from ..words import Say
 from .points import CHOSEN, KINDS, Point, points_of, table
 
 _HEIGHT = 380.0

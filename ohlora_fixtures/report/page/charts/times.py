@@ -8,10 +8,10 @@ from markupsafe import Markup
 
 from ....comparison import FINE_TUNING, Comparison, Row
 from ....records import Record
+from ....words import Say
 from .. import digits, svg
 from ..cases import full_size, keys, name_of, verdict
 from ..figure import Column, Figure, Mark, Panel, Table
-from ..words import Say
 from . import prompts
 from .spread import Spread, spread
 

@@ -1,4 +1,4 @@
-"""What the page says, in Korean and in English: `words.toml` has each text in both, side by side."""
+"""Korean and English: which of them is asked for, and the page's own texts, in `words.toml` side by side."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
-from ...errors import InputError
+from .errors import InputError
 
 Language = Literal["ko", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
-
-_FILE = Path(__file__).with_name("words.toml")
 
 
 def language_of(environ: Mapping[str, str]) -> Language:
@@ -37,11 +35,20 @@ def report_language(asked: str | None, environ: Mapping[str, str]) -> Language:
     return found
 
 
+Texts = Mapping[str, Mapping[Language, str]]
+"""By key, such as `memory.heading`, a text in each language."""
+
+
 @cache
-def texts() -> Mapping[str, Mapping[Language, str]]:
-    """Every text by its key, such as `memory.heading`, in each language."""
-    tables = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+def read(name: str) -> Texts:
+    """The texts of a file that lies beside this one."""
+    tables = tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
     return {f"{subject}.{name}": text for subject, table in tables.items() for name, text in table.items()}
+
+
+def texts() -> Texts:
+    """Every text of the page."""
+    return read("words.toml")
 
 
 @dataclass(frozen=True)
