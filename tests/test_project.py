@@ -1,12 +1,14 @@
 """What the project says of itself."""
 
 import re
+from configparser import ConfigParser
 from pathlib import Path
 
 from pytest_benchmark.utils import parse_compare_fail
 
 from ohlora_fixtures.budget import parse_size_mib
 from ohlora_fixtures.regressions import parse_limits
+from ohlora_fixtures.selection import DEFAULT_WEIGHTS, parse_weights
 from ohlora_fixtures.settings import OPTIONS, SWITCHES
 
 ROOT = Path(__file__).parents[1]
@@ -38,3 +40,11 @@ def test_the_gpu_workflow_installs_as_the_readme_does_and_its_limits_can_be_read
 
 def test_the_readme_tells_every_option():
     assert [option.flag for option in (*OPTIONS, *SWITCHES) if option.flag not in README] == []
+
+
+def test_the_ini_file_shows_every_weight_of_the_choice_at_its_default():
+    settings = ConfigParser(interpolation=None)
+    settings.read(ROOT / "pytest.ini", encoding="utf-8")
+    text = settings["pytest"]["choice_weights"]
+    assert {part.partition("=")[0] for part in text.split()} == set(DEFAULT_WEIGHTS)
+    assert parse_weights(text) == DEFAULT_WEIGHTS

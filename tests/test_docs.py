@@ -1,0 +1,344 @@
+"""The docs: every command in them is run, or listed here with the reason why not; what they quote and link is there."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from test_preflight import CU126, CU130, M6000, T4
+from test_results import line
+
+from ohlora_fixtures.__main__ import main
+from ohlora_fixtures.answer_files import name_of
+from ohlora_fixtures.candidates import read_candidates
+from ohlora_fixtures.card_support import NATIVE_BF16, check_card, has_kernels
+from ohlora_fixtures.choosing import Choosing
+from ohlora_fixtures.dialogues import read_dialogues
+from ohlora_fixtures.errors import InputError
+from ohlora_fixtures.judge import CACHE
+from ohlora_fixtures.options import OPTIONS, SWITCHES
+from ohlora_fixtures.planner.profiles import choose_profile, read_profiles
+from ohlora_fixtures.protocol import Protocol
+from ohlora_fixtures.results import RECORDS
+from ohlora_fixtures.resume import identity
+from ohlora_fixtures.selection import DEFAULT_WEIGHTS
+from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.store import ENVIRONMENT, LOCK, SESSION
+
+ROOT = Path(__file__).parents[1]
+README, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
+DOCS = ROOT / "docs"
+PAGES = [README, KOREAN, *sorted(DOCS.glob("*.md"))]
+
+FROM_THE_NETWORK = "installs from the network; CI does it as the README says"
+MINUTES = "takes minutes; CI runs the first two"
+A_GPU = "asks a GPU"
+AT_GITHUB = "acts on a repository at GitHub"
+MACHINES = "needs other machines; what they are told to run is run here"
+NOT_RUN = {
+    "python3 -m venv .venv": FROM_THE_NETWORK,
+    "pip install -q -c constraints.txt -e .": FROM_THE_NETWORK,
+    "pip install -q -c constraints.txt -e .[test]": FROM_THE_NETWORK,
+    "pip install -q tox": FROM_THE_NETWORK,
+    "pip install -q torch==2.13.0 --index-url https://download.pytorch.org/whl/cu126": FROM_THE_NETWORK,
+    "git clone -q https://github.com/OWNER/REPOSITORY ohlora": FROM_THE_NETWORK,
+    "pytest tests -n 2 --dist loadfile": MINUTES,
+    "tox -e lint": MINUTES,
+    "pytest overhead -k 28_cases": MINUTES,
+    "pytest overhead -k harness": MINUTES,
+    "python -m ohlora_fixtures.planner.study": MINUTES,
+    "pytest tests/test_gpu_measurement.py tests/test_gpu_replay.py": A_GPU,
+    "nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.total --format=csv": A_GPU,
+    "python -c import torch; print(torch.__version__, torch.cuda.is_available(), torch.cuda.get_arch_list())": A_GPU,
+    "config.sh --url https://github.com/OWNER/REPOSITORY --token TOKEN --labels gpu": AT_GITHUB,
+    "sudo ./svc.sh install": AT_GITHUB,
+    "sudo ./svc.sh start": AT_GITHUB,
+    "gh cache list --key gpu-baseline- --limit 100 --json id --jq .[].id": AT_GITHUB,
+    "gh cache delete": AT_GITHUB,
+    "gh run list --workflow gpu.yml --branch main --event push --limit 1 --json databaseId --jq .[].databaseId": (
+        AT_GITHUB
+    ),
+    "gh run rerun": AT_GITHUB,
+    "sbatch --parsable shards.sh": MACHINES,
+    "rsync -a host1:ohlora/shards/ shards/": MACHINES,
+    "rsync -a host2:ohlora/shards/ shards/": MACHINES,
+}
+"""Why a command is not run, by the command as it comes out of the shell, with its program's name alone."""
+
+RECORDED = ("pytest", "python", "python3", "pip", "tox", "git", "gh", "sudo", "nvidia-smi", "ssh", "rsync", "sbatch")
+HARMLESS = ("cat", "cp", "cut", "dirname", "mkdir", "sed", "xargs")
+FORWARDS = ("ssh", "sbatch")
+RECORDER = f"""#!/bin/bash
+printf '%s\\x1f' "${{0##*/}}" "$@" $'\\x1e' >> "$CALLS"
+case ${{0##*/}} in {"|".join(FORWARDS)}) [[ ${{!#}} == *.venv/bin/* ]] && /bin/bash -c "${{!#}}" ;; esac
+true
+"""
+"""Stands in for a program and notes how it was called. What another machine would run is called here."""
+
+
+def read(page):
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page, *languages):
+    """The texts of a page's fenced blocks, with their languages."""
+    found = re.findall(r"^( *)```(\w*)\n(.*?)^ *```$", read(page), re.MULTILINE | re.DOTALL)
+    return [(language, re.sub(f"^{indent}", "", text, flags=re.MULTILINE)) for indent, language, text in found]
+
+
+def prose(page):
+    return re.sub(r"^ *```.*?^ *```$", "", read(page), flags=re.MULTILINE | re.DOTALL)
+
+
+def scripts(page):
+    """What a reader could type: shell blocks, and commands within a sentence or a table."""
+    fenced = [text for language, text in blocks(page) if language == "sh"]
+    inline = re.findall(r"`((?:[A-Z_]+= )?(?:pytest|python -m) [^`]+)`", prose(page))
+    return [*fenced, *(each for each in inline if not re.fullmatch(r"python -m ohlora_fixtures( \w+)?", each))]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A checkout, with what the docs take for granted: a leaderboard, grades, sessions, and stand-ins for programs."""
+    folder = tmp_path_factory.mktemp("world")
+    shutil.copytree(ROOT / "benches", folder / "benches")
+    for name in ("pytest.ini", "conftest.py", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    for name, to in (("data", DATA), ("tests", ROOT / "tests"), ("overhead", ROOT / "overhead"), ("ohlora", folder)):
+        (folder / name).symlink_to(to)
+    (folder / "leaderboard.csv").write_text(
+        "fullname,Average,#Params (B),Hub License\nEleutherAI/polyglot-ko-1.3b,29.95,1.3,apache-2.0\n", encoding="utf-8"
+    )
+    (folder / "graded").mkdir()
+    (folder / "graded" / "grades.csv").write_text("candidate,prompt,grade\nllama1B,,중\n", encoding="utf-8")
+    dialogues = read_dialogues(DATA / "dialogues.csv")
+    sessions = {"results/20260102T030405Z-0a1b2c": "llama1B", "shards/gemma": "gemma-2-2b-it", "shards/rest": "llama1B"}
+    for name, candidate in sessions.items():
+        (folder / name).mkdir(parents=True)
+        record = line(f"bench_inference[{candidate}]", candidate=candidate, dataset_sha256=dialogues.sha256)
+        (folder / name / "records.jsonl").write_bytes(record + b"\n")
+    made_with = SimpleNamespace(
+        candidates=read_candidates(DATA / "candidates.toml"),
+        dialogues=dialogues,
+        protocol=Protocol(),
+        gpu_profile=choose_profile(None, read_profiles(DATA / "gpus.toml"), None, folder),
+        choosing=Choosing(DEFAULT_WEIGHTS, any_license=False),
+    )
+    (folder / next(iter(sessions)) / "session.json").write_text(json.dumps(identity(made_with)), encoding="utf-8")
+    for place in ("stand-ins", ".venv/bin"):
+        (folder / place).mkdir(parents=True)
+        for name in RECORDED:
+            (folder / place / name).write_text(RECORDER)
+            (folder / place / name).chmod(0o755)
+    shutil.copy(folder / "stand-ins" / "git", folder / "config.sh")
+    (folder / ".venv/bin/activate").touch()
+    for name in HARMLESS:
+        (folder / "stand-ins" / name).symlink_to(shutil.which(name))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def printed():
+    """What each command that has run printed."""
+    return {}
+
+
+def calls(script, world):
+    """Which programs a script calls with which arguments, as bash makes them; it fails for a program not known here."""
+    noted = world / "calls"
+    noted.write_bytes(b"")
+    environment = {"PATH": str(world / "stand-ins"), "CALLS": str(noted)}
+    environment |= {"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_JOB_ID": "1"}
+    command = ["/bin/bash", "-eu", "-o", "pipefail", "-c", script]
+    done = subprocess.run(command, cwd=world, env=environment, capture_output=True, encoding="utf-8", check=False)
+    assert (done.returncode, done.stderr) == (0, ""), script
+    found = [call.split("\x1f")[:-1] for call in noted.read_text(encoding="utf-8").split("\x1e\x1f") if call]
+    return [call for call in found if not (call[0] in FORWARDS and ".venv/bin/" in call[-1])]
+
+
+@pytest.fixture
+def run(world, printed, pytester, monkeypatch, capsys):
+    """Runs a command in the world, once; of the benches it collects what would run."""
+    monkeypatch.chdir(world)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # a plugin of no use here takes a second to import
+
+    def one(call):
+        command = " ".join(call)
+        if command in printed:
+            return
+        if command in NOT_RUN:
+            assert [each for each in call[1:] if each.endswith((".py", ".txt")) and not (world / each).exists()] == []
+            printed[command] = None
+        elif call[:2] == ["pytest", "benches"]:
+            elsewhere = ["--results-dir", "a-new-one"] if "--results-dir" in call else []  # that of the docs is there
+            plugins = ["-p", "pytest_benchmark.plugin", "-p", "xdist.plugin"]
+            dry = ["--collect-only", "-o", "cache_dir=.pytest_cache", "--benchmark-storage", "file://.benchmarks"]
+            result = pytester.runpytest_inprocess(*plugins, *call[1:], *dry, *elsewhere)
+            assert result.ret == pytest.ExitCode.OK, command
+            printed[command] = result.stdout.str()
+        else:
+            assert call[:3] == ["python", "-m", "ohlora_fixtures"], f"neither run nor listed: {command}"
+            assert not command.startswith("python -m ohlora_fixtures report data/") or "--into" in call, command
+            capsys.readouterr()
+            assert main(call[3:]) == 0, command
+            printed[command] = capsys.readouterr().out
+
+    return one
+
+
+@pytest.mark.filterwarnings("ignore:Can't compare", "ignore:Benchmarks are automatically disabled")
+@pytest.mark.parametrize("page", [page for page in PAGES if page != KOREAN], ids=lambda page: page.stem)
+def test_every_command_is_run_or_listed(page, world, run):
+    for script in scripts(page):
+        for call in calls(script, world):
+            run(call)
+
+
+def test_every_listed_command_is_in_the_docs(world):
+    found = {" ".join(call) for page in PAGES for script in scripts(page) for call in calls(script, world)}
+    assert set(NOT_RUN) - found == set()
+
+
+def test_the_choice_among_the_studys_seven_is_shown_as_it_is_printed(world, run, printed):
+    shown = blocks(DOCS / "choosing.md")
+    pairs = [(script, text) for (one, script), (other, text) in pairwise(shown) if other == "text"]
+    assert len(pairs) == 2
+    for script, text in pairs:
+        (call,) = calls(script, world)
+        run(call)
+        assert "\n".join(text.split()) in "\n".join(printed[" ".join(call)].split())
+
+
+def test_the_added_candidate_is_shown_as_it_is_written(world, run):
+    page = DOCS / "adding-a-candidate.md"
+    for script in scripts(page):
+        for call in calls(script, world):
+            if "candidates" in call:
+                run(call)
+    (shown,) = [text for language, text in blocks(page) if language == "toml"]
+    assert shown in (world / "mine" / "candidates.toml").read_text(encoding="utf-8")
+
+
+def test_every_file_of_a_results_folder_is_in_both_readmes(world, run):
+    run(["python", "-m", "ohlora_fixtures", "report", "data/reference/study-2025-04", "--into", "results/study"])
+    files = {path.name for path in (world / "results/study").iterdir()}
+    assert {"comparison.md", "selection.json"} <= files
+    files |= {RECORDS, SESSION, LOCK, ENVIRONMENT, CACHE, name_of("<candidate>")}
+    assert [(page.name, name) for page in (README, KOREAN) for name in files if f"`{name}`" not in read(page)] == []
+
+
+def anchors(page):
+    """What GitHub makes of a page's headings."""
+    heads = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def links(page):
+    return re.findall(r"\]\(([^)\s]+)\)", prose(page))
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_is_linked_from_the_readme():
+    pages = {path for path in map(str, PAGES) if path != str(README)}
+    linked = {str((ROOT / link.partition("#")[0]).resolve()) for link in links(README)}
+    assert pages - linked == set()
+
+
+def test_the_korean_readme_has_the_same_commands_options_and_links():
+    without_comments = [[re.sub(r"  +#.*", "", script) for script in scripts(page)] for page in (README, KOREAN)]
+    assert without_comments[0] == without_comments[1]
+    assert [option.flag for option in (*OPTIONS, *SWITCHES) if option.flag not in read(KOREAN)] == []
+    elsewhere = [
+        {link for link in links(page) if link.startswith(("docs/", "CONTRIBUTING"))} for page in (README, KOREAN)
+    ]
+    assert elsewhere[0] == elsewhere[1]
+    assert "(README.ko.md)" in "".join(read(README).splitlines()[:4])
+    assert "(README.md)" in "".join(read(KOREAN).splitlines()[:4])
+
+
+def sentences() -> Iterator[str]:
+    """Every text in the code; `...` where something is put in."""
+    for path in (ROOT / "ohlora_fixtures").rglob("*.py"):
+        for node in ast.walk(ast.parse(read(path))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else "..." for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield re.sub(r"\{[\w:.]*\}", "...", node.value)
+
+
+def quoted_messages():
+    return re.findall(r"^\| `([^`]+)` \|", read(DOCS / "troubleshooting.md"), re.MULTILINE)
+
+
+def test_messages_are_quoted_as_the_code_says_them():
+    said = list(sentences())
+    assert len(quoted_messages()) > 50
+    patterns = [re.compile(".*".join(map(re.escape, each.split("..."))), re.DOTALL) for each in quoted_messages()]
+    assert [pattern.pattern for pattern in patterns if not any(map(pattern.search, said))] == []
+
+
+def test_each_card_gets_the_build_that_has_kernels_for_it():
+    rows = re.findall(
+        r"^\| (\w+): .*? \| ([\d., ]+) \| CUDA (.*?) \| (\w+) \| (\w+) \|$", read(DOCS / "gpu-setup.md"), re.MULTILINE
+    )
+    assert [row[0] for row in rows] == ["Maxwell", "Pascal", "Volta", "Turing", "Ampere", "Ada", "Hopper", "Blackwell"]
+    for name, capabilities, builds, bf16, attention in rows:
+        for text in capabilities.split(", "):
+            major, _, minor = text.partition(".")
+            card = int(major), int(minor)
+            assert ("12.6" in builds, "13.0" in builds) == (has_kernels(card, CU126), has_kernels(card, CU130)), name
+            assert (bf16 == "native", attention == "fused") == (card >= NATIVE_BF16, card >= (8, 0)), name
+
+
+def test_what_is_said_of_a_card_and_a_build_that_do_not_fit_is_shown_as_it_is_said():
+    shown = " ".join(" ".join(text for language, text in blocks(DOCS / "gpu-setup.md") if language == "text").split())
+    with pytest.raises(InputError) as refused:
+        check_card(M6000, "2.13.0+cu130", CU130, has_cuda=True)
+    assert f"ERROR: {refused.value}" in shown
+    for torch, architectures, has_cuda in (("2.13.0+cpu", [], False), ("2.13.0+cu126", CU126, True)):
+        (note,) = check_card(T4, torch, architectures, has_cuda=has_cuda)
+        assert f"note: {note}" in shown
+
+
+def test_the_profile_that_is_shown_is_one(tmp_path):
+    (text,) = [text for language, text in blocks(DOCS / "gpu-setup.md") if language == "toml"]
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    (profile,) = read_profiles(tmp_path / "mine.toml")
+    listed = re.findall(
+        r"`([\w-]+)`", read(DOCS / "gpu-setup.md").partition("`--gpu-profile` knows")[2].partition(". A GPU")[0]
+    )
+    assert listed == [each.name for each in read_profiles(DATA / "gpus.toml")]
+    assert profile.name == "mine"
+
+
+def test_the_protocol_is_shown_with_its_defaults():
+    rows = re.findall(
+        r"^\| (`.*?`) \| (.*?) \|",
+        read(DOCS / "method.md").partition("| setting |")[2].partition("\n\n")[0],
+        re.MULTILINE,
+    )
+    shown = {
+        name.strip("`"): value
+        for names, values in rows
+        for name, value in zip(names.split(", "), values.split(", "), strict=True)
+    }
+    defaults = {name: str(value).lower() for name, value in Protocol().as_dict().items()}
+    assert {name: shown.get(name) for name in asdict(Protocol())} == defaults
