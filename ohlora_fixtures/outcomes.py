@@ -25,6 +25,8 @@ _MIB = {"bytes": 2**-20, "KiB": 2**-10, "MiB": 1.0, "GiB": 1024.0}
 class CaseFailure(pytest.fail.Exception):  # type: ignore[name-defined, misc]
     """A case that ended for a reason one sentence tells; pytest shows that sentence and no traceback."""
 
+    __module__ = "builtins"  # as pytest does with its own: its summary has room for the name or for the sentence
+
     def __init__(self, outcome: Ending, reason: str, facts: Mapping[str, Any] | None = None) -> None:
         """`facts` are what its record says besides, by the record's field names."""
         super().__init__(untrusted.line(reason), pytrace=False)

@@ -14,8 +14,10 @@ from .fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's n
 from .measuring import *  # noqa: F403
 from .planner.planner import Planner
 from .planner.store import PlanStore
+from .report.fitting import Terminal
 from .session import CUDA_CONTEXT, PLANNER, Session
 from .settings import SETTINGS, add_options, read_settings
+from .terminal_hooks import TerminalHooks
 
 if TYPE_CHECKING:
     from .candidates import Candidate
@@ -34,9 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     with _told_by_pytest():
         settings = config.stash[SETTINGS] = read_settings(config)
-        hooks = SessionHooks(config)
+        terminal = TerminalHooks(config)
+        hooks = SessionHooks(config, terminal)
     storage.keep_benchmarks(config, settings.results_dir.name)
     config.pluginmanager.register(hooks, "ohlora-session")
+    config.pluginmanager.register(terminal, "ohlora-terminal")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -61,8 +65,10 @@ def _told_by_pytest() -> Iterator[None]:
 class SessionHooks:
     """The hooks of one session's run and report."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, terminal: TerminalHooks) -> None:
         self._config = config
+        self._terminal = terminal
+        self._scale: str | None = None
         self._worker = workers.this_worker(config)
         self._places = workers.Places()
         self._is_checked = False
@@ -125,6 +131,7 @@ class SessionHooks:
         if self._worker is None and (measured or planned):
             is_light = not measured and self._config.stash[PLANNER].are_kept(planned)
             self._begin(measured.union(candidate for candidate, _ in planned), measured, is_light=is_light)
+            self._terminal.begin(session.items, is_full_size=self._scale == "full")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -132,6 +139,7 @@ class SessionHooks:
         if not self._is_checked and cases.are_among(ids):
             self._is_checked = True
             self._begin(*cases.chosen_in(ids, self._config.stash[SETTINGS].candidates))
+            self._terminal.begin((), is_full_size=False)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -178,9 +186,13 @@ class SessionHooks:
             return (yield)
         finally:
             if self._has_comparison(exitstatus):
-                width = terminalreporter.config.get_terminal_writer().fullwidth
-                terminalreporter.section("comparison")
-                terminalreporter.write_line(self._session.summary(width))
+                writer = terminalreporter.config.get_terminal_writer()
+                look = Terminal(
+                    writer.fullwidth, self._terminal.verbosity, lambda text, look: writer.markup(text, **{look: True})
+                )
+                terminalreporter.write_sep("=", "comparison")
+                for line in self._session.summary(look).split("\n"):  # what a stream cannot hold spoils one line
+                    terminalreporter.write_line(line)
 
     def pytest_unconfigure(self) -> None:
         """At the very end: let other sessions have the results folder."""
@@ -197,7 +209,9 @@ class SessionHooks:
         with _told_by_pytest():
             notices = [] if is_light else preflight.check(settings, chosen, measured)
             if measured:
-                self._session.measure_on(devices.device_ahead(settings))
+                device = devices.device_ahead(settings)
+                self._session.measure_on(device)
+                self._scale = device["scale"]
             self._session.begin()
         self._tell(notices)
 

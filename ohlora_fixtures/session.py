@@ -17,7 +17,9 @@ from .meters.device import CudaContext
 from .meters.nvml import Nvml
 from .planner.planner import Planner
 from .records import Record, ended
-from .report import choice_text, files, stored, table
+from .report import choice_text, files, stored
+from .report.closing import closing
+from .report.fitting import Terminal
 from .selection import Selection
 from .shipped import REFERENCE
 from .store import ENVIRONMENT, SESSION, RecordStore, stored_records
@@ -230,14 +232,14 @@ class Session:
         for name, text in files.texts(findings, settings.report_language, beside):
             self._store.write(name, partial(replace_text, text=text))
 
-    def summary(self, width: int) -> str:
-        """The comparison for a terminal, and where its files are."""
-        parts = [table.terminal(self._comparison(), width)]
+    def summary(self, terminal: Terminal) -> str:
+        """The comparison and the choice for a terminal, and where their files are."""
+        parts = [closing(self._comparison(), self._selection, terminal)]
         parts += [stored.memory_beside(self._records.values(), run) for run in self._stored_runs]
         if limits := self._settings.memory_limits:
-            parts.append(stored.terminal(limits, self._verdicts, width))
+            parts.append(stored.terminal(limits, self._verdicts, terminal.width))
         if self._selection is not None:
-            parts.append(choice_text.terminal(self._selection, width))
+            parts.append(choice_text.terminal(self._selection, terminal))
         parts.append(f"results: {self._settings.results_dir}")
         self._store.flush()
         if self._store.problem is not None:

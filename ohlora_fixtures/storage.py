@@ -13,6 +13,8 @@ _SCHEME = "file://"
 def keep_benchmarks(config: pytest.Config, name: str) -> None:
     """Save every run as `results/pytest-benchmark/<machine>/<number>_<name>.json`, unless the user chose otherwise.
 
+    With `-q` its tables are left out, unless there is something to compare with.
+
     Where pytest-benchmark measures nothing, as under pytest-xdist, there is nothing to save.
     """
     option = config.option
@@ -23,6 +25,8 @@ def keep_benchmarks(config: pytest.Config, name: str) -> None:
     if option.benchmark_compare and option.benchmark_storage.startswith(_SCHEME):
         folder = config.invocation_params.dir / option.benchmark_storage.removeprefix(_SCHEME)
         option.benchmark_compare = of_any_python(option.benchmark_compare, folder)
+    if config.get_verbosity() < 0 and not option.benchmark_compare:
+        option.benchmark_quiet = True  # its tables repeat times of the comparison
     if not option.benchmark_autosave:
         option.benchmark_autosave = name
         warnings.filterwarnings("ignore", "Not saving anything")  # nobody asked: a plan alone has nothing to save

@@ -20,6 +20,8 @@ from ohlora_fixtures import comparison
 from ohlora_fixtures.candidates import read_candidates
 from ohlora_fixtures.records import Record, as_line
 from ohlora_fixtures.report import table
+from ohlora_fixtures.report.closing import closing
+from ohlora_fixtures.report.fitting import Terminal
 
 ROOT = Path(__file__).parents[1]
 FEW, MANY = 250, 1000
@@ -144,7 +146,8 @@ def test_the_table_of_10000_records_is_made_within_seconds(tmp_path, capsys):
             found = comparison.compare(candidates, RANKS, records, {})
             assert table.markdown(found).count("\n") > len(records) / 10
             table.comma_separated(found)
-            table.terminal(found, 100)
+            for verbosity in (0, 1):
+                closing(found, None, Terminal(100, verbosity))
 
         seconds[count] = seconds_of(draw)
     with capsys.disabled():

@@ -14,6 +14,7 @@ from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 from ohlora_fixtures.choosing import Choosing
 from ohlora_fixtures.comparison import compare
 from ohlora_fixtures.report import choice_text as choice
+from ohlora_fixtures.report.fitting import Terminal
 from ohlora_fixtures.results import record_of
 from ohlora_fixtures.selection import CRITERIA, DEFAULT_WEIGHTS
 from ohlora_fixtures.untrusted import json_page
@@ -34,7 +35,7 @@ def two(**weights):
 
 
 def lines(selection):
-    return choice.terminal(selection, 1000).splitlines()
+    return choice.terminal(selection, Terminal(1000, verbosity=1)).splitlines()
 
 
 def test_a_terminal_is_told_the_reasons_and_last_the_choice():
@@ -58,7 +59,7 @@ def test_the_weights_as_told_are_an_options_value():
 
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_it_fits_the_terminal(width):
-    assert max(map(len, choice.terminal(two(), width).splitlines())) <= width
+    assert max(map(len, choice.terminal(two(), Terminal(width, verbosity=1)).splitlines())) <= width
 
 
 def test_where_no_weight_changes_the_choice_or_every_one_does_it_is_said_so():
@@ -206,12 +207,20 @@ def test_whatever_a_folders_records_say_there_is_a_choice_or_none_and_its_words_
     for any_license in (True, False):
         selection = Choosing(DEFAULT_WEIGHTS, any_license).choose(found, {}, Path("nowhere"))
         page = choice.markdown(selection)
-        for text in (page, choice.terminal(selection, 80), json_page(choice.as_facts(selection)).decode()):
+        for text in (
+            page,
+            choice.terminal(selection, Terminal(80, verbosity=1)),
+            json_page(choice.as_facts(selection)).decode(),
+        ):
             assert [each for each in text if is_obeyed(each) and each != "\n"] == []
         bare = re.sub(r"\\[^\w\s]|\\_", "x", page)
         assert re.findall(r"<(?!br>)|`|~|\]\(|://", bare) == []
         assert (
             "NaN" not in json_page(choice.as_facts(replace(selection, excluded=(), unknown=(), cautions=()))).decode()
         )
-        assert choice.terminal(selection, 10_000).splitlines()[-1].startswith(("Reserve: ", "No choice: "))
+        assert (
+            choice.terminal(selection, Terminal(10_000, verbosity=1))
+            .splitlines()[-1]
+            .startswith(("Reserve: ", "No choice: "))
+        )
         assert sum(line.startswith(("Final", "Prov", "No c")) for line in lines(selection)) == 1

@@ -58,7 +58,7 @@ def test_a_crash_takes_nothing_that_had_ended_and_workers_find_the_same_as_one_p
     result = run(suite, *WORKERS, "--results-dir", "workers", "-v")
     result.assert_outcomes(passed=5, failed=1)
     output = result.stdout.str()
-    ended = re.findall(r"\[(gw[0-9])\] .*(?:PASSED|FAILED) \S*::bench_(\w+\[\S+\])", output)
+    ended = re.findall(r"\[(gw[0-9])\] .*(?:PASSED|FAILED) .*::bench_(\w+\[\S+\])", output)
     workers_of = {name: [worker for worker, case in ended if name in case] for name in ("llama1B", "FinguAI")}
     assert len(set(workers_of["llama1B"])) == 1
     assert len(workers_of["FinguAI"]) == 3

@@ -2,14 +2,18 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 from test_preflight import CU126, CU130, M6000, T4
@@ -163,35 +167,40 @@ def calls(script, world):
     return [call for call in found if not (call[0] in FORWARDS and ".venv/bin/" in call[-1])]
 
 
+def collected(arguments):
+    """Collects benches in this process; gives the exit status. What that imports is forgotten, as pytester would."""
+    plugins = ["-p", "pytest_benchmark.plugin", "-p", "xdist.plugin"]
+    dry = ["--collect-only", "-o", "cache_dir=.pytest_cache", "--benchmark-storage", "file://.benchmarks"]
+    elsewhere = ["--results-dir", "a-new-one"] if "--results-dir" in arguments else []  # that of the docs is there
+    with patch.dict(sys.modules), patch.object(sys, "path", [*sys.path]):
+        return pytest.main([*plugins, *arguments, *dry, *elsewhere])
+
+
 @pytest.fixture
-def run(world, printed, pytester, monkeypatch, capsys):
+def run(world, printed, monkeypatch, capsys):
     """Runs a command in the world, once; of the benches it collects what would run."""
     monkeypatch.chdir(world)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # a plugin of no use here takes a second to import
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:  # of the run that tests the suite
+        monkeypatch.delenv(name)
 
     def one(call):
         command = " ".join(call)
         if command in printed:
             return
+        capsys.readouterr()
         if command in NOT_RUN:
             assert [each for each in call[1:] if each.endswith((".py", ".txt")) and not (world / each).exists()] == []
-            printed[command] = None
         elif call[:2] == ["pytest", "benches"]:
-            elsewhere = ["--results-dir", "a-new-one"] if "--results-dir" in call else []  # that of the docs is there
-            plugins = ["-p", "pytest_benchmark.plugin", "-p", "xdist.plugin"]
-            dry = ["--collect-only", "-o", "cache_dir=.pytest_cache", "--benchmark-storage", "file://.benchmarks"]
-            result = pytester.runpytest_inprocess(*plugins, *call[1:], *dry, *elsewhere)
-            assert result.ret == pytest.ExitCode.OK, command
-            printed[command] = result.stdout.str()
+            assert collected(call[1:]) == pytest.ExitCode.OK, command
         else:
             assert call[:3] == ["python", "-m", "ohlora_fixtures"], f"neither run nor listed: {command}"
             assert not command.startswith("python -m ohlora_fixtures report data/") or "--into" in call, command
-            capsys.readouterr()
             assert main(call[3:]) == 0, command
-            printed[command] = capsys.readouterr().out
+        printed[command] = capsys.readouterr().out
 
     return one
 
@@ -275,7 +284,10 @@ def test_the_korean_readme_has_the_same_commands_options_and_links():
 
 
 def sentences() -> Iterator[str]:
-    """Every text in the code; `...` where something is put in."""
+    """Every text in the code and the English ones beside it; `...` where something is put in."""
+    for path in (ROOT / "ohlora_fixtures").rglob("*.toml"):
+        for said in (text for table in tomllib.loads(read(path)).values() for text in table.values()):
+            yield re.sub(r"\{[\w:.%,]*\}", "...", said["en"])
     for path in (ROOT / "ohlora_fixtures").rglob("*.py"):
         for node in ast.walk(ast.parse(read(path))):
             if isinstance(node, ast.JoinedStr):

@@ -120,7 +120,7 @@ def test_what_taints_a_measurement_is_flagged_with_it(session):
     output = result.stdout.str().replace("\n  ", " ")
     assert f"tainted (*): {others}: bench_inference[tiny], " in output
     assert f"tainted (*): {left}: bench_fine_tuning[tiny-r16]" in output
-    assert "900.00*" in output
+    assert " 900* " in output
 
 
 def test_under_strict_gpu_a_taint_fails_the_case_and_loses_nothing(session, suite):

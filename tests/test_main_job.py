@@ -1,16 +1,12 @@
 """The main job through real pytest sessions, shortened by the protocol's options."""
 
-import contextlib
 import csv
 import json
-import os
-import pty
 import re
-import subprocess
-import sys
 import textwrap
 
 import pytest
+from at_a_terminal import output_of
 
 from ohlora_fixtures.answer_files import read_answers
 
@@ -158,7 +154,7 @@ def test_times_that_regressed_do_not_hide_the_comparison(suite):
     assert "Performance has regressed" in result.stderr.str()
     result.stdout.fnmatch_lines(
         [
-            "FinguAI-Chat-v1  here *",
+            "FinguAI-Chat-v1  not judged *",
             "not compared, the stored run does not tell its device:",
             "Memory was not compared, so the run fails: no case could be compared with the",
         ]
@@ -286,29 +282,15 @@ def test_an_interrupted_session_keeps_what_it_has(suite):
     assert [record["lora_rank"] for record in read_records(suite.path / "out")] == [16]
     assert "FinguAI" in (suite.path / "out" / "comparison.md").read_text(encoding="utf-8")
     assert "Saved benchmark data" in result.stdout.str() + result.stderr.str()
-    assert "FinguAI-Chat-v1  here" in result.stdout.str()
+    assert "FinguAI-Chat-v1  not judged " in result.stdout.str()
 
 
 def test_a_terminal_shows_progress_and_takes_it_away(suite, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    output = run_in_terminal(suite, "-k", "FinguAI and r16", "--protocol", "epochs=20", "--results-dir", "out")
+    output = output_of(suite, *MEASURED, "-k", "FinguAI and r16", "--protocol", "epochs=20", "--results-dir", "out")
     shown, _, after = output.rpartition("it/s")
     assert "/100 steps, " in shown
     assert "\x1b[K" in after
     assert "passed" in after
-
-
-def run_in_terminal(suite, *arguments):
-    """What a session prints to a terminal, colours and cursor movements included."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "pytest", *MEASURED, *arguments]
-    process = subprocess.Popen(command, cwd=suite.path, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    output = b""
-    with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed
-        while chunk := os.read(ours, 4096):
-            output += chunk
-    process.wait()
-    os.close(ours)
-    return output.decode(errors="replace")

@@ -22,6 +22,8 @@ from ohlora_fixtures.answer_files import GivenAnswer, read_answers, write_answer
 from ohlora_fixtures.comparison import compare
 from ohlora_fixtures.records import Record, as_line
 from ohlora_fixtures.report import table
+from ohlora_fixtures.report.closing import closing
+from ohlora_fixtures.report.fitting import Terminal
 from ohlora_fixtures.results import read_records
 
 ANSWERS = {
@@ -254,7 +256,8 @@ def test_whatever_a_folders_records_say_the_table_can_be_drawn_and_is_harmless(r
     ranks = sorted({each.lora_rank for each in read if each.lora_rank is not None})
     found = compare(candidates, ranks, read, {})
     page = table.markdown(found)
-    for text in (page, table.terminal(found, 100), table.comma_separated(found)):
+    shown = [closing(found, None, Terminal(100, verbosity)) for verbosity in (-1, 0, 1)]
+    for text in (page, *shown, table.comma_separated(found)):
         assert [each for each in text if is_obeyed(each) and each != "\n"] == []
     bare = re.sub(r"\\[^\w\s]|\\_", "x", page)
     assert re.findall(r"<(?!br>)|`|~|\]\(|://", bare) == []

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import sys
 
 import pytest
 from choices import fine_tuning, inference
@@ -95,6 +96,32 @@ def test_a_session_is_reported_as_it_reported_itself(suite, tiny, report):
     assert {name: (suite.path / "other" / name).read_bytes() for name in REBUILT} == {
         name: (out / name).read_bytes() for name in REBUILT
     }
+
+
+def test_how_much_is_printed_is_the_users_to_say(folder, report, capsys):
+    quiet, usual, verbose = (report(folder, *options)[1] for options in (["-q"], [], ["--verbose"]))
+    for printed in (quiet, usual, verbose):
+        assert printed.splitlines()[0].startswith("candidate ")
+        assert printed.rstrip().endswith(f"results: {folder}")
+    assert ["weights: quality=5" in text for text in (quiet, usual, verbose)] == [False, False, True]
+    with pytest.raises(SystemExit) as refused:
+        report(folder, "-q", "-v")
+    assert refused.value.code == 2
+    assert "not allowed with argument -q/--quiet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("isatty", "variables"), [(True, {}), (True, {"NO_COLOR": "1"}), (True, {"TERM": "dumb"}), (False, {})]
+)
+def test_colour_is_for_terminals_that_want_it(folder, report, monkeypatch, isatty, variables):
+    for name, value in {"NO_COLOR": "", "TERM": "xterm", **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: isatty)
+    _, printed = report(folder)
+    is_painted = isatty and not variables
+    assert (f"{GOOD}  \x1b[32mfits\x1b[0m " in printed) is is_painted
+    assert ("\x1b" in printed) is is_painted
+    assert b"\x1b" not in b"".join(texts(folder).values())
 
 
 def test_what_follows_from_the_records_is_written_and_nothing_else_is_touched(folder, report):

@@ -1,4 +1,4 @@
-"""The comparison as tables, the answers' file, the progress line."""
+"""The comparison as tables, all of it, and the answers' file."""
 
 import csv
 
@@ -9,7 +9,8 @@ from ohlora_fixtures.candidates import read_candidates
 from ohlora_fixtures.comparison import compare, read_published, within_budget
 from ohlora_fixtures.records import Record
 from ohlora_fixtures.report import table
-from ohlora_fixtures.report.progress import Progress
+from ohlora_fixtures.report.closing import closing
+from ohlora_fixtures.report.fitting import Terminal
 from ohlora_fixtures.report.stored import memory_beside
 from ohlora_fixtures.shipped import DATA, REFERENCE
 
@@ -47,6 +48,11 @@ def comparison_of(*records):
     return compare(CANDIDATES, (16, 32, 64), records, PUBLISHED)
 
 
+def told(comparison, width):
+    """All that a session's end has of it, as with `-v`."""
+    return closing(comparison, None, Terminal(width, verbosity=1))
+
+
 def test_the_published_figures_are_28():
     assert sum(len(figures) for figures in PUBLISHED.values()) == 28
     assert PUBLISHED["gemma-2-2b-it"][("fine_tuning", 64)].allocated_after_mib == 5968.73
@@ -56,12 +62,12 @@ def test_only_what_ran_has_a_row_and_a_column():
     found = comparison_of(record(rank=32), record("llama1B", rank=32))
     assert [row.candidate.name for row in found.rows] == ["gemma-2-2b-it", "llama1B"]
     assert found.lora_ranks == (32,)
-    assert "r16" not in table.terminal(found, 100)
-    assert "prompt  " not in table.terminal(found, 100).partition("\n\n")[0]
+    assert "r16" not in told(found, 100)
+    assert "prompt  " not in told(found, 100).partition("\n\n")[0]
 
 
 def test_figures_stand_above_the_studys():
-    text = table.terminal(comparison_of(record(), record(rank=None)), 200)
+    text = told(comparison_of(record(), record(rank=None)), 200)
     here, study = (line.split() for line in text.splitlines() if line.startswith(("gemma", " " * 15 + "study")))
     assert here[:2] == ["gemma-2-2b-it", "here"]
     assert here[-6:-1] == ["Use", "60.00", "1.25", "9000.00", "9000.00"]
@@ -70,7 +76,7 @@ def test_figures_stand_above_the_studys():
 
 
 def test_a_candidate_the_study_did_not_have_has_no_second_line():
-    assert "study" not in table.terminal(comparison_of(record("Qwen3-0.6B")), 100)
+    assert "study" not in told(comparison_of(record("Qwen3-0.6B")), 100)
 
 
 @pytest.mark.parametrize(
@@ -85,19 +91,19 @@ def test_a_candidate_the_study_did_not_have_has_no_second_line():
 def test_the_budget_is_judged_over_all_cases(records, verdict, word):
     found = comparison_of(*records)
     assert within_budget(found.rows[0].records) is verdict
-    assert any(line.rstrip().endswith(f" {word}") for line in table.terminal(found, 200).splitlines())
+    assert any(line.rstrip().endswith(f" {word}") for line in told(found, 200).splitlines())
 
 
 def test_what_did_not_pass_is_told_once_for_each_reason():
     failed = {"outcome": "error", "reason": "cannot be built", "seconds": None, "peak_device_mib": None}
-    text = table.terminal(comparison_of(record(**failed), record(rank=32, **failed), record("llama1B")), 300)
+    text = told(comparison_of(record(**failed), record(rank=32, **failed), record("llama1B")), 300)
     assert text.count("cannot be built") == 1
     assert "error: bench_fine_tuning[gemma-2-2b-it-r16], bench_fine_tuning[gemma-2-2b-it-r32]: cannot be built" in text
 
 
 def test_an_unverified_candidate_is_marked_wherever_its_figures_stand():
     found = comparison_of(record("HyperCLOVAX-SEED-Text-Instruct-0.5B"), record("Qwen3-0.6B"))
-    for text in (table.terminal(found, 200), table.markdown(found)):
+    for text in (told(found, 200), table.markdown(found)):
         assert "0.57 B?" in text
         assert "0.60 B?" not in text
         assert text.count("HyperCLOVAX-SEED-Text-Instruct-0.5B is unverified: its architecture") == 1
@@ -106,12 +112,12 @@ def test_an_unverified_candidate_is_marked_wherever_its_figures_stand():
 
 
 def test_random_weights_at_full_size_are_told():
-    text = table.terminal(comparison_of(record(weights="random")), 200)
+    text = told(comparison_of(record(weights="random")), 200)
     assert "time and memory are real, answers are not" in text
 
 
 def test_without_a_steady_state_the_median_of_all_prompts_stands():
-    text = table.terminal(comparison_of(record(rank=None, steady_median_seconds=None, seconds_each=[7.5])), 200)
+    text = told(comparison_of(record(rank=None, steady_median_seconds=None, seconds_each=[7.5])), 200)
     assert " 7.50 " in text
 
 
@@ -122,7 +128,7 @@ def test_a_loss_that_is_no_number_is_null():
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
 def test_tables_fit_the_terminal(width):
     ranks = [record(rank=rank, seconds=123.45) for rank in (16, 32, 64, None)]
-    assert max(map(len, table.terminal(comparison_of(*ranks), width).splitlines())) <= width
+    assert max(map(len, told(comparison_of(*ranks), width).splitlines())) <= width
 
 
 def test_markdown_keeps_its_table_whole():
@@ -193,30 +199,6 @@ def test_answers_keep_emoji_and_lose_control_characters(tmp_path):
     assert (row["lora_rank"], row["answer"]) == ("16", "하나[2J둘\n셋 👩\u200d🚀")
 
 
-@pytest.mark.parametrize(
-    ("room", "shown"),
-    [(40, " 1/50 steps, 2.0 it/s, 905 MiB"), (24, " 1/50 steps, 2.0 it/s"), (15, " 1/50 steps"), (5, " ")],
-)
-def test_progress_shows_what_there_is_room_for(monkeypatch, room, shown):
-    now = iter([0.0, 0.5])
-    monkeypatch.setattr("ohlora_fixtures.report.progress.time.perf_counter", lambda: next(now))
-    written = []
-    Progress(written.append, room, lambda: 905.2, total=50, unit="steps").tick()
-    assert written == [f"\x1b7\x1b[K{shown}\x1b8"]
-
-
-def test_progress_is_shown_four_times_a_second_at_most(monkeypatch):
-    now = iter([0.0, 0.1, 0.2, 0.3, 0.4])
-    monkeypatch.setattr("ohlora_fixtures.report.progress.time.perf_counter", lambda: next(now))
-    written = []
-    progress = Progress(written.append, 80, lambda: None, total=50, unit="prompts")
-    for _ in range(4):
-        progress.tick()
-    assert [text.split(",")[0] for text in written] == ["\x1b7\x1b[K 3/50 prompts"]
-    progress.stop()
-    assert written[-1] == "\x1b7\x1b[K\x1b8"
-
-
 def measured_on_a_card(**changes):
     plan = {"planned_peak_reserved_mib": 8160.0, "planned_peak_allocated_mib": 7035.0}
     reached = {"flops": 10**15, "tflops_per_second": 49.47, "flops_utilization": 0.05, "matrix_peak_tflops": 989.4}
@@ -227,7 +209,7 @@ def measured_on_a_card(**changes):
 def test_a_plan_stands_beside_what_was_measured():
     exact = {"planned_peak_reserved_mib": 8000.0, "planned_peak_allocated_mib": 7000.0}
     found = comparison_of(measured_on_a_card(), measured_on_a_card(rank=32, **exact))
-    assert "plan against measurement, 2 cases: peak reserved off by at most 2.00%, 1.00% in the mean" in table.terminal(
+    assert "plan against measurement, 2 cases: peak reserved off by at most 2.00%, 1.00% in the mean" in told(
         found, 300
     )
     page = table.markdown(found)
@@ -237,12 +219,12 @@ def test_a_plan_stands_beside_what_was_measured():
 
 def test_a_case_that_did_not_end_is_set_beside_no_plan():
     broken = measured_on_a_card(outcome="out_of_memory", reason="full", seconds=None)
-    assert "plan against measurement" not in table.terminal(comparison_of(broken), 300)
+    assert "plan against measurement" not in told(comparison_of(broken), 300)
 
 
 def test_a_capped_card_is_called_so_and_a_tainted_figure_is_marked():
     taint = "1 other process on the card"
-    text = table.terminal(comparison_of(measured_on_a_card(cap_mib=11788.0, taints=[taint], native_bf16=False)), 300)
+    text = told(comparison_of(measured_on_a_card(cap_mib=11788.0, taints=[taint], native_bf16=False)), 300)
     row = next(line.split() for line in text.splitlines() if line.startswith("gemma"))
     assert row[1] == "capped"
     assert "9000.00*" in row
@@ -255,6 +237,6 @@ def test_a_capped_card_is_called_so_and_a_tainted_figure_is_marked():
 
 def test_settings_that_memory_depends_on_are_told():
     settings = {"cublas_workspace_config": ":8320:1", "attention_backends": ["math"]}
-    text = table.terminal(comparison_of(record(**settings, allocator_settings="expandable_segments:True")), 300)
+    text = told(comparison_of(record(**settings, allocator_settings="expandable_segments:True")), 300)
     assert "cuBLAS workspace :8320:1; attention backends on: math" in text
     assert "allocator settings expandable_segments:True: reserved memory depends on them" in text

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import merging
 from ..shipped import DATA
-from .printing import show
+from .printing import add_verbosity, show
 
 
 def add_to(commands: Any) -> None:
@@ -31,10 +31,11 @@ def add_to(commands: Any) -> None:
         "--keep", choices=("first", "last"), help="of a case that is in several folders, keep this folder's record"
     )
     merge.add_argument("--anyway", action="store_true", help="merge different protocols or datasets, too")
+    add_verbosity(merge)
     merge.set_defaults(run=_run)
 
 
 def _run(given: argparse.Namespace) -> int:
     found, selection = merging.merge(given.folders, given.into, given.candidates, given.keep, anyway=given.anyway)
-    show(found, selection, given.into)
+    show(found, selection, given.into, given.verbosity)
     return 0

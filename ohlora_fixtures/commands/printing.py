@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
 
 from ..comparison import Comparison
-from ..report import choice_text, table
+from ..report import choice_text
+from ..report.closing import closing
+from ..report.fitting import Paint, Terminal, plain
 from ..selection import Selection
 
+_CODES = {"bold": 1, "red": 31, "green": 32, "yellow": 33}
+"""Of ECMA-48, `SGR`."""
 
-def show(comparison: Comparison, selection: Selection, folder: Path) -> None:
+
+def add_verbosity(command: argparse.ArgumentParser) -> None:
+    """Declare `-v` and `-q`, which say how much is printed."""
+    much = command.add_mutually_exclusive_group()
+    much.add_argument(
+        "-v", "--verbose", dest="verbosity", action="store_const", const=1, default=0, help="print all there is"
+    )
+    much.add_argument(
+        "-q", "--quiet", dest="verbosity", action="store_const", const=-1, help="print table and choice alone"
+    )
+
+
+def show(comparison: Comparison, selection: Selection, folder: Path, verbosity: int) -> None:
     """Print a comparison and its choice, and where their files are."""
-    width = shutil.get_terminal_size().columns
-    parts = (table.terminal(comparison, width), choice_text.terminal(selection, width), f"results: {folder}")
+    terminal = Terminal(shutil.get_terminal_size().columns, verbosity, _paint())
+    parts = (closing(comparison, selection, terminal), choice_text.terminal(selection, terminal), f"results: {folder}")
     say("\n\n".join(parts))
+
+
+def _paint() -> Paint:
+    """Colours for a terminal that has them; one of Windows may not."""
+    has_colours = sys.stdout.isatty() and os.name != "nt" and os.environ.get("TERM") != "dumb"
+    if not has_colours or os.environ.get("NO_COLOR"):
+        return plain
+    return lambda text, look: f"\x1b[{_CODES[look]}m{text}\x1b[0m"
 
 
 def say(text: str, *, to_stderr: bool = False) -> None:

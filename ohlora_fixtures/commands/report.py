@@ -14,7 +14,7 @@ from ..grades import read_grades
 from ..judge_settings import judge_settings
 from ..selection import parse_weights
 from ..words import report_language
-from .printing import show
+from .printing import add_verbosity, show
 
 
 def add_to(commands: Any) -> None:
@@ -39,6 +39,7 @@ def add_to(commands: Any) -> None:
     report.add_argument(
         "--grades", type=Path, action="append", metavar="PATH", help="a person's grades (default: what DIR holds)"
     )
+    add_verbosity(report)
     report.set_defaults(run=_run)
 
 
@@ -56,5 +57,5 @@ def _run(given: argparse.Namespace) -> int:
         any_license = given.any_license or folder.any_license
         choosing = Choosing(weights or folder.weights, any_license, grades, judge)
         into = given.into or path
-        show(*folder.rebuild(choosing, into, language), into)
+        show(*folder.rebuild(choosing, into, language), into, given.verbosity)
     return 0

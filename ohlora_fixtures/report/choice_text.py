@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import untrusted
-from ..selection import CRITERIA, Option, Quality, Selection
+from ..selection import CRITERIA, Exclusion, Option, Quality, Selection
 from ..sensitivity import Shift
 from .columns import Column, as_markdown
+from .fitting import Terminal
+from .mixed import listed
 
-_SOURCES = {"person": "a person", "judge": "the judge", "computed": "the computed score"}
+SOURCES = {"person": "a person", "judge": "the judge", "computed": "the computed score"}
 _UNITS = {"quality": "", "leaderboard": "", "seconds": " s", "memory": " MiB"}
+_MOST_EXCLUDED = 3
+"""Candidates named with one reason where there is little room."""
 
 
-def terminal(selection: Selection, width: int) -> str:
-    """The choice for a terminal of `width` characters, the choice itself last."""
-    sentences = [*_reasons(selection), *conclusion(selection)]
-    return "\n".join(
-        textwrap.fill(untrusted.line(each), width, subsequent_indent="  ", break_on_hyphens=False) for each in sentences
-    )
+def terminal(selection: Selection, terminal: Terminal) -> str:
+    """The choice for a terminal, itself last: for `-v` with all its reasons, for `-q` without any."""
+    said = _cautions(selection) if terminal.verbosity == 0 else _reasons(selection) if terminal.verbosity > 0 else ()
+    choice, *reserve = conclusion(selection)
+    told = [*map(terminal.noted, said), terminal.filled(choice, "bold"), *map(terminal.filled, reserve)]
+    return "\n".join(told)
 
 
 def markdown(selection: Selection) -> str:
@@ -75,8 +78,7 @@ _WEIGHED = (
 
 
 def _reasons(selection: Selection) -> Iterator[str]:
-    for excluded in _by_reason(selection):
-        yield f"excluded: {excluded}"
+    yield from _by_reason(selection.excluded, most=len(selection.excluded))
     if selection.choice is not None:
         yield f"weights: {', '.join(f'{name}={weight:g}' for name, weight in selection.weights.items())}"
         if selection.front:
@@ -87,15 +89,21 @@ def _reasons(selection: Selection) -> Iterator[str]:
     yield from (*selection.unknown, *selection.cautions, *selection.agreement)
 
 
-def _by_reason(selection: Selection) -> Iterator[str]:
-    """Each reason with the candidates that were excluded for it, and at which ranks."""
+def _cautions(selection: Selection) -> Iterator[str]:
+    """What must be known with the choice: who was no option at any rank, what is not known, what speaks against one."""
+    yield from _by_reason((each for each in selection.excluded if each.lora_rank is None), most=_MOST_EXCLUDED)
+    yield from (*selection.unknown, *selection.cautions, *selection.agreement)
+
+
+def _by_reason(exclusions: Iterable[Exclusion], most: int) -> Iterator[str]:
+    """Each reason with the candidates that were excluded for it, so many of them by name, and at which ranks."""
     found: dict[str, dict[str, list[str]]] = {}
-    for each in selection.excluded:
+    for each in exclusions:
         ranks = found.setdefault(each.reason, {}).setdefault(each.candidate, [])
         ranks += [] if each.lora_rank is None else [f"r{each.lora_rank}"]
     for reason, candidates in found.items():
-        names = (f"{name} {'/'.join(ranks)}".rstrip() for name, ranks in candidates.items())
-        yield f"{', '.join(names)}: {reason}"
+        names = [f"{name} {'/'.join(ranks)}".rstrip() for name, ranks in candidates.items()]
+        yield f"excluded: {listed(names, most)}: {reason}"
 
 
 def _turns(shifts: Iterable[Shift]) -> Iterator[str]:
@@ -116,7 +124,7 @@ def _short(option: Option) -> str:
 
 
 def _quality(quality: Quality | None) -> str:
-    return f"{quality.grade} by {_SOURCES[quality.source]}, " if quality else ""
+    return f"{quality.grade} by {SOURCES[quality.source]}, " if quality else ""
 
 
 def _columns(selection: Selection) -> list[Column]:
@@ -126,7 +134,7 @@ def _columns(selection: Selection) -> list[Column]:
     columns = [
         Column("option", names),
         Column("total", ["-" if each.total is None else f"{each.total:.1f}" for each in options], is_text=False),
-        Column("judged by", [_SOURCES[each.quality.source] if each.quality else "-" for each in options]),
+        Column("judged by", [SOURCES[each.quality.source] if each.quality else "-" for each in options]),
     ]
     for name in CRITERIA:
         head = f"{name.replace('_', ' ')}\nweight {selection.weights[name]:g}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, zip_longest
 
 from ..untrusted import line, markdown
+from .fitting import Paint, plain, width_of
+
+_GAP = "  "
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Column:
 
     group: str = ""
     """Neighbours of one group stay in one table, if there is room for them in one."""
+    colour: Callable[[str], str] | None = None
+    """Names the colour of a cell's line, where a terminal has colours."""
 
     @cached_property
     def lines(self) -> list[list[str]]:
@@ -31,13 +36,33 @@ class Column:
 
     @cached_property
     def width(self) -> int:
-        """Characters of the longest line."""
-        return max(len(part) for parts in self.lines for part in parts)
+        """Of the longest line, in a terminal's columns."""
+        return max(width_of(part) for parts in self.lines for part in parts)
+
+    def placed(self, part: str, paint: Paint = plain) -> str:
+        """A line of a cell, as wide as the column."""
+        blanks = " " * (self.width - width_of(part))
+        shown = paint(part, self.colour(part)) if self.colour and part else part
+        return shown + blanks if self.is_text else blanks + shown
 
 
-def for_terminal(columns: Sequence[Column], width: int) -> str:
-    """The table in `width` characters; columns that do not fit go into a table below, after the first two."""
-    return "\n\n".join("\n".join(_aligned(block)) for block in _blocks(columns, width))
+def for_terminal(columns: Sequence[Column], width: int, paint: Paint = plain) -> str:
+    """The table in `width` columns of a terminal; what does not fit goes into a table below, after the first two."""
+    return "\n\n".join(aligned(block, paint) for block in _blocks(columns, width))
+
+
+def aligned(columns: Sequence[Column], paint: Paint = plain) -> str:
+    """One table for a terminal, as wide as its columns are."""
+    head, *rows = zip(*(column.lines for column in columns), strict=True)
+    lines = [_row(columns, parts) for parts in zip_longest(*head, fillvalue="")]
+    lines.append(_row(columns, ["-" * column.width for column in columns]))
+    lines += [_row(columns, parts, paint) for cells in rows for parts in zip_longest(*cells, fillvalue="")]
+    return "\n".join(lines)
+
+
+def needed(columns: Sequence[Column]) -> int:
+    """Columns of a terminal that these take after others."""
+    return sum(column.width + len(_GAP) for column in columns)
 
 
 def as_markdown(columns: Sequence[Column]) -> str:
@@ -51,17 +76,8 @@ def as_markdown(columns: Sequence[Column]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _aligned(columns: Sequence[Column]) -> list[str]:
-    lines: list[str] = []
-    head, *rows = zip(*(column.lines for column in columns), strict=True)
-    for cells in (head, [["-" * column.width] for column in columns], *rows):
-        for parts in zip_longest(*cells, fillvalue=""):
-            placed = (
-                part.ljust(column.width) if column.is_text else part.rjust(column.width)
-                for part, column in zip(parts, columns, strict=True)
-            )
-            lines.append("  ".join(placed).rstrip())
-    return lines
+def _row(columns: Sequence[Column], parts: Sequence[str], paint: Paint = plain) -> str:
+    return _GAP.join(column.placed(part, paint) for column, part in zip(columns, parts, strict=True)).rstrip()
 
 
 def _blocks(columns: Sequence[Column], width: int) -> list[list[Column]]:
@@ -71,19 +87,14 @@ def _blocks(columns: Sequence[Column], width: int) -> list[list[Column]]:
     for _, group in groupby(columns[2:], key=lambda column: column.group or id(column)):
         together = list(group)
         is_begun = len(blocks[-1]) > len(heads)
-        if is_begun and _room(blocks[-1], width) < _needed(together) <= _room(heads, width):
+        if is_begun and _room(blocks[-1], width) < needed(together) <= _room(heads, width):
             blocks.append(list(heads))
         for column in together:
-            if _room(blocks[-1], width) < _needed([column]) and len(blocks[-1]) > len(heads):
+            if _room(blocks[-1], width) < needed([column]) and len(blocks[-1]) > len(heads):
                 blocks.append(list(heads))
             blocks[-1].append(column)
     return blocks
 
 
-def _needed(columns: Sequence[Column]) -> int:
-    """Characters that columns take after others."""
-    return sum(column.width + 2 for column in columns)
-
-
 def _room(block: Sequence[Column], width: int) -> int:
-    return width + 2 - _needed(block)
+    return width + len(_GAP) - needed(block)

@@ -15,19 +15,29 @@ LIMIT_HEADING = (
 )
 
 
-def capped_notes(records: Sequence[Record]) -> list[str]:
+def capped_notes(records: Iterable[Record]) -> list[str]:
     """What was done to the card to make it the one asked for."""
     capped = next((record for record in records if record.cap_mib is not None), None)
-    notes = []
-    if capped is not None:
-        notes.append(
-            f"the cap: PyTorch's memory on this larger card was held to {capped.cap_mib:.0f} MiB, the budget less the "
-            "CUDA context. What does not fit runs out of memory for real; times are the larger card's"
-        )
+    if capped is None:
+        return []
+    held = (
+        f"PyTorch's memory on this larger card was held to {capped.cap_mib:.0f} MiB, the budget less the CUDA context"
+    )
+    return [f"the cap: {held}. What does not fit runs out of memory for real; times are the larger card's"]
+
+
+def workspace_notes(records: Iterable[Record]) -> list[str]:
+    """What else was settled for it."""
     settled = next((record for record in records if record.cublas_workspace_config), None)
-    if settled is not None:
-        backends = ", ".join(settled.attention_backends or ())
-        notes.append(f"cuBLAS workspace {settled.cublas_workspace_config}; attention backends on: {backends}")
+    if settled is None:
+        return []
+    backends = ", ".join(settled.attention_backends or ())
+    return [f"cuBLAS workspace {settled.cublas_workspace_config}; attention backends on: {backends}"]
+
+
+def settings_notes(records: Sequence[Record]) -> list[str]:
+    """What else of the card and its settings the figures depend on."""
+    notes = []
     told = next((record for record in records if record.allocator_settings), None)
     if told is not None:
         notes.append(

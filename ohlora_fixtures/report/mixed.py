@@ -33,9 +33,9 @@ def mixed_notes(records: Sequence[Record]) -> list[str]:
     return notes
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], most: int = _MOST_NAMES) -> str:
     """Names in a row, and how many more there are."""
-    more, some = len(names) - _MOST_NAMES, ", ".join(names[:_MOST_NAMES])
+    more, some = len(names) - most, ", ".join(names[:most])
     return sentence("names.more", names=some, count=more) if more > 0 else some
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from .. import untrusted
@@ -13,37 +12,31 @@ from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Row, within_bu
 from ..records import Record, seconds_a_prompt
 from . import measured, plans
 from .columns import Column, as_markdown, for_terminal
-from .mixed import distinct, mixed_notes
+from .fitting import Terminal
+from .mixed import distinct
+from .notes import REHEARSAL, in_words, notes
+from .verdicts import colour_of
 
 _NONE = "-"
-_REHEARSAL = (
-    "REHEARSAL: every candidate ran as a mini replica with random weights. The cases are real runs of the code, but "
-    "their times and memory compare nothing: neither the candidates nor this machine with another."
-)
-_STUDY = (
-    "study: the published figures, from a Colab T4 with 15 GB; its prompt s is the mean, "
-    "its MiB what was allocated after the run, not the peak"
-)
 _WITHOUT_FIGURES = ("out_of_memory", "error", "failed", "skipped")
 
 
-def terminal(comparison: Comparison, width: int) -> str:
-    """The comparison for a terminal of `width` characters."""
-    parts = [_wrapped(_REHEARSAL, width)] if comparison.is_rehearsal else []
-    parts.append(for_terminal(_columns(comparison), width))
+def terminal(comparison: Comparison, terminal: Terminal) -> str:
+    """All of the comparison for a terminal, in as many tables as its width asks for."""
+    parts = [for_terminal(_columns(comparison), terminal.width, terminal.paint)]
     advised = plans.advice(comparison)
     if advised:
-        parts += [_wrapped(plans.advice_heading(comparison), width), for_terminal(advised, width)]
-    notes = "\n".join(_wrapped(note, width) for note in _notes(comparison))
-    return "\n\n".join([*parts, notes])
+        heading = terminal.filled(plans.advice_heading(comparison))
+        parts += [heading, for_terminal(advised, terminal.width)]
+    return "\n\n".join(parts)
 
 
 def markdown(comparison: Comparison) -> str:
     """The comparison as a Markdown page."""
-    parts = ["# Comparison", *([f"> **{_REHEARSAL}**"] if comparison.is_rehearsal else [])]
+    parts = ["# Comparison", *([f"> **{REHEARSAL}**"] if comparison.is_rehearsal else [])]
     parts += [
         as_markdown(_columns(comparison)),
-        "\n".join(f"- {untrusted.markdown(note)}" for note in _notes(comparison)),
+        "\n".join(f"- {untrusted.markdown(note.text)}" for note in notes(comparison)),
     ]
     for title, heading, columns in (
         ("Plan against measurement", measured.PLAN_HEADING, measured.plan_columns(comparison)),
@@ -63,7 +56,7 @@ def comma_separated(comparison: Comparison) -> str:
     """The table as CSV: a line a candidate, plain numbers, an empty cell for what is not known."""
     heads = ["candidate", "parameters", "unverified", "leaderboard_average"]
     heads += ["card_license", "binding_license", "free_license"]
-    keys = _keys(comparison)
+    keys = keys_of(comparison)
     for workload, rank in keys:
         prefix = workload if rank is None else f"{workload}_r{rank}"
         heads += [f"{prefix}_{name}" for name in ("outcome", *_RECORD_FIGURES)]
@@ -120,7 +113,8 @@ def _each(name: str, records: Iterable[Record]) -> str | None:
     return " and ".join(distinct(name, records)) or None
 
 
-def _keys(comparison: Comparison) -> list[Key]:
+def keys_of(comparison: Comparison) -> list[Key]:
+    """What a candidate has figures of: fine-tuning at each rank, and inference if any ran or was planned."""
     keys: list[Key] = [(FINE_TUNING, rank) for rank in comparison.lora_ranks]
     if any(INFERENCE in (record.workload, record.planned_workload) for record in comparison.records):
         keys.append((INFERENCE, None))
@@ -128,7 +122,7 @@ def _keys(comparison: Comparison) -> list[Key]:
 
 
 def _columns(comparison: Comparison) -> list[Column]:
-    keys = _keys(comparison)
+    keys = keys_of(comparison)
     sources = [source for source in _SOURCES if any(source.has(row) for row in comparison.rows)]
     figures = []
     if any(row.records for row in comparison.rows):
@@ -137,12 +131,12 @@ def _columns(comparison: Comparison) -> list[Column]:
     return [
         _facts("candidate", comparison, lambda row: row.candidate.name),
         Column("", ["\n".join(source.name(row) for source in sources if source.has(row)) for row in comparison.rows]),
-        _facts("size", comparison, _size),
+        _facts("size", comparison, size_of),
         _facts("Ko-LLM\naverage", comparison, lambda row: _number(row.candidate.leaderboard_average)),
         _facts("licence", comparison, lambda row: untrusted.line(row.candidate.binding_license)),
         *_devices(comparison),
         *figures,
-        Column("within\nbudget", [_within(row, sources) for row in comparison.rows], group="MiB"),
+        Column("within\nbudget", [_within(row, sources) for row in comparison.rows], group="MiB", colour=colour_of),
     ]
 
 
@@ -154,7 +148,8 @@ def _devices(comparison: Comparison) -> list[Column]:
     return [_facts("device", comparison, lambda row: _each("device", row.records.values()) or _NONE)]
 
 
-def _size(row: Row) -> str:
+def size_of(row: Row) -> str:
+    """A candidate's parameters, in words."""
     return f"{row.candidate.parameters / 1e9:.2f} B{'?' if row.candidate.unverified else ''}"
 
 
@@ -179,7 +174,7 @@ def _measured(row: Row, key: Key, unit: str) -> str:
     record = row.records.get(key)
     if record is None:
         return _NONE
-    return _cell(record, _seconds(record) if unit == "s" else _memory(record)) + ("*" if record.taints else "")
+    return _cell(record, seconds_of(record) if unit == "s" else memory_of(record)) + ("*" if record.taints else "")
 
 
 def _planned(row: Row, key: Key, unit: str) -> str:
@@ -216,14 +211,16 @@ def _figures(comparison: Comparison, sources: list[_Source], key: Key, unit: str
 
 
 def _cell(record: Record, figure: float | None) -> str:
-    return _words(record.outcome) if record.outcome in _WITHOUT_FIGURES else _number(figure)
+    return in_words(record.outcome) if record.outcome in _WITHOUT_FIGURES else _number(figure)
 
 
-def _seconds(record: Record) -> float | None:
+def seconds_of(record: Record) -> float | None:
+    """The time that a case is compared by: of the whole fine-tuning run, or of one prompt."""
     return seconds_a_prompt(record) if record.workload == INFERENCE else record.seconds
 
 
-def _memory(record: Record) -> float | None:
+def memory_of(record: Record) -> float | None:
+    """The memory that a case is compared by, MiB: the device's, or what there is in its place."""
     figures = (record.peak_device_mib, record.peak_rss_growth_mib, record.allocated_after_mib)
     return next((figure for figure in figures if figure is not None), None)
 
@@ -234,88 +231,3 @@ def _within(row: Row, sources: list[_Source]) -> str:
 
 def _number(value: float | None) -> str:
     return _NONE if value is None else f"{value:.2f}"
-
-
-def _notes(comparison: Comparison) -> list[str]:
-    records = comparison.records
-    ran = [record for record in records if record.planned_workload is None]
-    some = next((record for record in ran if record.tokenizer), None)
-    planned = next((record for record in records if record.tokenizer and record.planned_workload), None)
-    unverified = [row for row in comparison.rows if row.candidate.unverified]
-    return [
-        *(_notes_on_measured(some, comparison) if some else ()),
-        *measured.capped_notes(ran),
-        *measured.limit_notes(ran),
-        *measured.plan_notes(ran),
-        *(_notes_on_planned(planned, comparison) if planned else ()),
-        *((_STUDY,) if any(row.published for row in comparison.rows) else ()),
-        *_notes_on_session(records),
-        *(f"?: {row.candidate.name} is unverified: {row.candidate.unverified}" for row in unverified),
-        *mixed_notes(records),
-        *comparison.notes,
-        *_notes_on_failures(records),
-        *measured.taint_notes(ran),
-    ]
-
-
-def _notes_on_measured(some: Record, comparison: Comparison) -> list[str]:
-    ran = [record for record in comparison.records if record.planned_workload is None]
-    memory = "growth of the process's resident set"
-    if comparison.has_device_memory:
-        memory = "most memory on the device"
-    elif any(record.allocated_after_mib is not None for record in ran):
-        memory = "what was allocated after the run, not the peak"
-    label = "here" if some.cap_mib is None else "capped"
-    device, scale, weights, tokenizer = (_each(name, ran) for name in ("device", "scale", "weights", "tokenizer"))
-    notes = [f"{label}: {device}, {scale} size, {weights} weights, {tokenizer} tokenizer; MiB: {memory}"]
-    if comparison.lora_ranks:
-        notes.append(f"r{comparison.lora_ranks[0]} s: seconds of the whole fine-tuning run at that LoRA rank")
-    if (INFERENCE, None) in _keys(comparison):
-        notes.append(
-            "prompt s: seconds of inference for one prompt, the median after the warm-up, or of all if none is left, "
-            "or the mean where the single times are not known"
-        )
-    if some.weights == "random" and not comparison.is_rehearsal:
-        real = "time and memory are" if comparison.has_device_memory else "time is"
-        notes.append(f"weights are random: {real} real, answers are not")
-    return notes
-
-
-def _notes_on_planned(some: Record, comparison: Comparison) -> list[str]:
-    estimated = [row.candidate.name for row in comparison.rows if _is_estimated(row)]
-    whose = "all candidates" if len(estimated) == len(comparison.rows) else ", ".join(estimated)
-    lengths = f"; lengths of {whose} estimated from characters a token" if estimated else ""
-    context = "" if some.context_mib is None else f", {some.context_mib:.0f} MiB of it for the CUDA context"
-    planned = [record for record in comparison.records if record.planned_workload is not None]
-    cards = distinct("device", planned)
-    card = f"{some.device}{context}" if len(cards) < 2 else " or ".join(cards)  # noqa: PLR2004
-    return [f"plan: what the full-size model would need at most on a {card}{lengths}"]
-
-
-def _is_estimated(row: Row) -> bool:
-    return any(plan.tokenizer == "estimated" for plan in row.plans.values())
-
-
-def _notes_on_session(records: Sequence[Record]) -> list[str]:
-    budgets = " or ".join(dict.fromkeys(f"{record.budget_mib:.0f} MiB" for record in records))
-    changed = dict.fromkeys(", ".join(record.protocol_changes) for record in records if record.protocol_changes)
-    return [
-        f"budget {budgets}, protocol {' or '.join(distinct('protocol_hash', records))}",
-        *(f"the protocol differs from the study's: {changes}" for changes in changed),
-    ]
-
-
-def _notes_on_failures(records: Iterable[Record]) -> list[str]:
-    not_passed: dict[tuple[str, str | None], list[str]] = {}
-    for record in records:
-        if record.outcome != "passed":
-            not_passed.setdefault((record.outcome, record.reason), []).append(record.case)
-    return [f"{_words(outcome)}: {', '.join(cases)}: {reason}" for (outcome, reason), cases in not_passed.items()]
-
-
-def _words(outcome: str) -> str:
-    return outcome.replace("_", " ")
-
-
-def _wrapped(text: str, width: int) -> str:
-    return textwrap.fill(untrusted.line(text), width, subsequent_indent="  ", break_on_hyphens=False)

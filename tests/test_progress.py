@@ -1,0 +1,184 @@
+"""The live line of a running case, what is left of its session, and one case's figures in a line."""
+
+from types import SimpleNamespace
+
+import pytest
+from test_report import record
+
+from ohlora_fixtures import remaining
+from ohlora_fixtures.remaining import Remaining, Work, in_words
+from ohlora_fixtures.report import case_line, progress
+from ohlora_fixtures.report.progress import Line, Progress, is_watched
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that a test sets; for the line and for what is left."""
+    now = SimpleNamespace(seconds=0.0)
+    for module in (progress, remaining):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now.seconds))
+    return now
+
+
+def ticking(room, *, memory_mib=905.2, left=None, total=50, unit="steps"):
+    """A progress, and what it writes."""
+    written = []
+    return Progress(Line(written.append, room), lambda: memory_mib, lambda _: left, total, unit), written
+
+
+@pytest.mark.parametrize(
+    ("room", "left", "shown"),
+    [
+        (49, 720.0, " 1/50 steps, 2.0 it/s, 905 MiB, about 12 min left"),
+        (48, 720.0, " 1/50 steps, 2.0 it/s, about 12 min left"),
+        (39, 720.0, " 1/50 steps, about 12 min left"),
+        (29, 720.0, " 1/50 steps"),
+        (40, None, " 1/50 steps, 2.0 it/s, 905 MiB"),
+        (24, None, " 1/50 steps, 2.0 it/s"),
+        (15, None, " 1/50 steps"),
+        (5, None, " "),
+    ],
+)
+def test_progress_shows_what_there_is_room_for_and_rather_what_is_left_than_how_fast(clock, room, left, shown):
+    shows, written = ticking(room, left=left)
+    clock.seconds = 0.5
+    shows.tick()
+    assert written == [f"\x1b7\x1b[K{shown}\x1b8"]
+
+
+def test_progress_is_shown_four_times_a_second_at_most_and_taken_away(clock):
+    shows, written = ticking(80, memory_mib=None, unit="prompts")
+    for clock.seconds in (0.1, 0.2, 0.3, 0.4):
+        shows.tick()
+    assert [text.split(",")[0] for text in written] == ["\x1b7\x1b[K 3/50 prompts"]
+    shows.stop()
+    assert written[-1] == "\x1b7\x1b[K\x1b8"
+
+
+def test_progress_tells_what_its_own_case_still_takes(clock):
+    told = []
+    shows = Progress(Line(lambda _: None, 80), lambda: None, told.append, 50, "steps")
+    clock.seconds = 10.0
+    shows.tick()
+    clock.seconds = 20.0
+    shows.tick()
+    assert told == [490.0, 480.0]
+
+
+def session(clock, *works):
+    """What is left of a session with these cases, each called by its place."""
+    left = Remaining({str(place): work for place, work in enumerate(works)})
+
+    def run(place, seconds, *, is_typical=True):
+        left.begin(str(place))
+        clock.seconds += seconds
+        left.end(is_typical=is_typical)
+
+    return left, run
+
+
+def test_what_is_left_is_the_medians_of_what_has_run(clock):
+    left, run = session(clock, *[Work("inference"), Work("fine_tuning")] * 4)
+    for place, seconds in enumerate((10, 60, 30, 100, 20, 61)):
+        run(place, seconds)
+    left.begin("6")
+    assert left.seconds() == 20 + 61
+    clock.seconds += 15
+    assert left.seconds() == 5 + 61
+    clock.seconds += 15  # longer than it should: nothing is left of it that is known
+    assert left.seconds() == 61
+    assert left.seconds(own=2.5) == 2.5 + 61  # but by its own pace
+
+
+def test_nothing_is_told_before_every_kind_of_case_is_known(clock):
+    left, run = session(clock, Work("plan 16"), Work("inference"), Work("fine_tuning"), Work("fine_tuning"))
+    assert left.seconds() is None
+    run(0, 40)
+    left.begin("1")
+    assert left.seconds(own=3.0) is None
+    left.end(is_typical=True)
+    left.begin("2")
+    assert left.seconds() is None
+    clock.seconds += 4  # loading, and the first steps
+    assert left.seconds(own=50.0) == 50 + 54  # its own pace tells of the other one, too
+
+
+def test_a_case_that_broke_off_tells_nothing_of_the_others(clock):
+    left, run = session(clock, *[Work("inference")] * 3)
+    run(0, 0.5, is_typical=False)
+    left.begin("1")
+    assert left.seconds() is None
+    left.end(is_typical=False)
+
+
+def test_at_full_size_a_case_takes_as_long_as_its_model_is_large(clock):
+    left, run = session(clock, Work("fine_tuning", 2.5e9), Work("fine_tuning", 0.5e9), Work("fine_tuning", 1e9))
+    run(0, 50)
+    left.begin("1")
+    assert left.seconds() == pytest.approx(10 + 20)
+
+
+def test_what_is_no_case_has_no_time(clock):
+    left, run = session(clock, Work("inference"))
+    run("tests/test_else.py::test", 5)
+    left.begin("tests/test_else.py::test")
+    assert left.seconds() is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "under a minute left"),
+        (30, "under a minute left"),
+        (31, "about 1 min left"),
+        (720, "about 12 min left"),
+        (3569, "about 59 min left"),
+        (3571, "about 1 h left"),
+        (3600 + 1260, "about 1 h 20 min left"),
+        (7199, "about 2 h left"),
+        (90_000, "about 25 h left"),
+    ],
+)
+def test_an_estimate_is_told_as_one(seconds, words):
+    assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("isatty", "variables", "watched"),
+    [
+        (True, {"TERM": "xterm"}, True),
+        (True, {}, True),
+        (True, {"TERM": "dumb"}, False),
+        (True, {"TERM": "xterm", "CI": "true"}, False),
+        (False, {"TERM": "xterm"}, False),
+        (None, {"TERM": "xterm"}, False),
+    ],
+)
+def test_a_terminal_is_watched_but_for_that_of_a_ci(monkeypatch, isatty, variables, watched):
+    for name in ("TERM", "CI"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    reporter = None if isatty is None else SimpleNamespace(isatty=isatty)
+    config = SimpleNamespace(pluginmanager=SimpleNamespace(get_plugin=lambda _: reporter))
+    assert is_watched(config) is watched
+
+
+PLAN = {"workload": "plan", "planned_workload": "fine_tuning", "seconds": None}
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (record(seconds=58.72, peak_device_mib=9120.4), "58.7 s, peak 9120 MiB of 12288"),
+        (record(rank=None), "1.25 s a prompt, peak 9000 MiB of 12288"),
+        (record(**PLAN), "planned peak 9000 MiB of 12288"),
+        (record(outcome="over_budget", peak_device_mib=12900.0), "over budget, 60.0 s, peak 12900 MiB of 12288"),
+        (record(outcome="out_of_memory", seconds=None), "out of memory, peak 9000 MiB of 12288"),
+        (record(scale="mini", peak_device_mib=None, seconds=0.51), "rehearsed, 0.5 s"),
+        (record(taints=["another process"]), "60.0 s, peak 9000 MiB of 12288, doubtful"),
+        (record(outcome="error", seconds=None, peak_device_mib=None), ""),
+    ],
+)
+def test_a_case_in_a_line(found, line):
+    assert case_line.figures(found) == line
