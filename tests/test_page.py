@@ -209,7 +209,7 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     monkeypatch.setattr(page_module, "MOST_CANDIDATES", 2)
     monkeypatch.setattr(page_module, "MOST_PROMPTS", 2)
     whole(comparison)
-    assert asked ^ set(texts()) == set()
+    assert asked ^ {key for key in texts() if not key.startswith("column.")} == set()  # the table's, which has its own
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The comparison as tables, all of it, and the answers' file."""
 
 import csv
+import re
 
 import pytest
 
@@ -13,6 +14,7 @@ from ohlora_fixtures.report.closing import closing
 from ohlora_fixtures.report.fitting import Terminal
 from ohlora_fixtures.report.stored import memory_beside
 from ohlora_fixtures.shipped import DATA, REFERENCE
+from ohlora_fixtures.words import texts
 
 CANDIDATES = read_candidates(DATA / "candidates.toml")
 PUBLISHED = read_published(REFERENCE)
@@ -240,3 +242,14 @@ def test_settings_that_memory_depends_on_are_told():
     text = told(comparison_of(record(**settings, allocator_settings="expandable_segments:True")), 300)
     assert "cuBLAS workspace :8320:1; attention backends on: math" in text
     assert "allocator settings expandable_segments:True: reserved memory depends on them" in text
+
+
+def test_the_tables_headings_are_korean_where_the_page_is():
+    records = [record(rank=None, device="A"), record(device="B"), record("llama1B", rank=None)]
+    found = compare(CANDIDATES, [16], records, PUBLISHED)
+    english, korean = (table.markdown(found, language).splitlines()[2] for language in ("en", "ko"))
+    assert english == table.markdown(found).splitlines()[2]
+    for head in [key.removeprefix("column.") for key in texts() if key.startswith("column.")]:
+        assert f"| {head} |" in english
+        assert f"| {texts()[f'column.{head}']['ko']} |" in korean
+    assert {*re.findall("[A-Za-z]+[0-9]*", korean)} == {"Ko", "LLM", "r16", "s", "MiB"}

@@ -33,7 +33,7 @@ def texts(found: Findings, language: Language, more: str = "") -> Iterator[tuple
     """Each file's name and text, one after the other, the page last; `more` closes the Markdown."""
     comparison, selection = found.comparison, found.selection
     judged = quality_table.markdown(comparison)
-    tables = (table.markdown(comparison), judged, choice_text.markdown(selection), more)
+    tables = (table.markdown(comparison, language), judged, choice_text.markdown(selection), more)
     yield "comparison.md", "\n".join(filter(None, tables))
     yield "comparison.csv", table.comma_separated(comparison)
     yield "selection.json", json_page(choice_text.as_facts(selection)).decode()

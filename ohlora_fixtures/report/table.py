@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import untrusted
 from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Row, within_budget
 from ..records import Record, seconds_a_prompt
+from ..words import Language, Say
 from . import measured, plans
 from .columns import Column, as_markdown, for_terminal
 from .fitting import Terminal
@@ -31,11 +32,11 @@ def terminal(comparison: Comparison, terminal: Terminal) -> str:
     return "\n\n".join(parts)
 
 
-def markdown(comparison: Comparison) -> str:
-    """The comparison as a Markdown page."""
+def markdown(comparison: Comparison, language: Language = "en") -> str:
+    """The comparison as a Markdown page; the table's headings are in the language, all else in English."""
     parts = ["# Comparison", *([f"> **{REHEARSAL}**"] if comparison.is_rehearsal else [])]
     parts += [
-        as_markdown(_columns(comparison)),
+        as_markdown([_headed(column, language) for column in _columns(comparison)]),
         "\n".join(f"- {untrusted.markdown(note.text)}" for note in notes(comparison)),
     ]
     for title, heading, columns in (
@@ -50,6 +51,10 @@ def markdown(comparison: Comparison) -> str:
     if made_of:
         parts += ["## What the planned peak is made of", plans.BREAKDOWN_HEADING, as_markdown(made_of)]
     return "\n\n".join(parts) + "\n"
+
+
+def _headed(column: Column, language: Language) -> Column:
+    return replace(column, head=Say(language).name("column", column.head.replace("\n", " ")))
 
 
 def comma_separated(comparison: Comparison) -> str:
