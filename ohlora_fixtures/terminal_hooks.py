@@ -20,7 +20,7 @@ class TerminalHooks:
         self._config = config
         self.verbosity = config.get_verbosity()
         """What the user asked for."""
-        self._is_watched = False
+        self._is_watched = self._is_raised = False
         self._told: tuple[pytest.TestReport, str] | None = None
         """What pytest is telling of, and the figures to tell with it."""
         self._is_typical = False
@@ -32,6 +32,7 @@ class TerminalHooks:
             works = {item.nodeid: work_of(item, is_full_size=is_full_size) for item in items if cases.is_case(item)}
             self._config.stash[progress.REMAINING] = Remaining(works)
         elif self.verbosity == 0 and self._config.pluginmanager.has_plugin("terminalreporter"):
+            self._is_raised = True
             self._config.option.verbose = 1  # as pytest does for its live logs: a line a case, and no dots
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -40,7 +41,8 @@ class TerminalHooks:
         try:
             return (yield)
         finally:
-            self._config.option.verbose = self.verbosity
+            if self._is_raised:
+                self._config.option.verbose = self.verbosity
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:

@@ -15,8 +15,8 @@ BENCHES = ["benches/bench_inference.py", "benches/bench_fine_tuning.py"]
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Two candidates, alike but that `learned` has seen the dialogues six times and `hardly` once."""
-    return pretrain(tmp_path_factory.mktemp("pretrained") / "models", {"learned": 6, "hardly": 1})
+    """Two candidates, alike but that `learned` has seen the dialogues twelve times and `hardly` once."""
+    return pretrain(tmp_path_factory.mktemp("pretrained") / "models", {"learned": 12, "hardly": 1})
 
 
 @pytest.fixture
@@ -59,7 +59,8 @@ def test_answers_are_judged_untuned_and_tuned_and_chosen_by(suite, run, capsys):
     assert untuned["quality_score"] > hardly["quality_score"]
     assert untuned["quality_interval"][0] <= untuned["quality_score"] <= untuned["quality_interval"][1]
     assert untuned["quality_parts"]["said"] < 1
-    assert 0 < untuned["quality_parts"]["expected"] < 0.5 < untuned["quality_parts"]["said"]  # fluent nonsense
+    parts = hardly["quality_parts"]  # of nonsense that does not look so bad
+    assert (parts["expected"] < 0.1, parts["said"] > 0.3) == (True, True)
     assert (len(untuned["quality_each"]), len(tuned["quality_each"])) == (12, 12)
     assert untuned["held_out_nats_per_character"] < hardly["held_out_nats_per_character"]
     assert tuned["untuned_held_out_nats_per_character"] == untuned["held_out_nats_per_character"]
@@ -85,8 +86,6 @@ def test_answers_are_judged_untuned_and_tuned_and_chosen_by(suite, run, capsys):
         vars(given)["grade"] = "최하"
     write_answers(folder / "answers" / "learned.csv", "learned", answers)
     assert main(["report", str(folder)]) == 0
-    printed = " ".join(capsys.readouterr().out.split())
-    assert "Final choice: hardly at LoRA rank 8" in printed
     (ranked,) = (each for each in selection_of(folder)["ranking"] if each["candidate"] == "learned")
     assert (ranked["quality"]["source"], ranked["quality"]["score"]) == ("person", 10)
 
@@ -97,6 +96,7 @@ def test_answers_are_judged_untuned_and_tuned_and_chosen_by(suite, run, capsys):
     by_name = {each["candidate"]: each["quality"] for each in selection_of(folder)["ranking"]}
     assert [by_name[name]["source"] for name in ("learned", "hardly")] == ["person", "judge"]
     assert by_name["hardly"]["score"] == 90
+    assert "Final choice: hardly at LoRA rank 8 (최상 by the judge" in " ".join(capsys.readouterr().out.split())
     assert main(["report", str(folder), *asked]) == 0  # nobody answers there any more: what it said is kept
     assert "48 of 48 answers judged" in " ".join(capsys.readouterr().out.split())
     assert main(["report", str(folder), "--grades", str(folder / "nothing.csv")]) == 2

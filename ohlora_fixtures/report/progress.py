@@ -48,7 +48,10 @@ class Progress:
         total: int,
         unit: str,
     ) -> None:
-        """Begin counting to `total` now; `left` tells the session's seconds from the case's own, both what remains."""
+        """Begin counting to `total` now.
+
+        `left` gives the seconds that the session still takes, or None, from those that the case itself still takes.
+        """
         self._line = line
         self._memory_mib = memory_mib
         self._left = left
