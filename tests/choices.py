@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from test_report import record
+
 from ohlora_fixtures.candidates import Candidate
 from ohlora_fixtures.comparison import compare
 from ohlora_fixtures.grading_scale import grade_of
-from ohlora_fixtures.records import Record
 from ohlora_fixtures.selection import DEFAULT_WEIGHTS, Quality, select
 
 
@@ -31,27 +32,7 @@ def candidate(name, **changes):
 
 
 def fine_tuning(name, rank=16, **changes):
-    facts = {
-        "case": f"bench_fine_tuning[{name}-r{rank}]",
-        "candidate": name,
-        "workload": "fine_tuning",
-        "lora_rank": rank,
-        "outcome": "passed",
-        "reason": None,
-        "protocol": {},
-        "protocol_hash": "0123456789ab",
-        "protocol_changes": [],
-        "dataset_sha256": "",
-        "budget_mib": 12288.0,
-        "versions": {},
-        "scale": "full",
-        "weights": "hub",
-        "tokenizer": "own",
-        "device": "NVIDIA T4",
-        "seconds": 60.0,
-        "peak_device_mib": 9000.0,
-    }
-    return Record(**facts | changes)
+    return record(name, rank, **{"steady_median_seconds": None} | changes)
 
 
 def inference(name, **changes):

@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +92,28 @@ def tiny(tmp_path: Path, write_candidates: Callable[..., Path]) -> Callable[...,
         return path
 
     return write
+
+
+@pytest.fixture
+def heavy_imports() -> Callable[..., str]:
+    """Runs `python -m ohlora_fixtures` in a process of its own; returns its errors, and heavy imports."""
+
+    def run(*arguments: object) -> str:
+        script = (
+            "import sys; from ohlora_fixtures.__main__ import main; "
+            f"status = main({[*map(str, arguments)]!r}); "
+            "sys.exit(status or ', '.join({'torch', 'transformers', 'peft', 'pandas', 'pytest'} & {*sys.modules}))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        return done.stderr.strip()
+
+    return run
 
 
 @pytest.fixture
