@@ -10,8 +10,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from .base.errors import InputError
 from .commands import candidates, merge, printing, report
-from .errors import InputError
 
 _WRONG_INPUT = 2
 """The exit status that argparse, too, gives for what it cannot use."""

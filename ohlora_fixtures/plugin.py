@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import case_reports, cases, devices, outcomes, storage, workers
-from .errors import InputError
-from .fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
-from .measuring import *  # noqa: F403
+from .base.errors import InputError
+from .planner.plan_cache import PlanStore
 from .planner.planner import Planner
-from .planner.store import PlanStore
 from .report.fitting import Terminal
-from .session import CUDA_CONTEXT, PLANNER, Session
-from .settings import SETTINGS, add_options, read_settings
-from .terminal_hooks import TerminalHooks
+from .session import case_reports, cases, devices, outcomes, stored_benchmarks, workers
+from .session.asked import REPORTING, SETTINGS, add_options, read_settings
+from .session.fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
+from .session.measuring import *  # noqa: F403
+from .session.session import CUDA_CONTEXT, PLANNER, Session
+from .session.terminal import TerminalHooks
 
 if TYPE_CHECKING:
-    from .candidates import Candidate
+    from .inputs.candidates import Candidate
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,10 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if not cases.are_asked_for(config):
         return
     with _told_by_pytest():
-        settings = config.stash[SETTINGS] = read_settings(config)
+        settings, reporting = read_settings(config)
+        config.stash[SETTINGS], config.stash[REPORTING] = settings, reporting
         terminal = TerminalHooks(config)
         hooks = SessionHooks(config, terminal)
-    storage.keep_benchmarks(config, settings.results_dir.name)
+    stored_benchmarks.keep_benchmarks(config, settings.results_dir.name)
     config.pluginmanager.register(hooks, "ohlora-session")
     config.pluginmanager.register(terminal, "ohlora-terminal")
 
@@ -72,7 +73,7 @@ class SessionHooks:
         self._worker = workers.this_worker(config)
         self._places = workers.Places()
         self._is_checked = False
-        self._session = Session(config.stash[SETTINGS])
+        self._session = Session(config.stash[SETTINGS], config.stash[REPORTING])
         if self._worker is None and config.stash[SETTINGS].is_resumed:
             self._session.resume(is_dry_run=config.option.collectonly)
 
@@ -105,7 +106,7 @@ class SessionHooks:
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
         """In pytest-xdist's controller: with `--dist loadgroup`, one worker gets all of a candidate's cases."""
         if config.getvalue("dist") == "loadgroup":
-            from .scheduling import CandidateScheduling
+            from .session.scheduling import CandidateScheduling
 
             return CandidateScheduling(config, log)
         return None
@@ -203,7 +204,7 @@ class SessionHooks:
 
     def _begin(self, chosen: set[Candidate], measured: set[Candidate], *, is_light: bool = False) -> None:
         """Check what can be checked before the first case, and take the results folder."""
-        from . import preflight
+        from .session import preflight
 
         settings = self._config.stash[SETTINGS]
         with _told_by_pytest():

@@ -13,16 +13,16 @@ from itertools import pairwise
 
 import torch
 
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.dialogues import encode_all, read_dialogues
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.dataset import encode_all, read_dialogues
+from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.meters.clock import WallClock
 from ohlora_fixtures.meters.memory import HostMemory
 from ohlora_fixtures.meters.meter import measure
-from ohlora_fixtures.models import ModelSource, load
-from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.report.progress import Progress
-from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.session.progress import Progress
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
+from ohlora_fixtures.workloads.models import ModelSource, load
 
 EPOCHS = 100
 MOST_COST = 0.01

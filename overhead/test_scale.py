@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from ohlora_fixtures import comparison
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.records import Record, as_line
+from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.report import table
 from ohlora_fixtures.report.closing import closing
 from ohlora_fixtures.report.fitting import Terminal
+from ohlora_fixtures.results import comparison
+from ohlora_fixtures.results.record import Record, as_line
 
 ROOT = Path(__file__).parents[1]
 FEW, MANY = 250, 1000
@@ -32,7 +32,7 @@ MOST_KIB_A_CASE = 24
 """What a session may keep of a case: pytest's own item and reports (3 KiB), the record, two series of 50 figures."""
 
 _BENCH = """
-from ohlora_fixtures.session import CASE_FACTS
+from ohlora_fixtures.session.session import CASE_FACTS
 
 count = 0
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from test_report import record
 
-from ohlora_fixtures.candidates import Candidate
-from ohlora_fixtures.comparison import compare
-from ohlora_fixtures.grading_scale import grade_of
-from ohlora_fixtures.selection import DEFAULT_WEIGHTS, Quality, select
+from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
+from ohlora_fixtures.inputs.candidates import Candidate
+from ohlora_fixtures.quality.grading import Quality, grade_of
+from ohlora_fixtures.results.comparison import compare
 
 
 def candidate(name, **changes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from types import SimpleNamespace
 
-from ohlora_fixtures.budget import MIB
+from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.meters.device import CudaContext
 from ohlora_fixtures.meters.nvml import Nvml
 

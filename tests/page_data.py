@@ -4,18 +4,19 @@ import csv
 import random
 from dataclasses import replace
 
-from ohlora_fixtures.agreement import agreement
-from ohlora_fixtures.answer_files import GivenAnswer
-from ohlora_fixtures.budget import Verdict
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.comparison import FINE_TUNING, INFERENCE, compare, read_published
+from ohlora_fixtures.base.messages import sentence
+from ohlora_fixtures.base.shipped import DATA, REFERENCE
+from ohlora_fixtures.base.units import Verdict
+from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Exclusion, Option, Selection
+from ohlora_fixtures.choice.sensitivity import Shift
+from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.meters.condition import taints_of_use
-from ohlora_fixtures.outcomes import OutOfMemory
-from ohlora_fixtures.records import Record
-from ohlora_fixtures.selection import CRITERIA, DEFAULT_WEIGHTS, Exclusion, Option, Quality, Selection
-from ohlora_fixtures.sensitivity import Shift
-from ohlora_fixtures.sentences import sentence
-from ohlora_fixtures.shipped import DATA, REFERENCE
+from ohlora_fixtures.quality.agreement import agreement
+from ohlora_fixtures.quality.grading import Quality
+from ohlora_fixtures.results.answers import GivenAnswer
+from ohlora_fixtures.results.comparison import FINE_TUNING, INFERENCE, compare, read_published
+from ohlora_fixtures.results.record import Record
+from ohlora_fixtures.session.outcomes import OutOfMemory
 
 RANKS = (16, 32, 64)
 PROMPTS = 25

@@ -9,8 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ohlora_fixtures.dialogues import read_dialogues, whole_text
-from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.dataset import read_dialogues, whole_text
 
 TEMPLATE = "### 질문: {input} ### 답변: {output}"
 _ARCHITECTURE = {
@@ -63,7 +63,7 @@ def _pretrain(folder: Path, epochs_by_name: dict[str, int]) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from ohlora_fixtures.stand_ins import stand_in_tokenizer
+    from ohlora_fixtures.workloads.stand_ins import stand_in_tokenizer
 
     torch.set_num_threads(1)  # models so small gain nothing from more, and lose much on a busy machine
     dialogues = read_dialogues(DATA / "dialogues.csv")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ohlora_fixtures.agreement import agreement, rank_correlation
+from ohlora_fixtures.quality.agreement import agreement, rank_correlation
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 import random
 
 import pytest
+from caching_allocator import CachingAllocator
 
-from ohlora_fixtures.planner.allocator import CachingAllocator, Pool
+from ohlora_fixtures.planner.allocator import Pool
 
 KIB, MIB = 1024, 2**20
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_untrusted import FORMULA_STARTS, HOSTILE, SPECIFIED
 
-from ohlora_fixtures.answer_files import COLUMNS, GivenAnswer, read_answers, write_answers
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.spreadsheets import KnownTexts, unchanged
-from ohlora_fixtures.untrusted import cell
+from ohlora_fixtures.base.csv_files import KnownTexts, unchanged
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.base.safe_text import cell
+from ohlora_fixtures.results.answers import COLUMNS, GivenAnswer, read_answers, write_answers
 
 HELLO = GivenAnswer("안녕?", "응, 안녕! 🌌", 7, 1.25, is_cut_off=False, grade="상")
 FORMULA = GivenAnswer("계산해 줘", '=HYPERLINK("x")\n- 둘', 80, 2.0, is_cut_off=True)

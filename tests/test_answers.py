@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_untrusted import HOSTILE, SPECIFIED
 
-from ohlora_fixtures.answer_files import GivenAnswer
-from ohlora_fixtures.answers import (
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.dataset import read_dialogues
+from ohlora_fixtures.quality.grading import GRADES, grade_of, points_of
+from ohlora_fixtures.quality.scoring import (
     Marks,
     Reference,
     expected_share,
@@ -19,9 +21,7 @@ from ohlora_fixtures.answers import (
     nats_per_character,
     reference_of,
 )
-from ohlora_fixtures.dialogues import read_dialogues
-from ohlora_fixtures.grading_scale import GRADES, grade_of, points_of
-from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.results.answers import GivenAnswer
 from ohlora_fixtures.workloads.likelihood import Likelihood
 
 DIALOGUES = read_dialogues(DATA / "dialogues.csv")

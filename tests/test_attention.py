@@ -7,11 +7,17 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ohlora_fixtures.planner.attention import choose_backend, fused_attention
+from ohlora_fixtures.planner.attention import Call, backend_of, fused_attention
 from ohlora_fixtures.planner.attention_kernels import temporaries
 
 T4, A100, RTX3060, L4, H100, RTX5070 = (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (12, 0)
 AMPERE_AND_LATER = [A100, RTX3060, L4, H100]
+
+
+def choose_backend(capability, query, key, value, mask=None, **options):
+    """The arguments are those of `torch.nn.functional.scaled_dot_product_attention`."""
+    dropout, causal, grouped = (options.get(name, False) for name in ("dropout_p", "is_causal", "enable_gqa"))
+    return backend_of(Call(query, key, value, mask, float(dropout), causal, grouped), capability)
 
 
 def heads(count, tokens, head_size, *, batch=4, dtype=torch.bfloat16, grad=False):  # noqa: PLR0913

@@ -1,7 +1,7 @@
 import pytest
 
-from ohlora_fixtures.budget import Verdict, parse_size_mib
-from ohlora_fixtures.errors import InputError
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.base.units import Verdict, parse_size_mib
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 import pytest
 
-from ohlora_fixtures.candidates import read_candidates, select_group
-from ohlora_fixtures.errors import CandidateError, InputError
-from ohlora_fixtures.models import outline
-from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.base.errors import CandidateError, InputError
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.candidates import read_candidates, select_group
+from ohlora_fixtures.workloads.models import outline
 
 TRAINABLE_PARAMETERS = {
     "gemma-2-2b-it": (20766720, 41533440, 83066880),
@@ -61,7 +61,7 @@ def test_trainable_parameters_at_full_size_are_the_studys(candidate):
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from ohlora_fixtures.protocol import Protocol
+    from ohlora_fixtures.inputs.protocol import Protocol
     from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
 
     counts = []

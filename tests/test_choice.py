@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
-from ohlora_fixtures.choosing import Choosing
-from ohlora_fixtures.comparison import compare
+from ohlora_fixtures.base.safe_text import json_page
+from ohlora_fixtures.choice.choosing import Choosing
+from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS
 from ohlora_fixtures.report import choice_text as choice
 from ohlora_fixtures.report.fitting import Terminal
-from ohlora_fixtures.results import record_of
-from ohlora_fixtures.selection import CRITERIA, DEFAULT_WEIGHTS
-from ohlora_fixtures.untrusted import json_page
+from ohlora_fixtures.results.comparison import compare
+from ohlora_fixtures.results.folder import record_of
 
 WEIGHTS = (
     "weights: quality=5, leaderboard=1, fine_tuning_seconds=1, fine_tuning_memory=1, inference_seconds=1, "

@@ -7,10 +7,10 @@ import pytest
 from test_main_job import MEASURED, SMALLEST, read_records
 from test_wrong_input import refused
 
-from ohlora_fixtures import cases
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.settings import DATA
-from ohlora_fixtures.workers import Places
+from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.settings import DATA
+from ohlora_fixtures.session import cases
+from ohlora_fixtures.session.workers import Places
 
 CANDIDATES = read_candidates(DATA / "candidates.toml")
 TWO = "(FinguAI or llama1B) and not r64"

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.criteria import judge
-from ohlora_fixtures.leaderboard import Listed
-from ohlora_fixtures.licences import _families, _licenses, card_terms, families
-from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.commands.criteria import judge
+from ohlora_fixtures.commands.leaderboard import Listed
+from ohlora_fixtures.commands.licences import _families, _licenses, card_terms, families
+from ohlora_fixtures.inputs.candidates import read_candidates
 
 OURS = {each.repo.lower(): each for each in read_candidates(DATA / "candidates.toml")}
 

@@ -7,17 +7,17 @@ import pytest
 import torch
 from fake_gpu import UUID, FakeCuda, FakeLibrary, nvml_of
 
-from ohlora_fixtures import devices
-from ohlora_fixtures.budget import MIB
-from ohlora_fixtures.errors import InputError
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.units import MIB
+from ohlora_fixtures.inputs.gpu_profiles import read_profiles
+from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.meters.clock import CudaClock, WallClock
 from ohlora_fixtures.meters.device import CudaContext
 from ohlora_fixtures.meters.memory import CudaMemory, HostMemory
-from ohlora_fixtures.planner.profiles import read_profiles
-from ohlora_fixtures.preflight import model_source
-from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.shipped import DATA
-from ohlora_fixtures.smaller_card import WORKSPACE_VARIABLE
+from ohlora_fixtures.meters.memory_cap import WORKSPACE_VARIABLE
+from ohlora_fixtures.session import devices
+from ohlora_fixtures.session.preflight import model_source
 
 PROFILES = {profile.name: profile for profile in read_profiles(DATA / "gpus.toml")}
 

@@ -3,7 +3,9 @@ import statistics
 
 import pytest
 
-from ohlora_fixtures.dialogues import (
+from ohlora_fixtures.base.errors import CandidateError, InputError
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.dataset import (
     IGNORED_LABEL,
     Dialogue,
     encode,
@@ -12,10 +14,8 @@ from ohlora_fixtures.dialogues import (
     read_dialogues,
     split_template,
 )
-from ohlora_fixtures.errors import CandidateError, InputError
-from ohlora_fixtures.protocol import Rows
-from ohlora_fixtures.shipped import DATA
-from ohlora_fixtures.stand_ins import stand_in_tokenizer
+from ohlora_fixtures.inputs.protocol import Rows
+from ohlora_fixtures.workloads.stand_ins import stand_in_tokenizer
 
 OURS = DATA / "dialogues.csv"
 KOREAN_TEMPLATE = "### 질문: {input} ### 답변: {output}"

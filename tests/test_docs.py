@@ -20,21 +20,20 @@ from test_preflight import CU126, CU130, M6000, T4
 from test_results import line
 
 from ohlora_fixtures.__main__ import main
-from ohlora_fixtures.answer_files import name_of
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.card_support import NATIVE_BF16, check_card, has_kernels
-from ohlora_fixtures.choosing import Choosing
-from ohlora_fixtures.dialogues import read_dialogues
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.judge import CACHE
-from ohlora_fixtures.options import OPTIONS, SWITCHES
-from ohlora_fixtures.planner.profiles import choose_profile, read_profiles
-from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.results import RECORDS
-from ohlora_fixtures.resume import identity
-from ohlora_fixtures.selection import DEFAULT_WEIGHTS
-from ohlora_fixtures.shipped import DATA
-from ohlora_fixtures.store import ENVIRONMENT, LOCK, SESSION
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.choice.choosing import Choosing
+from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS
+from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.dataset import read_dialogues
+from ohlora_fixtures.inputs.gpu_profiles import NATIVE_BF16, choose_profile, read_profiles
+from ohlora_fixtures.inputs.options import OPTIONS, SWITCHES
+from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.quality.judge import CACHE
+from ohlora_fixtures.results.answers import name_of
+from ohlora_fixtures.results.folder import ENVIRONMENT, LOCK, RECORDS, SESSION
+from ohlora_fixtures.session.preflight import check_card, has_kernels
+from ohlora_fixtures.session.resume import identity
 
 ROOT = Path(__file__).parents[1]
 README, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
@@ -57,7 +56,7 @@ NOT_RUN = {
     "tox -e lint": MINUTES,
     "pytest overhead -k 28_cases": MINUTES,
     "pytest overhead -k harness": MINUTES,
-    "python -m ohlora_fixtures.planner.study": MINUTES,
+    "python tests/study.py": MINUTES,
     "pytest tests/test_gpu_measurement.py tests/test_gpu_replay.py": A_GPU,
     "nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.total --format=csv": A_GPU,
     "python -c import torch; print(torch.__version__, torch.cuda.is_available(), torch.cuda.get_arch_list())": A_GPU,

@@ -6,14 +6,14 @@ import json
 import pytest
 import torch
 
-from ohlora_fixtures.budget import MIB
+from ohlora_fixtures.base.units import MIB
+from ohlora_fixtures.inputs.gpu_profiles import read_profiles
+from ohlora_fixtures.inputs.settings import DATA
 from ohlora_fixtures.meters.device import CudaContext
 from ohlora_fixtures.meters.memory import CudaMemory
+from ohlora_fixtures.meters.memory_cap import MemoryCap, settings_of
 from ohlora_fixtures.meters.nvml import Nvml
-from ohlora_fixtures.outcomes import requested_mib
-from ohlora_fixtures.planner.profiles import read_profiles
-from ohlora_fixtures.settings import DATA
-from ohlora_fixtures.smaller_card import MemoryCap, settings_of
+from ohlora_fixtures.session.outcomes import requested_mib
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 

@@ -21,7 +21,7 @@ from ohlora_fixtures.meters.card import CardWatch
 from ohlora_fixtures.meters.clock import CudaClock
 from ohlora_fixtures.meters.device import CudaContext
 from ohlora_fixtures.meters.memory import CudaMemory
-from ohlora_fixtures.smaller_card import MemoryCap
+from ohlora_fixtures.meters.memory_cap import MemoryCap
 
 LIBRARY = FakeLibrary()
 CUDA = FakeCuda(LIBRARY)
@@ -41,7 +41,7 @@ def device(device, settings, pytestconfig):
     yield dataclasses.replace(device, source=source, **instruments)
     cap.lift()
 
-from ohlora_fixtures.session import SESSION_FACTS
+from ohlora_fixtures.session.session import SESSION_FACTS
 """
 
 

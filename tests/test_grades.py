@@ -6,13 +6,19 @@ from statistics import fmean
 
 import pytest
 
-from ohlora_fixtures.answer_files import GivenAnswer, write_answers
-from ohlora_fixtures.bootstrap import interval
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.grades import read_grades
-from ohlora_fixtures.grading_scale import GRADES, grade_from, grade_of, points_of
-from ohlora_fixtures.judgements import Judged, quality_of
-from ohlora_fixtures.selection import Quality
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.quality.grades import read_grades
+from ohlora_fixtures.quality.grading import (
+    GRADES,
+    Judged,
+    Quality,
+    grade_from,
+    grade_of,
+    interval,
+    points_of,
+    quality_of,
+)
+from ohlora_fixtures.results.answers import GivenAnswer, write_answers
 
 HELLO, WHY = GivenAnswer("안녕?", "응, 안녕! 🌌"), GivenAnswer("왜?", "그냥.")
 HEAD = "candidate,lora_rank,prompt,answer,grade"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ohlora_fixtures.__main__ import main
-from ohlora_fixtures.results import read_records
-from ohlora_fixtures.selection import DEFAULT_WEIGHTS
-from ohlora_fixtures.shipped import REFERENCE
+from ohlora_fixtures.base.shipped import REFERENCE
+from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS
+from ohlora_fixtures.results.folder import read_records
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,12 +9,12 @@ import pytest
 from judge_server import fails, grades, says, serving
 from test_untrusted import is_obeyed
 
-from ohlora_fixtures.answer_files import GivenAnswer
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.judge import judge_answers, read_verdict
-from ohlora_fixtures.judge_endpoint import MOST_REPLY_BYTES, estimated_tokens
-from ohlora_fixtures.judge_settings import DEFAULT_MOST_TOKENS, judge_settings
-from ohlora_fixtures.shipped import JUDGE_PROMPT
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.base.shipped import JUDGE_PROMPT
+from ohlora_fixtures.inputs.judge_settings import DEFAULT_MOST_TOKENS, judge_settings
+from ohlora_fixtures.quality.judge import judge_answers, read_verdict
+from ohlora_fixtures.quality.judge_endpoint import MOST_REPLY_BYTES, estimated_tokens
+from ohlora_fixtures.results.answers import GivenAnswer
 
 KEY = "sk-a-secret"
 HELLO, WHY = GivenAnswer("안녕?", "응, 안녕!"), GivenAnswer("왜?", "그냥.")
@@ -91,7 +91,7 @@ def test_another_model_prompt_or_instruction_is_asked_anew(judge, monkeypatch, t
         judge(server.url, model="other")
         told = tmp_path / "judge_prompt.md"
         told.write_text("Grade:\n", encoding="utf-8")
-        monkeypatch.setattr("ohlora_fixtures.judge.JUDGE_PROMPT", told)
+        monkeypatch.setattr("ohlora_fixtures.quality.judge.JUDGE_PROMPT", told)
         judge(server.url)
         assert len(server.requests) == 3
         assert server.messages[-1].startswith("Grade:\n\n{")

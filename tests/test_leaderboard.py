@@ -7,9 +7,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from exports import KO_HEADS, anchor, ko_row, open_llm_row, write_csv
 
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.leaderboard import read_leaderboard
-from ohlora_fixtures.repositories import repository
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.commands.leaderboard import read_leaderboard, repository
 
 
 def test_the_open_llm_leaderboards_contents_are_read(tmp_path):

@@ -6,12 +6,12 @@ import pytest
 import torch
 from test_workloads import CANDIDATES, DIALOGUES, SOURCE, examples_for, texts_for
 
-from ohlora_fixtures.dialogues import IGNORED_LABEL, Dialogue
-from ohlora_fixtures.models import load
-from ohlora_fixtures.protocol import Protocol
+from ohlora_fixtures.inputs.dataset import IGNORED_LABEL, Dialogue
+from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter
 from ohlora_fixtures.workloads.inference import answer
 from ohlora_fixtures.workloads.likelihood import in_training_scale, likelihoods
+from ohlora_fixtures.workloads.models import load
 
 ROWS = DIALOGUES.usable_valid_rows[:3]
 RWKV = "KoAlpaca-KoRWKV-1.5B"
@@ -27,7 +27,7 @@ def likelihoods_of(loaded, model=None, rows=ROWS, max_tokens=512):
 
 
 def test_it_is_the_loss_that_training_would_have_without_the_end_of_the_sequence(loaded):
-    from ohlora_fixtures.dialogues import encode
+    from ohlora_fixtures.inputs.dataset import encode
 
     for row, found in zip(ROWS, likelihoods_of(loaded), strict=True):
         example = encode(loaded.tokenizer, loaded.candidate.text_template, row, 512)

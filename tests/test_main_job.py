@@ -8,7 +8,7 @@ import textwrap
 import pytest
 from at_a_terminal import output_of
 
-from ohlora_fixtures.answer_files import read_answers
+from ohlora_fixtures.results.answers import read_answers
 
 MEASURED = ["benches/bench_inference.py", "benches/bench_fine_tuning.py"]
 SHORT = ["--protocol", "epochs=1", "--protocol", "prompt_rows=81:83"]

@@ -15,13 +15,13 @@ from test_report import CANDIDATES, record
 from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
 from ohlora_fixtures.__main__ import main
-from ohlora_fixtures.answer_files import GivenAnswer, read_answers, write_answers
-from ohlora_fixtures.comparison import compare
-from ohlora_fixtures.records import Record, as_line
 from ohlora_fixtures.report import table
 from ohlora_fixtures.report.closing import closing
 from ohlora_fixtures.report.fitting import Terminal
-from ohlora_fixtures.results import read_records
+from ohlora_fixtures.results.answers import GivenAnswer, read_answers, write_answers
+from ohlora_fixtures.results.comparison import compare
+from ohlora_fixtures.results.folder import read_records
+from ohlora_fixtures.results.record import Record, as_line
 
 ANSWERS = {
     None: [GivenAnswer("안녕", "=응", 3, 0.25, is_cut_off=True, grade="상")],

@@ -5,7 +5,7 @@ import os
 import pytest
 from fake_gpu import OTHER, FakeCuda, FakeLibrary, bound, nvml_of
 
-from ohlora_fixtures.budget import MIB
+from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.meters.card import CardWatch
 from ohlora_fixtures.meters.clock import CudaClock, WallClock
 from ohlora_fixtures.meters.device import choose_gpu

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.dialogues import read_dialogues
-from ohlora_fixtures.errors import CandidateError
-from ohlora_fixtures.models import ModelSource, load, outline, release
-from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.base.errors import CandidateError
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.dataset import read_dialogues
+from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.workloads.inference import answer
+from ohlora_fixtures.workloads.models import ModelSource, load, outline, release
 
 TEXTS = read_dialogues(DATA / "dialogues.csv").texts("### 질문: {input} ### 답변: {output}")
 RANDOM = ModelSource("mini", "random", None, allow_remote_code=False, device="cpu", seed=1)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.dialogues import encode_all, read_dialogues
-from ohlora_fixtures.protocol import Protocol, Rows
-from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.dataset import encode_all, read_dialogues
+from ohlora_fixtures.inputs.protocol import Protocol, Rows
 from ohlora_fixtures.workloads import fine_tuning, inference
 
 ROOT = Path(__file__).parents[1]
@@ -24,8 +24,8 @@ def bench(name):
 
 
 def test_the_planner_calls_what_the_benches_call():
-    from ohlora_fixtures import fixtures
     from ohlora_fixtures.planner import traced
+    from ohlora_fixtures.session import fixtures
 
     assert traced.fine_tune is bench("bench_fine_tuning").fine_tune is fine_tuning.fine_tune
     assert traced.answer is bench("bench_inference").answer is inference.answer
@@ -48,10 +48,10 @@ class Peaks:
         return encode_all(tokenizer, self.candidate.text_template, rows, protocol.max_row_tokens)
 
     def measured(self, candidate, protocol, lora_rank):
-        from ohlora_fixtures.models import ModelSource, load
+        from ohlora_fixtures.planner.allocator import Category, Trace
         from ohlora_fixtures.planner.player import play
-        from ohlora_fixtures.planner.trace import Category, Trace
         from ohlora_fixtures.planner.tracer import StorageTracer
+        from ohlora_fixtures.workloads.models import ModelSource, load
 
         source = ModelSource("full", "random", None, allow_remote_code=False, device="cpu", seed=42)
         loaded = load(candidate, source, self.dialogues.texts(candidate.text_template))
@@ -65,10 +65,10 @@ class Peaks:
             return play(tracer.trace).peak_allocated_bytes
 
     def planned(self, candidate, protocol, lora_rank):
-        from ohlora_fixtures.models import build_on_meta, prepare_to_answer_in_full
+        from ohlora_fixtures.inputs.gpu_profiles import read_profiles
         from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
-        from ohlora_fixtures.planner.profiles import read_profiles
         from ohlora_fixtures.planner.traced import TracedCandidate
+        from ohlora_fixtures.workloads.models import build_on_meta, prepare_to_answer_in_full
 
         model = build_on_meta(candidate)
         prepare_to_answer_in_full(model, self.tokenizer)

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from ohlora_fixtures.outcomes import OutOfMemory, let_go, requested_mib
+from ohlora_fixtures.session.outcomes import OutOfMemory, let_go, requested_mib
 
 
 @pytest.mark.parametrize(

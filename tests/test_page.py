@@ -9,13 +9,13 @@ from xml.etree import ElementTree as ET
 import page_data
 import pytest
 
-from ohlora_fixtures import words
-from ohlora_fixtures.answer_files import GivenAnswer
+from ohlora_fixtures.base import words
+from ohlora_fixtures.base.words import LANGUAGES, language_of, texts
+from ohlora_fixtures.choice.selection import Selection
 from ohlora_fixtures.report.page import page as page_module
 from ohlora_fixtures.report.page.page import html
 from ohlora_fixtures.report.page.side_by_side import by_prompt
-from ohlora_fixtures.selection import Selection
-from ohlora_fixtures.words import LANGUAGES, language_of, texts
+from ohlora_fixtures.results.answers import GivenAnswer
 
 STATES = {
     "full": page_data.full,

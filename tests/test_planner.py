@@ -5,15 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.dialogues import encode_all, prompt_text, read_dialogues
-from ohlora_fixtures.errors import CandidateError
+from ohlora_fixtures.base.errors import CandidateError
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.dataset import encode_all, prompt_text, read_dialogues
+from ohlora_fixtures.inputs.gpu_profiles import read_profiles
+from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.planner.plan_cache import PlanStore
 from ohlora_fixtures.planner.planner import Planner
-from ohlora_fixtures.planner.profiles import read_profiles
-from ohlora_fixtures.planner.store import PlanStore
-from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.shipped import DATA
-from ohlora_fixtures.stand_ins import stand_in_tokenizer
+from ohlora_fixtures.workloads.stand_ins import stand_in_tokenizer
 
 
 @pytest.fixture

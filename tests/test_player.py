@@ -4,12 +4,11 @@ import random
 from array import array
 
 import pytest
+from caching_allocator import CachingAllocator
 
-from ohlora_fixtures.planner.allocator import CachingAllocator
-from ohlora_fixtures.planner.interpolation import events_at
+from ohlora_fixtures.planner.allocator import Category, Trace
 from ohlora_fixtures.planner.player import WASTED, play
-from ohlora_fixtures.planner.steps import NotComposableError, cut
-from ohlora_fixtures.planner.trace import Category, Trace
+from ohlora_fixtures.planner.steps import NotComposableError, cut, events_at
 
 MIB = 2**20
 

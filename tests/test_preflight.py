@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import pytest
 from huggingface_hub import constants
 
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.card_support import check_card, has_kernels
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.hub import check_downloads, weight_files
-from ohlora_fixtures.meters.nvml import Gpu
-from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.gpu_profiles import Gpu
+from ohlora_fixtures.session.hub import check_downloads, weight_files
+from ohlora_fixtures.session.preflight import check_card, has_kernels
 
 CU130 = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
 CU126 = ["sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"]

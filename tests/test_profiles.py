@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from ohlora_fixtures.meters.nvml import Gpu, Nvml
-from ohlora_fixtures.planner.profiles import choose_profile, read_profiles
-from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.gpu_profiles import Gpu, choose_profile, read_profiles
+from ohlora_fixtures.meters.nvml import Nvml
 
 KNOWN = read_profiles(DATA / "gpus.toml")
 HERE = Path()

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 from test_report import record
 
-from ohlora_fixtures import remaining
-from ohlora_fixtures.remaining import Remaining, Work, in_words
-from ohlora_fixtures.report import case_line, progress
-from ohlora_fixtures.report.progress import Line, Progress, is_watched
+from ohlora_fixtures.report import case_line
+from ohlora_fixtures.session import progress, remaining
+from ohlora_fixtures.session.progress import Line, Progress, is_watched
+from ohlora_fixtures.session.remaining import Remaining, Work, in_words
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pytest_benchmark.utils import parse_compare_fail
 
-from ohlora_fixtures.budget import parse_size_mib
-from ohlora_fixtures.regressions import parse_limits
-from ohlora_fixtures.selection import DEFAULT_WEIGHTS, parse_weights
-from ohlora_fixtures.settings import OPTIONS, SWITCHES
+from ohlora_fixtures.base.units import parse_size_mib
+from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, parse_weights
+from ohlora_fixtures.inputs.settings import OPTIONS, SWITCHES
+from ohlora_fixtures.results.memory_growth import parse_limits
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

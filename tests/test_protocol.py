@@ -1,7 +1,7 @@
 import pytest
 
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.protocol import Protocol, Rows, parse_protocol
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.inputs.protocol import Protocol, Rows, parse_protocol
 
 
 def test_the_default_is_the_studys():

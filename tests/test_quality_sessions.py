@@ -8,7 +8,7 @@ from judge_server import grades, serving
 from pretrained import pretrain
 
 from ohlora_fixtures.__main__ import main
-from ohlora_fixtures.answer_files import read_answers, write_answers
+from ohlora_fixtures.results.answers import read_answers, write_answers
 
 BENCHES = ["benches/bench_inference.py", "benches/bench_fine_tuning.py"]
 

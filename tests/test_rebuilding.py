@@ -11,10 +11,10 @@ from choices import fine_tuning, inference
 from test_untrusted import is_obeyed
 
 from ohlora_fixtures.__main__ import main
-from ohlora_fixtures.answer_files import GivenAnswer, write_answers
-from ohlora_fixtures.records import as_line, seconds_a_prompt
-from ohlora_fixtures.results import read_records
-from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.results.answers import GivenAnswer, write_answers
+from ohlora_fixtures.results.folder import read_records
+from ohlora_fixtures.results.record import as_line, seconds_a_prompt
 
 REBUILT = ("comparison.csv", "comparison.md", "report.html", "selection.json")
 GOOD, LIGHT = "polyglot-ko-1.3b", "FinguAI-Chat-v1"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.records import Record
-from ohlora_fixtures.regressions import Growth, has_failed, judge, parse_limits
+from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.report import stored
+from ohlora_fixtures.results.memory_growth import Growth, has_failed, judge, parse_limits
+from ohlora_fixtures.results.record import Record
 
 CASE = "bench_fine_tuning[gemma-2-2b-it-r16]"
 SAME = {"device": "NVIDIA T4", "scale": "full", "weights": "hub", "protocol_hash": "0123456789ab", "dataset_sha256": ""}

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.records import Record, as_line
-from ohlora_fixtures.results import read_records
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.results.folder import read_records
+from ohlora_fixtures.results.record import Record, as_line
 
 
 def line(case, **changes):

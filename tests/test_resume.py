@@ -12,12 +12,12 @@ import pytest
 from test_results import line
 from test_wrong_input import refused
 
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.planner.profiles import read_profiles
-from ohlora_fixtures.records import Record
-from ohlora_fixtures.resume import Resumed, is_kept
-from ohlora_fixtures.settings import DATA
-from ohlora_fixtures.store import RecordStore
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.inputs.gpu_profiles import read_profiles
+from ohlora_fixtures.inputs.settings import DATA
+from ohlora_fixtures.results.folder import RecordStore
+from ohlora_fixtures.results.record import Record
+from ohlora_fixtures.session.resume import Resumed, is_kept
 
 PROFILES = read_profiles(DATA / "gpus.toml")
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_untrusted import SPECIFIED
 
-from ohlora_fixtures.choosing import Choosing
-from ohlora_fixtures.comparison import compare
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.selection import CRITERIA, DEFAULT_WEIGHTS, parse_weights, select
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.choice.choosing import Choosing
+from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, parse_weights, select
+from ohlora_fixtures.results.comparison import compare
 
 FREE = candidate("free")
 BOUND = candidate("bound", free_license=False, binding_license="Gemma Terms of Use", leaderboard_average=90.0)

@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 from choices import candidate, chosen, fine_tuning, inference, judged, plan
 
-from ohlora_fixtures import sentences
-from ohlora_fixtures.agreement import agreement
-from ohlora_fixtures.answer_files import GivenAnswer
-from ohlora_fixtures.budget import Verdict
-from ohlora_fixtures.choosing import Choosing
-from ohlora_fixtures.comparison import compare
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.grades import read_grades
-from ohlora_fixtures.judge_settings import JudgeSettings
+from ohlora_fixtures.base import messages
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.base.messages import again, sentence, texts
+from ohlora_fixtures.base.units import Verdict
+from ohlora_fixtures.base.words import LANGUAGES
+from ohlora_fixtures.choice.choosing import Choosing
+from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS
+from ohlora_fixtures.inputs.judge_settings import JudgeSettings
+from ohlora_fixtures.inputs.protocol import parse_protocol
 from ohlora_fixtures.meters.condition import Condition, taints_of_condition, taints_of_use
-from ohlora_fixtures.outcomes import OutOfMemory
-from ohlora_fixtures.protocol import parse_protocol
+from ohlora_fixtures.quality.agreement import agreement
+from ohlora_fixtures.quality.grades import read_grades
 from ohlora_fixtures.report.mixed import listed, mixed_notes
-from ohlora_fixtures.selection import DEFAULT_WEIGHTS
-from ohlora_fixtures.sentences import again, sentence, texts
-from ohlora_fixtures.words import LANGUAGES
+from ohlora_fixtures.results.answers import GivenAnswer
+from ohlora_fixtures.results.comparison import compare
+from ohlora_fixtures.session.outcomes import OutOfMemory
 
 NAMES = """MiB GPU VRAM HTTP JSON CSV UTF CP949 Python ECC GB W C end of sequence token environment json
 model_type lora_rank max_length max_row_tokens best good fair poor worst judge model allow remote code"""
@@ -69,7 +69,7 @@ def test_every_sentence_is_found_again_in_its_english_and_has_no_english_in_kore
 
 
 def test_every_sentence_is_made_somewhere():
-    source = "".join(path.read_text() for path in Path(sentences.__file__).parent.rglob("*.py"))
+    source = "".join(path.read_text() for path in Path(messages.__file__).parent.rglob("*.py"))
     by_a_name = re.compile(
         "criterion|source|by|note.(kept_|weights|protocol_hash|dataset_sha256)|taint.(un)?corrected_"
         "|reason.(over_budget|out_of_memory|error|failed|skipped)$"

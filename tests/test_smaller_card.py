@@ -5,9 +5,9 @@ import os
 import pytest
 from fake_gpu import FakeCuda, FakeSwitches
 
-from ohlora_fixtures.planner.profiles import read_profiles
-from ohlora_fixtures.shipped import DATA
-from ohlora_fixtures.smaller_card import WORKSPACE_VARIABLE, MemoryCap, enabled_backends, settings_of
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.gpu_profiles import read_profiles
+from ohlora_fixtures.meters.memory_cap import WORKSPACE_VARIABLE, MemoryCap, enabled_backends, settings_of
 
 PROFILES = {profile.name: profile for profile in read_profiles(DATA / "gpus.toml")}
 

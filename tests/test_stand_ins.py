@@ -1,10 +1,10 @@
 import pytest
 
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.dialogues import read_dialogues
-from ohlora_fixtures.models import ModelSource, load
-from ohlora_fixtures.shipped import DATA
-from ohlora_fixtures.stand_ins import mini_architecture, stand_in_tokenizer
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.dataset import read_dialogues
+from ohlora_fixtures.workloads.models import ModelSource, load
+from ohlora_fixtures.workloads.stand_ins import mini_architecture, stand_in_tokenizer
 
 TEXTS = read_dialogues(DATA / "dialogues.csv").texts("### 질문: {input} ### 답변: {output}")
 CANDIDATES = [c for c in read_candidates(DATA / "candidates.toml") if not c.name.startswith("kanana")]

@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 from test_results import line
 
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.files import replace_text
-from ohlora_fixtures.records import Record
-from ohlora_fixtures.results import read_records
-from ohlora_fixtures.store import SESSION, RecordStore
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.base.files import replace_text
+from ohlora_fixtures.results.folder import SESSION, RecordStore, read_records
+from ohlora_fixtures.results.record import Record
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,7 +62,7 @@ KILLER = """
     import os, random, signal, sys, time
     from pathlib import Path
     from test_store import claimed, record, resumed
-    from ohlora_fixtures.results import read_records
+    from ohlora_fixtures.results.folder import read_records
 
     folder, told = Path(sys.argv[1]), Path(sys.argv[2])
     claimed(folder).close()
@@ -119,8 +118,8 @@ FULL = """
     import resource, signal, sys
     from pathlib import Path
     from test_store import claimed, record
-    from ohlora_fixtures.files import replace_text
-    from ohlora_fixtures.results import read_records
+    from ohlora_fixtures.base.files import replace_text
+    from ohlora_fixtures.results.folder import read_records
 
     folder = Path(sys.argv[1])
     store = claimed(folder)

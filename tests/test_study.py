@@ -1,10 +1,10 @@
 """The plan against the study's 28 published figures, and what explains the rest."""
 
 import pytest
+from study import StudiedCandidate
 
-from ohlora_fixtures.candidates import read_candidates, select_group
-from ohlora_fixtures.planner.study import StudiedCandidate
-from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.candidates import read_candidates, select_group
 
 SEED = {each.name: each for each in select_group(read_candidates(DATA / "candidates.toml"), "seed")}
 

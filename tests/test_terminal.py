@@ -3,12 +3,12 @@
 import pytest
 from at_a_terminal import output_of
 
-from ohlora_fixtures import devices, preflight
+from ohlora_fixtures.session import devices, preflight
 
 BENCH = """
 import time
-from ohlora_fixtures.outcomes import CaseFailure
-from ohlora_fixtures.session import CASE_FACTS
+from ohlora_fixtures.session.outcomes import CaseFailure
+from ohlora_fixtures.session.session import CASE_FACTS
 
 def bench_fine_tuning(request, candidate, lora_rank):
     time.sleep({seconds})

@@ -8,19 +8,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ohlora_fixtures.candidates import read_candidates, select_group
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.candidates import read_candidates, select_group
+from ohlora_fixtures.inputs.gpu_profiles import read_profiles
+from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.planner import traced as traced_module
-from ohlora_fixtures.planner.batches import estimated_examples
-from ohlora_fixtures.planner.estimated_tokenizer import EstimatedTokenizer
+from ohlora_fixtures.planner.allocator import Category, Trace
+from ohlora_fixtures.planner.batches import EstimatedTokenizer, estimated_examples
 from ohlora_fixtures.planner.meta_kernels import MetaKernels
-from ohlora_fixtures.planner.on_meta import workloads_on_meta
-from ohlora_fixtures.planner.placement import cuda_order
-from ohlora_fixtures.planner.profiles import read_profiles
-from ohlora_fixtures.planner.trace import Category, Trace
+from ohlora_fixtures.planner.on_meta import cuda_order, workloads_on_meta
 from ohlora_fixtures.planner.traced import TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
-from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.shipped import DATA
 
 
 class Small(nn.Module):
@@ -177,7 +175,7 @@ def test_the_recorded_loop_of_rwkv_is_the_loop(monkeypatch):
 
 
 def test_estimated_rows_keep_to_the_longest_allowed():
-    from ohlora_fixtures.dialogues import Dialogue
+    from ohlora_fixtures.inputs.dataset import Dialogue
 
     (row,) = estimated_examples("{input}:{output}", [Dialogue("x" * 30, "y" * 30)], 1.5, 20)
     assert (len(row["input_ids"]), row["labels"].count(-100)) == (20, 19)

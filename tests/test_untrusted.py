@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ohlora_fixtures import untrusted
-from ohlora_fixtures.errors import CandidateError, InputError, one_line
-from ohlora_fixtures.outcomes import CaseFailure
+from ohlora_fixtures.base import safe_text
+from ohlora_fixtures.base.errors import CandidateError, InputError, one_line
+from ohlora_fixtures.session.outcomes import CaseFailure
 
 PIECES = [
     *("=1+1", "+", "-", "@", "\uff1d", ";", "\t", "\n", "\r\n", '"', "'", ",", " ", "|", "<b>", "`", "](", "[x]", "_"),
@@ -35,28 +35,28 @@ def is_obeyed(character):
 @SPECIFIED
 @given(HOSTILE)
 def test_a_line_has_nothing_that_a_terminal_obeys_and_stays_as_it_is_the_second_time(text):
-    found = untrusted.line(text)
+    found = safe_text.line(text)
     assert [each for each in found if is_obeyed(each)] == []
-    assert untrusted.line(found) == found
+    assert safe_text.line(found) == found
 
 
 @SPECIFIED
 @given(HOSTILE)
 def test_no_spreadsheet_finds_a_formula_whatever_its_separator(text):
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(["prompt", untrusted.cell(text)])
+    csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(["prompt", safe_text.cell(text)])
     for separator in ",;\t":
         cells = [cell for row in csv.reader(io.StringIO(buffer.getvalue()), delimiter=separator) for cell in row]
         assert [cell for cell in cells if cell.strip(' \t\n"').startswith(FORMULA_STARTS)] == []
     assert [each for each in buffer.getvalue() if is_obeyed(each) and each not in "\n\t"] == []
-    assert untrusted.cell(untrusted.cell(text)) == untrusted.cell(text)
+    assert safe_text.cell(safe_text.cell(text)) == safe_text.cell(text)
 
 
 @SPECIFIED
 @given(HOSTILE)
 def test_markdown_reads_as_the_text_does_and_has_no_markup(text):
-    found = untrusted.markdown(text)
-    assert re.sub(r"\\([^\w\s])|\\(_)", r"\1\2", found) == untrusted.line(text).strip()
+    found = safe_text.markdown(text)
+    assert re.sub(r"\\([^\w\s])|\\(_)", r"\1\2", found) == safe_text.line(text).strip()
     bare = re.sub(r"\\[^\w\s]|\\_", "x", found)
     assert re.findall(r"[`*<>|~$]|&[#a-zA-Z]|\]\(|\]\[|://|^[#=\[]|^[+-](?=[\s-])|^[0-9]{1,3}[.)]\s", bare) == []
 
@@ -64,7 +64,7 @@ def test_markdown_reads_as_the_text_does_and_has_no_markup(text):
 @SPECIFIED
 @given(HOSTILE)
 def test_a_json_line_says_what_was_said_and_has_nothing_that_a_terminal_obeys(text):
-    found = untrusted.json_line({"reason": text})
+    found = safe_text.json_line({"reason": text})
     # two surrogates side by side are one character to JSON
     assert json.loads(found) == {"reason": text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")}
     assert [each for each in found.decode()[:-1] if is_obeyed(each)] == []
@@ -73,7 +73,7 @@ def test_a_json_line_says_what_was_said_and_has_nothing_that_a_terminal_obeys(te
 @SPECIFIED
 @given(HOSTILE)
 def test_a_toml_string_says_what_was_said_and_has_nothing_that_a_terminal_obeys(text):
-    written = untrusted.toml_string(text)
+    written = safe_text.toml_string(text)
     assert [each for each in written if is_obeyed(each)] == []
     assert tomllib.loads(f"text = {written}") == {"text": re.sub("[\ud800-\udfff]", "\ufffd", text)}
 
@@ -97,7 +97,7 @@ def test_every_sentence_the_suite_ends_with_is_one_line(text):
     ],
 )
 def test_ordinary_text_stays_as_it_is(text):
-    assert untrusted.line(text) == untrusted.cell(text) == untrusted.markdown(text) == text
+    assert safe_text.line(text) == safe_text.cell(text) == safe_text.markdown(text) == text
 
 
 @pytest.mark.parametrize(
@@ -115,10 +115,10 @@ def test_ordinary_text_stays_as_it_is(text):
     ],
 )
 def test_markup_is_escaped(text, page):
-    assert untrusted.markdown(text) == page
+    assert safe_text.markdown(text) == page
 
 
 def test_an_apostrophe_stands_where_a_formula_could_begin():
-    assert untrusted.cell("=1+1") == "'=1+1"
-    assert untrusted.cell('응;=HYPERLINK("x")') == '응;\'=HYPERLINK("x")'
-    assert untrusted.cell("하나\n- 둘, - 셋") == "하나\n'- 둘, - 셋"
+    assert safe_text.cell("=1+1") == "'=1+1"
+    assert safe_text.cell('응;=HYPERLINK("x")') == '응;\'=HYPERLINK("x")'
+    assert safe_text.cell("하나\n- 둘, - 셋") == "하나\n'- 둘, - 셋"

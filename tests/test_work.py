@@ -7,22 +7,22 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.models import build_on_meta, count_parameters, prepare_to_answer_in_full
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.gpu_profiles import Peaks, read_profiles
+from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.meters.utilization import decoding_utilization, training_utilization
+from ohlora_fixtures.planner.allocator import Trace
 from ohlora_fixtures.planner.attention import fused_attention
+from ohlora_fixtures.planner.batches import EstimatedTokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
-from ohlora_fixtures.planner.estimated_tokenizer import EstimatedTokenizer
-from ohlora_fixtures.planner.profiles import read_profiles
 from ohlora_fixtures.planner.steps import NotComposableError
-from ohlora_fixtures.planner.trace import Trace
 from ohlora_fixtures.planner.traced import TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
 from ohlora_fixtures.planner.work import Work, work_at
-from ohlora_fixtures.protocol import Protocol
-from ohlora_fixtures.shipped import DATA
-from ohlora_fixtures.utilization import Peaks, decoding_utilization, training_utilization
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
 from ohlora_fixtures.workloads.inference import AnswerLength, answer
+from ohlora_fixtures.workloads.models import build_on_meta, count_parameters, prepare_to_answer_in_full
 
 PROFILES = {profile.name: profile for profile in read_profiles(DATA / "gpus.toml")}
 PROTOCOL = Protocol(epochs=2, max_length=40)

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.dialogues import encode_all, prompt_text, read_dialogues
-from ohlora_fixtures.errors import CandidateError
-from ohlora_fixtures.models import ModelSource, load
-from ohlora_fixtures.protocol import Protocol, Rows
-from ohlora_fixtures.shipped import DATA
+from ohlora_fixtures.base.errors import CandidateError
+from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.dataset import encode_all, prompt_text, read_dialogues
+from ohlora_fixtures.inputs.protocol import Protocol, Rows
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune, trainable_parameters
 from ohlora_fixtures.workloads.inference import answer
+from ohlora_fixtures.workloads.models import ModelSource, load
 from ohlora_fixtures.workloads.trainer import make_trainer
 
 DIALOGUES = read_dialogues(DATA / "dialogues.csv")

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from ohlora_fixtures.candidates import read_candidates
-from ohlora_fixtures.errors import InputError
-from ohlora_fixtures.preflight import check
-from ohlora_fixtures.protocol import Protocol
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.session.preflight import check
 
 USAGE_ERROR = 4
 

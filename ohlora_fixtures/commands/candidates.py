@@ -7,13 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from .. import shortlist
-from ..candidates import read_candidates
-from ..criteria import CRITERIA
-from ..errors import InputError
-from ..leaderboard import read_leaderboard
-from ..report import shortlist as shortlist_text
-from ..shipped import DATA
+from ..base.errors import InputError
+from ..base.shipped import DATA
+from ..inputs.candidates import read_candidates
+from . import shortlist, shortlist_text
+from .criteria import CRITERIA
+from .leaderboard import read_leaderboard
 from .printing import say
 
 _NOTHING_TO_WRITE = 1

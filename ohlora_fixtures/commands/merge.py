@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .. import merging
-from ..shipped import DATA
+from ..base.shipped import DATA
+from . import merging
 from .printing import add_verbosity, show
 
 

@@ -8,11 +8,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from ..comparison import Comparison
+from ..choice.selection import Selection
 from ..report import choice_text
 from ..report.closing import closing
 from ..report.fitting import Paint, Terminal, plain
-from ..selection import Selection
+from ..results.comparison import Comparison
 
 _CODES = {"bold": 1, "red": 31, "green": 32, "yellow": 33}
 """Of ECMA-48, `SGR`."""

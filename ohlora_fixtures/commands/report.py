@@ -7,13 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .. import options, rebuilding
-from ..choosing import Choosing
-from ..errors import InputError
-from ..grades import read_grades
-from ..judge_settings import judge_settings
-from ..selection import parse_weights
-from ..words import report_language
+from ..base.errors import InputError
+from ..base.words import report_language
+from ..choice.choosing import Choosing
+from ..choice.selection import parse_weights
+from ..inputs import options
+from ..inputs.judge_settings import judge_settings
+from ..quality.grades import read_grades
+from . import rebuild
 from .printing import add_verbosity, show
 
 
@@ -51,7 +52,7 @@ def _run(given: argparse.Namespace) -> int:
     language = report_language(given.report_lang, os.environ)
     grades = read_grades(given.grades) if given.grades else None
     for path in given.folders:
-        folder = rebuilding.Folder(path, given.candidates)
+        folder = rebuild.Folder(path, given.candidates)
         if grades:
             grades.check({candidate.name for candidate in folder.candidates}, folder.prompts)
         any_license = given.any_license or folder.any_license

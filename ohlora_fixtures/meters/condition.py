@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..sentences import sentence
+from ..base.messages import sentence
 
 _CAUSES_OF_LOW_CLOCKS = {
     0x4: "cause.power_cap",

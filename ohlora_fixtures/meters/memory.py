@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..budget import MIB
+from ..base.units import MIB
 
 if TYPE_CHECKING:
     from .device import CudaContext

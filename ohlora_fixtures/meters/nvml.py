@@ -7,20 +7,9 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from ..budget import MIB
+from ..base.units import MIB
+from ..inputs.gpu_profiles import Gpu
 from .condition import Condition
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """A card, as NVML describes it."""
-
-    name: str
-    """Its name."""
-    capability: tuple[int, int]
-    """CUDA compute capability, major and minor."""
-    memory_mib: float
-    """All of its memory, MiB."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ..budget import MIB
+from ..base.units import MIB
+from .allocator import Trace
 from .candidate_planner import CandidatePlanner, Run, shape_of
-from .interpolation import events_at
 from .player import Played, play
-from .steps import CutTrace, NotComposableError, Step, cut
-from .trace import Trace
+from .steps import CutTrace, NotComposableError, Step, cut, events_at
 
 if TYPE_CHECKING:
     from .traced import Batch, TracedCandidate

@@ -1,16 +1,55 @@
-"""PyTorch's CUDA caching allocator as plain bookkeeping: one device, one stream, default settings.
-
-Follows `c10/cuda/CUDACachingAllocator.cpp` (`malloc`, `get_free_block`, `alloc_found_block`, `free_block`,
-`release_cached_blocks`); its rules are the same from torch 2.0 to 2.13. Left out, because off by default:
-expandable segments, `max_split_size_mb`, `roundup_power2_divisions`, garbage collection and private pools.
-Nor is a card that runs full modelled: PyTorch would then empty its cache and try again.
-
-The two pools never share a segment, so each can be played without the other.
-"""
+"""Allocations and frees in order, and PyTorch's CUDA caching allocator as plain bookkeeping."""
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, insort
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Category(IntEnum):
+    """What a block of memory is for."""
+
+    BASE_WEIGHTS = 0
+    ADAPTERS = 1
+    GRADIENTS = 2
+    OPTIMIZER = 3
+    ACTIVATIONS = 4
+    LOGITS_AND_LOSS = 5
+    WORKSPACE = 6
+
+
+EMPTY_CACHE = 0
+"""The event that gives cached segments back, as `torch.cuda.empty_cache` does."""
+
+
+@dataclass
+class Trace:
+    """A sequence of allocations and frees."""
+
+    events: array[int] = field(default_factory=lambda: array("q"))
+    """A size in bytes for an allocation, `-1 - id` for the free of an allocation, or `EMPTY_CACHE`.
+
+    Ids count allocations from 0.
+    """
+    categories: bytearray = field(default_factory=bytearray)
+    """`Category` of each allocation, by id."""
+
+    def allocate(self, size_bytes: int, category: Category) -> int:
+        """Append an allocation and return its id."""
+        self.events.append(size_bytes)
+        self.categories.append(category)
+        return len(self.categories) - 1
+
+    def free(self, allocation: int) -> None:
+        """Append the free of an allocation."""
+        self.events.append(-1 - allocation)
+
+    def empty_cache(self) -> None:
+        """Append a release of the cached segments."""
+        self.events.append(EMPTY_CACHE)
+
 
 MIN_BLOCK_BYTES = 512
 """`kMinBlockSize`: every request is rounded up to a multiple of it."""
@@ -134,44 +173,3 @@ class Pool:
         del self._free_ending_at[address + size]
         del self._free_keys[bisect_left(self._free_keys, size << _ADDRESS_BITS | address)]
         return size
-
-
-class CachingAllocator:
-    """Both pools together, as `torch.cuda.memory_stats` sees them."""
-
-    def __init__(self) -> None:
-        self.small, self.large = Pool(is_small=True), Pool(is_small=False)
-        self.peak_allocated_bytes = 0
-        """Most bytes in live blocks so far (`allocated_bytes.all.peak`)."""
-        self.peak_reserved_bytes = 0
-        """Most bytes in segments so far (`reserved_bytes.all.peak`)."""
-
-    def malloc(self, size_bytes: int) -> int:
-        """Allocate at least one byte; returns a handle."""
-        pool = self.small if size_bytes <= SMALL_REQUEST_MAX_BYTES else self.large
-        handle = pool.malloc(size_bytes) << 1 | pool.is_small
-        self.peak_allocated_bytes = max(self.peak_allocated_bytes, self.allocated_bytes)
-        self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
-        return handle
-
-    def free(self, handle: int) -> None:
-        """Free what a handle stands for.
-
-        Raises KeyError for one that is not live.
-        """
-        (self.small if handle & 1 else self.large).free(handle >> 1)
-
-    def empty_cache(self) -> None:
-        """Give wholly free segments back to the device."""
-        self.small.empty_cache()
-        self.large.empty_cache()
-
-    @property
-    def allocated_bytes(self) -> int:
-        """Bytes in live blocks (`allocated_bytes.all.current`)."""
-        return self.small.allocated_bytes + self.large.allocated_bytes
-
-    @property
-    def reserved_bytes(self) -> int:
-        """Bytes in segments (`reserved_bytes.all.current`)."""
-        return self.small.reserved_bytes + self.large.reserved_bytes

@@ -36,7 +36,7 @@ UNTRAINABLE_FLASH_HEADS_ON_SMALL_CHIPS = 224
 
 
 @dataclass(frozen=True)
-class _Call:
+class Call:
     """One call of scaled dot product attention: what its choice of a backend looks at (`sdp_params`)."""
 
     query: Tensor
@@ -107,7 +107,7 @@ def _cudnn_preferred(capability: Capability) -> bool:
     return capability[0] in {9, 10}
 
 
-def _can_use_cudnn(call: _Call, capability: Capability) -> bool:
+def _can_use_cudnn(call: Call, capability: Capability) -> bool:
     """`can_use_cudnn_attention`."""
     largest_head = LARGEST_CUDNN_HEAD_ON_HOPPER if capability == (9, 0) else LARGEST_CUDNN_HEAD
     head_sizes = (call.query.shape[-1], call.value.shape[-1])
@@ -123,7 +123,7 @@ def _can_use_cudnn(call: _Call, capability: Capability) -> bool:
     )
 
 
-def _can_use_flash(call: _Call, capability: Capability) -> bool:
+def _can_use_flash(call: Call, capability: Capability) -> bool:
     """`can_use_flash_attention`."""
     head_size = call.query.shape[-1]
     too_large_to_train = head_size > LARGEST_FLASH_HEAD_TRAINED_ANYWHERE and (
@@ -141,7 +141,7 @@ def _can_use_flash(call: _Call, capability: Capability) -> bool:
     )
 
 
-def _can_use_efficient(call: _Call, capability: Capability) -> bool:
+def _can_use_efficient(call: Call, capability: Capability) -> bool:
     """`can_use_mem_efficient_attention`; up to 2.13 it takes no grouped heads."""
     major = capability[0]
     dtypes = (torch.float16, torch.float32, *((torch.bfloat16,) if major >= 8 else ()))  # noqa: PLR2004
@@ -158,7 +158,7 @@ def _can_use_efficient(call: _Call, capability: Capability) -> bool:
     )
 
 
-def _backend(call: _Call, capability: Capability) -> Backend:
+def backend_of(call: Call, capability: Capability) -> Backend:
     """`select_sdp_backend`: the first of `priority_order` whose conditions hold."""
     if not call.regular:
         return "math"
@@ -167,25 +167,6 @@ def _backend(call: _Call, capability: Capability) -> Backend:
     if _can_use_flash(call, capability):
         return "flash"
     return "efficient" if _can_use_efficient(call, capability) else "math"
-
-
-def choose_backend(  # noqa: PLR0913, PLR0917
-    compute_capability: Capability,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    *,
-    is_causal: bool = False,
-    enable_gqa: bool = False,
-) -> Backend:
-    """Which backend a CUDA build would take for this call of scaled dot product attention on such a card.
-
-    The arguments are those of `torch.nn.functional.scaled_dot_product_attention`. Whether a backward pass may follow is
-    read off the tensors and the grad mode.
-    """
-    return _backend(_Call(query, key, value, attn_mask, dropout_p, is_causal, enable_gqa), compute_capability)
 
 
 def fused_attention(compute_capability: Capability) -> Callable[..., Tensor]:
@@ -207,8 +188,8 @@ def fused_attention(compute_capability: Capability) -> Callable[..., Tensor]:
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> Tensor:
-        call = _Call(query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
-        backend = _backend(call, compute_capability) if query.is_meta else "math"
+        call = Call(query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
+        backend = backend_of(call, compute_capability) if query.is_meta else "math"
         if backend == "cudnn":
             return _cudnn(call, scale)
         if backend == "flash":
@@ -220,7 +201,7 @@ def fused_attention(compute_capability: Capability) -> Callable[..., Tensor]:
     return scaled_dot_product_attention
 
 
-def _cudnn(call: _Call, scale: float | None) -> Tensor:
+def _cudnn(call: Call, scale: float | None) -> Tensor:
     """The cuDNN case of `scaled_dot_product_attention`, with `convert_boolean_attn_mask_cudnn`."""
     bias = call.mask
     if bias is not None and bias.dtype == torch.bool:
@@ -233,7 +214,7 @@ def _cudnn(call: _Call, scale: float | None) -> Tensor:
     return output
 
 
-def _flash(call: _Call, scale: float | None) -> Tensor:
+def _flash(call: Call, scale: float | None) -> Tensor:
     """The flash case of `scaled_dot_product_attention`: heads padded to a multiple of 8 (`pad_last_dim`)."""
     head_size = call.query.shape[-1]
     padding = -head_size % 8
@@ -246,7 +227,7 @@ def _flash(call: _Call, scale: float | None) -> Tensor:
     return output[..., :head_size] if padding else output
 
 
-def _efficient(call: _Call, scale: float | None) -> Tensor:
+def _efficient(call: Call, scale: float | None) -> Tensor:
     """The memory-efficient case of `scaled_dot_product_attention`."""
     bias = None if call.mask is None else _efficient_bias(call.mask, call)
     operator = torch.ops.aten._scaled_dot_product_efficient_attention
@@ -256,7 +237,7 @@ def _efficient(call: _Call, scale: float | None) -> Tensor:
     return output
 
 
-def _efficient_bias(mask: Tensor, call: _Call) -> Tensor:
+def _efficient_bias(mask: Tensor, call: Call) -> Tensor:
     """`convert_boolean_attn_mask` and `preprocess_mask`: additive, rows aligned to 8 elements, for all heads."""
     if mask.dtype == torch.bool:
         hidden = torch.scalar_tensor(-torch.inf, dtype=call.query.dtype, device=mask.device)

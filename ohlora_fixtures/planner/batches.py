@@ -4,19 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import torch
-from transformers import set_seed
+from transformers import PreTrainedTokenizer, set_seed
 
-from ..dialogues import IGNORED_LABEL, Dialogue, Example, prompt_text, whole_text
+from ..inputs.dataset import IGNORED_LABEL, Dialogue, Example, prompt_text, whole_text
 from ..workloads.trainer import make_trainer
-from .estimated_tokenizer import EstimatedTokenizer
 from .on_meta import META, workloads_on_meta
 
 if TYPE_CHECKING:
-    from ..protocol import Protocol
+    from ..inputs.protocol import Protocol
+
+
+_END, _OTHER = "</s>", "x"
+
+
+class EstimatedTokenizer(PreTrainedTokenizer):
+    """Turns a text into as many tokens as the candidate's characters a token give, all of them alike."""
+
+    def __init__(self, chars_per_token: float) -> None:
+        self._chars_per_token = chars_per_token
+        super().__init__(eos_token=_END, pad_token=_END, padding_side="right")  # type: ignore[no-untyped-call]
+
+    @property
+    def vocab_size(self) -> int:
+        """The end of a text, and anything else."""
+        return 2
+
+    def get_vocab(self) -> dict[str, int]:
+        """Ids by token."""
+        return {_END: 0, _OTHER: 1}
+
+    def _tokenize(self, text: str, **_: Any) -> list[str]:
+        return [_OTHER] * max(1, round(len(text) / self._chars_per_token))
+
+    def _convert_token_to_id(self, token: str) -> int:
+        return self.get_vocab()[token]
+
+    def _convert_id_to_token(self, index: int) -> str:
+        return _OTHER if index else _END
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The tokens, one after the other."""
+        return "".join(tokens)
 
 
 def estimated_examples(

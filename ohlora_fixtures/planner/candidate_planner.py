@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from .allocator import Trace
 from .batches import drawn_batches
-from .interpolation import events_at
 from .player import Played, play
-from .steps import CutTrace, NotComposableError, Step, cut
-from .trace import Trace
+from .steps import CutTrace, NotComposableError, Step, cut, events_at
 from .work import Work, work_at
 
 if TYPE_CHECKING:
-    from ..dialogues import Example
-    from ..protocol import Protocol
+    from ..inputs.dataset import Example
+    from ..inputs.protocol import Protocol
     from ..workloads.inference import AnswerLength
     from .traced import Batch, TracedCandidate
 

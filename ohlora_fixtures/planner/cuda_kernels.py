@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .trace import Category, Trace
+from .allocator import Category, Trace
 
 _aten = torch.ops.aten
 

@@ -1,8 +1,4 @@
-"""Makes the measured workloads run on meta tensors the way they would run on a CUDA device.
-
-Meta tensors have shapes and no bytes. Where PyTorch or a library takes another path for them than for
-CUDA, the path is put right here, for the duration of a `with` block and without touching the workloads.
-"""
+"""Makes the measured workloads run on meta tensors the way they would run on a CUDA device."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import accelerate.state
@@ -20,6 +17,22 @@ from torch.utils import _foreach_utils
 from transformers import TrainingArguments
 
 from .cuda_kernels import fused_dropout
+
+if TYPE_CHECKING:
+    import torch
+
+
+def cuda_order(module: torch.nn.Module) -> Iterator[torch.Tensor]:
+    """A module's tensors in the order in which `.to(device)` copies them: children, parameters, buffers.
+
+    That is `Module._apply` in `torch/nn/modules/module.py`. A tied weight comes up twice; the second time
+    it is on the device already.
+    """
+    for child in module.children():
+        yield from cuda_order(child)
+    yield from module.parameters(recurse=False)
+    yield from module.buffers(recurse=False)
+
 
 META = torch.device("meta")
 

@@ -6,22 +6,22 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from .. import models
-from ..budget import MIB
-from ..dialogues import encode_all, prompt_text
-from ..errors import CandidateError, one_line
-from ..records import versions
-from ..sentences import sentence
-from ..stand_ins import TYPICAL_CHARS_PER_TOKEN
+from ..base.errors import CandidateError, one_line
+from ..base.messages import sentence
+from ..base.units import MIB
+from ..base.versions import versions
+from ..inputs.dataset import encode_all, prompt_text
+from ..workloads import models
+from ..workloads.stand_ins import TYPICAL_CHARS_PER_TOKEN
 from .plan import Plan
-from .store import PlanStore, file_digest, source_digest
+from .plan_cache import PlanStore, file_digest, source_digest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from ..candidates import Candidate
-    from ..dialogues import Example
-    from ..settings import Settings
+    from ..inputs.candidates import Candidate
+    from ..inputs.dataset import Example
+    from ..inputs.settings import Settings
     from ..workloads.inference import AnswerLength
 
 
@@ -171,9 +171,8 @@ class _OpenCandidate:
     """A candidate's full-size model on meta, and what is planned with it."""
 
     def __init__(self, candidate: Candidate, settings: Settings, measured: OfMeasured | None) -> None:
-        from .batches import estimated_examples
+        from .batches import EstimatedTokenizer, estimated_examples
         from .candidate_planner import CandidatePlanner
-        from .estimated_tokenizer import EstimatedTokenizer
         from .traced import TracedCandidate
 
         models.quieten_libraries()

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .allocator import MIN_BLOCK_BYTES, SMALL_REQUEST_MAX_BYTES, SMALL_SEGMENT_BYTES, Pool
+from .allocator import EMPTY_CACHE, MIN_BLOCK_BYTES, SMALL_REQUEST_MAX_BYTES, SMALL_SEGMENT_BYTES, Category, Pool, Trace
 from .steps import INHERITED, NotComposableError, Step
-from .trace import EMPTY_CACHE, Category, Trace
 
 SMALL_EVENTS = 1 << 17
 """How many events of the small pool are played if there are so many: some 0.2 s worth."""

@@ -19,25 +19,24 @@ from transformers import Trainer
 
 from ..workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune, trainable_parameters
 from ..workloads.inference import answer
+from .allocator import Category, Trace
 from .attention import fused_attention
 from .attention_kernels import temporaries
+from .batches import EstimatedTokenizer
 from .cuda_kernels import CudaKernels, Workspaces
-from .estimated_tokenizer import EstimatedTokenizer
 from .meta_kernels import MetaKernels
-from .on_meta import workloads_on_meta
-from .placement import cuda_order
-from .repeated import Recordings, loops_recorded
-from .trace import Category, Trace
+from .on_meta import cuda_order, workloads_on_meta
+from .rwkv_loop import Recordings, loops_recorded
 from .tracer import StorageTracer
 from .work import Work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from ..candidates import Candidate
-    from ..dialogues import Example
-    from ..protocol import Protocol
-    from .profiles import GpuProfile
+    from ..inputs.candidates import Candidate
+    from ..inputs.dataset import Example
+    from ..inputs.gpu_profiles import GpuProfile
+    from ..inputs.protocol import Protocol
 
 Batch = Sequence["Example"]
 

@@ -16,9 +16,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import known_values
+from .allocator import Category, Trace
 from .cuda_kernels import FILLS, CudaKernels
 from .meta_kernels import Kernel, MetaKernels
-from .trace import Category, Trace
 from .work import Counter, Work, counter_of
 
 _aten = torch.ops.aten

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import flop_registry
 
-from .interpolation import whole_at
+from .steps import whole_at
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..records import Record, seconds_a_prompt
+from ..results.record import Record, seconds_a_prompt
 
 
 def figures(record: Record) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..comparison import Key, Row
-from ..records import Record
+from ..results.comparison import Key, Row
+from ..results.record import Record
 from .table import memory_of, seconds_of
 
 NONE = "-"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .. import untrusted
-from ..selection import CRITERIA, Exclusion, Option, Quality, Selection
-from ..sensitivity import Shift
+from ..base import safe_text
+from ..choice.selection import CRITERIA, Exclusion, Option, Selection
+from ..choice.sensitivity import Shift
+from ..quality.grading import Quality
 from .columns import Column, as_markdown
 from .fitting import Terminal
 from .mixed import listed
@@ -28,10 +29,10 @@ def terminal(selection: Selection, terminal: Terminal) -> str:
 
 def markdown(selection: Selection) -> str:
     """The choice as a section of a Markdown page."""
-    parts = ["## The choice", "\n\n".join(f"**{untrusted.markdown(each)}**" for each in conclusion(selection))]
+    parts = ["## The choice", "\n\n".join(f"**{safe_text.markdown(each)}**" for each in conclusion(selection))]
     if selection.ranking:
         parts += [as_markdown(_columns(selection)), _WEIGHED]
-    parts.append("\n".join(f"- {untrusted.markdown(each)}" for each in _reasons(selection)))
+    parts.append("\n".join(f"- {safe_text.markdown(each)}" for each in _reasons(selection)))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..comparison import Comparison
-from ..selection import Selection
+from ..choice.selection import Selection
+from ..results.comparison import Comparison
 from . import table
 from .fitting import Terminal
 from .notes import REHEARSAL, notes

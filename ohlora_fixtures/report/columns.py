@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, zip_longest
 
-from ..untrusted import line, markdown
+from ..base.safe_text import line, markdown
 from .fitting import Paint, plain, width_of
 
 _GAP = "  "

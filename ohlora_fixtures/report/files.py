@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..answer_files import Answers
-from ..comparison import Comparison
-from ..selection import Selection
-from ..untrusted import json_page
-from ..words import Language
+from ..base.safe_text import json_page
+from ..base.words import Language
+from ..choice.selection import Selection
+from ..results.answers import Answers
+from ..results.comparison import Comparison
 from . import choice_text, quality_table, table
 from .page import page
 

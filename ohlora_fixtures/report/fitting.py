@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .. import untrusted
+from ..base import safe_text
 
 Paint = Callable[[str, str], str]
 """Gives a text the colour of a name, such as `green`, or another look that pytest's terminal writer knows."""
@@ -64,7 +64,7 @@ def cut(text: str, width: int) -> str:
 
 def filled(text: str, width: int, most_lines: int | None = None) -> str:
     """The text in lines of `width` columns, indented from the second on; what is beyond the most lines is left out."""
-    text = untrusted.line(text)
+    text = safe_text.line(text)
     if not text.isascii():
         width -= 1  # a word too long for a line can be broken between a wide character and its filler
         text = "".join(each + _FILLER * (_columns_of(each) - 1) for each in text)

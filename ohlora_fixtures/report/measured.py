@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..comparison import Comparison
-from ..records import Record
+from ..results.comparison import Comparison
+from ..results.record import Record
 from .columns import Column
 
 PLAN_HEADING = "Both for the very lengths of the run; how far the plan is off, as a share of what was measured."

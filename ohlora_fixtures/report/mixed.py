@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..records import Record
-from ..sentences import sentence
+from ..base.messages import sentence
+from ..results.record import Record
 
 _MOST_NAMES = 8
 """More would hide what they are about."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..comparison import INFERENCE, Comparison, Row
-from ..records import Record
+from ..results.comparison import INFERENCE, Comparison, Row
+from ..results.record import Record
 from . import measured
 from .mixed import distinct, listed, mixed_notes
 

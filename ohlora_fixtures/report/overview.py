@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..comparison import Comparison, Key, Row
-from ..records import Record
-from ..selection import Selection
+from ..choice.selection import Selection
+from ..results.comparison import Comparison, Key, Row
+from ..results.record import Record
 from . import cells
 from .choice_text import SOURCES
 from .columns import Column, aligned, needed

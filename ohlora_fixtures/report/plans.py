@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..comparison import Comparison
-from ..records import Record
+from ..results.comparison import Comparison
+from ..results.record import Record
 from .columns import Column
 
 BREAKDOWN_HEADING = (

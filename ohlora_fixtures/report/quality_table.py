@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..comparison import Comparison
-from ..records import Record
+from ..results.comparison import Comparison
+from ..results.record import Record
 from .columns import Column, as_markdown
 
 _HEADING = (

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .. import untrusted
-from ..records import Record
-from ..regressions import Limit, NotCompared, Verdict, date_of, extra_info_of, growth, has_failed, why_not
+from ..base import safe_text
+from ..results.memory_growth import Limit, NotCompared, Verdict, date_of, extra_info_of, growth, has_failed, why_not
+from ..results.record import Record
 from .columns import Column, as_markdown, for_terminal
 
 _QUANTITIES = ("peak_device_mib", "peak_reserved_mib", "peak_rss_growth_mib")
@@ -22,7 +22,7 @@ def memory_beside(records: Iterable[Record], stored_run: Mapping[str, Any]) -> s
     """
     stored = extra_info_of(stored_run)
     lines = [_line(record, stored[record.case]) for record in records if record.case in stored]
-    return "\n".join(map(untrusted.line, [f"memory beside the run of {date_of(stored_run)}:", *lines]))
+    return "\n".join(map(safe_text.line, [f"memory beside the run of {date_of(stored_run)}:", *lines]))
 
 
 def terminal(limits: Sequence[Limit], verdicts: Sequence[Verdict], width: int) -> str:
@@ -41,11 +41,11 @@ def markdown(limits: Sequence[Limit], verdicts: Sequence[Verdict]) -> str:
     """The same as a section of a Markdown page."""
     parts = ["## Memory beside the stored run"]
     for verdict in verdicts:
-        parts.append(untrusted.markdown(_sentence(limits, verdict)))
+        parts.append(safe_text.markdown(_sentence(limits, verdict)))
         if verdict.exceeded:
             parts.append(as_markdown(_columns(verdict)))
         if notes := _notes(verdict):
-            parts.append("\n".join(f"- {untrusted.markdown(note)}" for note in notes))
+            parts.append("\n".join(f"- {safe_text.markdown(note)}" for note in notes))
     return "\n\n".join([*parts, f"**{_conclusion(verdicts)}**"]) + "\n"
 
 
@@ -108,5 +108,5 @@ def _cases(count: int) -> str:
 
 def _wrapped(text: str, width: int) -> str:
     return textwrap.fill(
-        untrusted.line(text), width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        safe_text.line(text), width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )

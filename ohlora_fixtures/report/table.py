@@ -7,10 +7,10 @@ import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from .. import untrusted
-from ..comparison import FINE_TUNING, INFERENCE, Comparison, Key, Row, within_budget
-from ..records import Record, seconds_a_prompt
-from ..words import Language, Say
+from ..base import safe_text
+from ..base.words import Language, Say
+from ..results.comparison import FINE_TUNING, INFERENCE, Comparison, Key, Row, within_budget
+from ..results.record import Record, seconds_a_prompt
 from . import measured, plans
 from .columns import Column, as_markdown, for_terminal
 from .fitting import Terminal
@@ -37,7 +37,7 @@ def markdown(comparison: Comparison, language: Language = "en") -> str:
     parts = ["# Comparison", *([f"> **{REHEARSAL}**"] if comparison.is_rehearsal else [])]
     parts += [
         as_markdown([_headed(column, language) for column in _columns(comparison)]),
-        "\n".join(f"- {untrusted.markdown(note.text)}" for note in notes(comparison)),
+        "\n".join(f"- {safe_text.markdown(note.text)}" for note in notes(comparison)),
     ]
     for title, heading, columns in (
         ("Plan against measurement", measured.PLAN_HEADING, measured.plan_columns(comparison)),
@@ -110,7 +110,7 @@ _PLAN_FIGURES = ("allocated_after_mib", "peak_allocated_mib", "peak_reserved_mib
 
 def _plain(value: object) -> object:
     text = "; ".join(value) if isinstance(value, list) else value
-    return untrusted.cell(untrusted.line(text)) if isinstance(text, str) else text
+    return safe_text.cell(safe_text.line(text)) if isinstance(text, str) else text
 
 
 def _each(name: str, records: Iterable[Record]) -> str | None:
@@ -138,7 +138,7 @@ def _columns(comparison: Comparison) -> list[Column]:
         Column("", ["\n".join(source.name(row) for source in sources if source.has(row)) for row in comparison.rows]),
         _facts("size", comparison, size_of),
         _facts("Ko-LLM\naverage", comparison, lambda row: _number(row.candidate.leaderboard_average)),
-        _facts("licence", comparison, lambda row: untrusted.line(row.candidate.binding_license)),
+        _facts("licence", comparison, lambda row: safe_text.line(row.candidate.binding_license)),
         *_devices(comparison),
         *figures,
         Column("within\nbudget", [_within(row, sources) for row in comparison.rows], group="MiB", colour=colour_of),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..budget import Verdict
-from ..comparison import FINE_TUNING, INFERENCE, Key, Row
-from ..records import Record
+from ..base.units import Verdict
+from ..results.comparison import FINE_TUNING, INFERENCE, Key, Row
+from ..results.record import Record
 
 FITS, OVER, FAILED, NOT_JUDGED = "fits", "over", "failed", "not judged"
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from ..dialogues import Example
-    from ..protocol import Protocol
+    from ..inputs.dataset import Example
+    from ..inputs.protocol import Protocol
 
 
 @dataclass(frozen=True)

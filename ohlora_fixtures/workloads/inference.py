@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import CandidateError
-from ..sentences import sentence
+from ..base.errors import CandidateError
+from ..base.messages import sentence
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from ..protocol import Protocol
+    from ..inputs.protocol import Protocol
 
 
 class AnswerLength(NamedTuple):

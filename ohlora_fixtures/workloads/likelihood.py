@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..dialogues import answer_alone, prompt_text
+from ..inputs.dataset import answer_alone, prompt_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from ..dialogues import Dialogue
+    from ..inputs.dataset import Dialogue
 
 
 class Likelihood(NamedTuple):

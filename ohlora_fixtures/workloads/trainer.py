@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from ..dialogues import IGNORED_LABEL
+from ..inputs.dataset import IGNORED_LABEL
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedTokenizerBase
 
-    from ..dialogues import Example
-    from ..protocol import Protocol
+    from ..inputs.dataset import Example
+    from ..inputs.protocol import Protocol
 
 
 _LOSSES_PER_BLOCK = 128

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ... import comparison
-from ...budget import Verdict
-from ...comparison import INFERENCE, Comparison, Key, Row
-from ...records import Record
-from ...words import Say
+from ...base.units import Verdict
+from ...base.words import Say
+from ...results import comparison
+from ...results.comparison import INFERENCE, Comparison, Key, Row
+from ...results.record import Record
 from . import digits
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ...selection import CRITERIA, Option, Quality, Selection
-from ...sentences import again
-from ...words import Say
+from ...base.messages import again
+from ...base.words import Say
+from ...choice.selection import CRITERIA, Option, Selection
+from ...quality.grading import Quality
 from . import digits
 from .figure import Column, Table
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...comparison import Comparison
-from ...sentences import again
-from ...words import Say
+from ...base.messages import again
+from ...base.words import Say
+from ...results.comparison import Comparison
 from . import digits
 from .figure import Column, Table
 

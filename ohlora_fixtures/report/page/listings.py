@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ...comparison import INFERENCE, Comparison, within_budget
-from ...records import Record
-from ...words import Say
+from ...base.words import Say
+from ...results.comparison import INFERENCE, Comparison, within_budget
+from ...results.record import Record
 from . import digits
 from .cases import full_size, keys, name_of
 from .figure import Column, Table

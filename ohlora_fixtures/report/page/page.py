@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ... import untrusted
-from ...answer_files import ByRank
-from ...comparison import Comparison
-from ...selection import Selection
-from ...sentences import again
-from ...words import Language, Say, texts
+from ...base import safe_text
+from ...base.messages import again
+from ...base.words import Language, Say, texts
+from ...choice.selection import Selection
+from ...results.answers import ByRank
+from ...results.comparison import Comparison
 from ..mixed import distinct, listed, mixed_notes
 from . import circumstances, digits, listings, svg
 from .charts import losses, memory, quality, times
@@ -217,4 +217,4 @@ def _template() -> Template:
 
 def _clean(value: Any) -> Any:
     """A text without control characters and what turns the order of characters; markup is made of such already."""
-    return value if hasattr(value, "__html__") or not isinstance(value, str) else untrusted.block(value)
+    return value if hasattr(value, "__html__") or not isinstance(value, str) else safe_text.block(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...answer_files import ByRank, GivenAnswer
+from ...results.answers import ByRank, GivenAnswer
 
 Prompt = tuple[str, int]
 """A prompt, and how many equal ones stand before it."""

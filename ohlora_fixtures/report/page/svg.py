@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from ...untrusted import block
+from ...base.safe_text import block
 
 WIDTH = 340
 """Of a drawing: what a phone of 390 pixels shows without shrinking its text."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ....comparison import FINE_TUNING, Comparison, Row
-from ....records import Record
-from ....words import Say
+from ....base.words import Say
+from ....results.comparison import FINE_TUNING, Comparison, Row
+from ....results.record import Record
 from .. import digits, svg
 from ..figure import Column, Figure, Mark, Panel, Table
 

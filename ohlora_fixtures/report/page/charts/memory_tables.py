@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ....comparison import Comparison, Row
-from ....records import Record
-from ....words import Say
+from ....base.words import Say
+from ....results.comparison import Comparison, Row
+from ....results.record import Record
 from ...plans import advised
 from .. import digits
 from ..cases import full_size, keys, name_of, verdict

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ....comparison import FINE_TUNING, Comparison
-from ....records import Record
-from ....selection import Option, Quality, Selection
-from ....words import Say
+from ....base.words import Say
+from ....choice.selection import Option, Selection
+from ....quality.grading import Quality
+from ....results.comparison import FINE_TUNING, Comparison
+from ....results.record import Record
 from .. import digits
 from ..cases import full_size
 from ..figure import Column, Table

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from ....comparison import INFERENCE, Comparison
-from ....records import Record
-from ....words import Say
+from ....base.words import Say
+from ....results.comparison import INFERENCE, Comparison
+from ....results.record import Record
 from .. import digits, svg
 from ..cases import full_size, warm_up
 from ..figure import Column, Mark, Panel, Table

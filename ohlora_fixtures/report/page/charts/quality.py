@@ -6,9 +6,9 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from ....comparison import Comparison
-from ....selection import Selection
-from ....words import Say
+from ....base.words import Say
+from ....choice.selection import Selection
+from ....results.comparison import Comparison
 from .. import digits, svg
 from ..figure import Figure, Mark, Panel
 from .points import CHOSEN, KINDS, Point, points_of, table

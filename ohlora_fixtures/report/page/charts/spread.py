@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from ....records import Record
+from ....results.record import Record
 from ..cases import warm_up
 
 

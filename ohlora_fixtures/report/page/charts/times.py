@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from markupsafe import Markup
 
-from ....comparison import FINE_TUNING, Comparison, Row
-from ....records import Record
-from ....words import Say
+from ....base.words import Say
+from ....results.comparison import FINE_TUNING, Comparison, Row
+from ....results.record import Record
 from .. import digits, svg
 from ..cases import full_size, keys, name_of, verdict
 from ..figure import Column, Figure, Mark, Panel, Table

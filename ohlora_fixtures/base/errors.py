@@ -1,0 +1,26 @@
+"""The two mistakes the suite explains in one plain sentence."""
+
+from __future__ import annotations
+
+from . import safe_text
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used; the message says what, where, and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(safe_text.line(sentence))
+
+
+class CandidateError(RuntimeError):
+    """One candidate cannot be built or loaded; the message carries the library's reason in one line."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(safe_text.line(sentence))
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """The error's type and message on one line of at most `limit` characters."""
+    text = " ".join(safe_text.line(str(error)).split())
+    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"

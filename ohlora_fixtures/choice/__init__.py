@@ -1,0 +1,1 @@
+"""Which option is chosen, and why."""

@@ -1,0 +1,223 @@
+"""The final choice and its reserve: hard conditions first, then a weighted ranking that shows how firm it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ..base.errors import InputError
+from ..inputs.candidates import Candidate
+from ..quality.grading import COMPUTED, Quality
+from ..results.comparison import Comparison
+from . import caveats
+from .contenders import BASES, Basis, Contender, budgets_mib, contenders, shared_basis
+from .sensitivity import LARGEST_WEIGHT, Shift, front, shifts, total
+
+CRITERIA = (
+    "quality",
+    "leaderboard",
+    "fine_tuning_seconds",
+    "fine_tuning_memory",
+    "inference_seconds",
+    "inference_memory",
+)
+"""What is weighed, the five things of the study with time and memory told apart by workload."""
+
+DEFAULT_WEIGHTS: Mapping[str, float] = {name: 5.0 if name == "quality" else 1.0 for name in CRITERIA}
+"""How good the answers are weighs as much as all else together."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """A candidate at one LoRA rank."""
+
+    candidate: Candidate
+    """Which candidate."""
+    lora_rank: int
+    """Which rank."""
+    figures: Mapping[str, float | None]
+    """By criterion, its figure: quality 0 to 100, leaderboard percent, seconds, MiB; None if not known."""
+    scores: Mapping[str, float | None]
+    """By criterion, 0 (worst) to 1 (best); where its figure is not known, the mean of the others'; None without any."""
+    total: float | None
+    """Weighted mean of the scores, 0 to 100; None if nothing is known that has a weight."""
+    quality: Quality | None
+    """The quality in `figures`."""
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """What is no option, and why."""
+
+    candidate: str
+    """Which candidate."""
+    lora_rank: int | None
+    """At which rank; None for every rank."""
+    reason: str
+    """In one phrase."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The choice, and what it rests on."""
+
+    choice: Option | None
+    """The final choice; None if nothing is left to choose from."""
+    reserve: Option | None
+    """The best option of another candidate; None if there is none."""
+    ranking: tuple[Option, ...]
+    """Every option that meets the hard conditions, best first."""
+    excluded: tuple[Exclusion, ...]
+    """What does not meet them."""
+    weights: Mapping[str, float]
+    """By criterion."""
+    front: tuple[Option, ...]
+    """The Pareto front of quality against fine-tuning memory and time, among options of which all three are known."""
+    shifts: tuple[Shift, ...]
+    """What would change the choice; a criterion that is not named cannot, whatever its weight, up to 1000."""
+    bases: Mapping[str, str]
+    """By criterion, which figure it is read from, such as `peak_device_mib` or `planned peak_device_mib`."""
+    unknown: tuple[str, ...]
+    """What the choice could not know, a sentence each."""
+    cautions: tuple[str, ...]
+    """What speaks against an option and does not exclude it, such as overfitting, a sentence each."""
+    agreement: tuple[str, ...]
+    """Where a person, a judge and the computed score agree or not, a sentence each."""
+    any_license: bool
+    """Whether licences that bind were no obstacle."""
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether the choice was made without knowing how good its answers are."""
+        return self.choice is not None and self.choice.quality is None
+
+
+Qualities = Mapping[tuple[str, int | None], Sequence[Quality]]
+"""What is known of how good answers are, by candidate and rank (None for the untuned model)."""
+
+_SOURCES = ("person", "judge", COMPUTED)
+"""The first one outranks the others."""
+
+
+def parse_weights(text: str) -> dict[str, float]:
+    """Read `quality=5 leaderboard=1`; what is not named keeps its default weight, and 0 leaves a criterion out.
+
+    Raises InputError for anything else.
+    """
+    weights = dict(DEFAULT_WEIGHTS)
+    named = set()
+    for part in text.replace(",", " ").split():
+        name, _, figure = part.partition("=")
+        try:
+            weight = float(figure)
+        except ValueError:
+            weight = math.nan
+        if name not in weights or not 0 <= weight <= LARGEST_WEIGHT:
+            raise InputError(
+                f"choice weight {part!r} is not NAME=WEIGHT, with a weight from 0 to {LARGEST_WEIGHT:.0f} and one of "
+                f"the names {', '.join(CRITERIA)}"
+            )
+        if name in named:
+            raise InputError(f"choice weight {name!r} is given more than once: leave one of them")
+        named.add(name)
+        weights[name] = weight
+    if not any(weights.values()):
+        raise InputError("choice weights are all 0: give at least one criterion a weight above 0")
+    return weights
+
+
+def select(
+    comparison: Comparison,
+    qualities: Qualities,
+    weights: Mapping[str, float],
+    *,
+    any_license: bool,
+    agreement: tuple[str, ...] = (),
+) -> Selection:
+    """Choose among a comparison's candidates and ranks, as far as they were measured or planned at full size.
+
+    Scores are absolute, so that none depends on which others there are, but for time: quality and leaderboard as shares
+    of 100, memory as the share of the (largest) budget that stays free, time as the fastest option's share of it. What
+    is not known of an option counts as the mean of what is known of the others, so that it neither helps nor harms.
+    """
+    found: list[Contender] = []
+    excluded: list[Exclusion] = []
+    for each in contenders(comparison, any_license=any_license):
+        if isinstance(each, Contender):
+            found.append(each)
+        else:
+            excluded.append(Exclusion(*each))
+    bases = {name: shared_basis(name, found) for name in BASES} if found else {}
+    ranked = sorted(_options(found, bases, qualities, weights), key=_place)
+    led = [option for option in ranked if option.total is not None]
+    others = [option for option in led if option.candidate != led[0].candidate]
+    return Selection(
+        choice=led[0] if led else None,
+        reserve=others[0] if others else None,
+        ranking=tuple(ranked),
+        excluded=tuple(excluded),
+        weights=dict(weights),
+        front=tuple(_front(ranked)),
+        shifts=tuple(shifts(led, others, weights)),
+        bases={name: basis.name for name, basis in bases.items()},
+        unknown=tuple(caveats.unknown(ranked, found, weights)),
+        cautions=tuple(caveats.cautions(ranked, found, {basis.name for basis in bases.values()})),
+        agreement=agreement,
+        any_license=any_license,
+    )
+
+
+def _best_known(qualities: Qualities, contender: Contender) -> Quality | None:
+    """A person's grades before a judge's before the computed score; then the tuned model's before the untuned one's."""
+    name = contender.candidate.name
+    known = [*qualities.get((name, contender.lora_rank), ()), *qualities.get((name, None), ())]
+    return min(known, key=lambda each: (_SOURCES.index(each.source), not each.is_tuned), default=None)
+
+
+def _options(
+    found: Sequence[Contender], bases: Mapping[str, Basis], qualities: Qualities, weights: Mapping[str, float]
+) -> Iterator[Option]:
+    judged = [_best_known(qualities, each) for each in found]
+    figures = {"quality": [None if quality is None else quality.score for quality in judged]}
+    figures |= {name: [basis.read(each) for each in found] for name, basis in bases.items()}
+    budget_mib = max(budgets_mib(found), default=0.0)
+    scores = {name: list(_scores(name, own, budget_mib)) for name, own in figures.items()}
+    for at, each in enumerate(found):
+        own_figures, own_scores = ({name: values[at] for name, values in by.items()} for by in (figures, scores))
+        known = total(own_scores, weights)
+        yield Option(each.candidate, each.lora_rank, own_figures, own_scores, known, judged[at])
+
+
+def _scores(criterion: str, figures: Sequence[float | None], budget_mib: float) -> Iterator[float | None]:
+    """Each option's score; the mean of the others' where its figure is not known."""
+    known = [figure for figure in figures if figure is not None]
+    fastest = min((figure for figure in known if figure > 0), default=0.0)
+
+    def score(figure: float) -> float:
+        if criterion.endswith("_seconds"):
+            share = fastest / figure if figure else 1.0
+        elif criterion.endswith("_memory"):
+            share = 1 - figure / budget_mib
+        else:
+            share = figure / 100
+        return min(max(share, 0.0), 1.0)
+
+    usual = fmean(map(score, known)) if known else None
+    return (usual if figure is None else score(figure) for figure in figures)
+
+
+def _place(option: Option) -> tuple[float, str, int]:
+    """What ranking sorts by: of level options the first is that whose name is, so that no file's order decides."""
+    return -(option.total or 0.0), option.candidate.name, option.lora_rank
+
+
+def _front(options: Sequence[Option]) -> list[Option]:
+    points, known = [], []
+    for option in options:
+        quality, *costs = (option.figures[name] for name in ("quality", "fine_tuning_memory", "fine_tuning_seconds"))
+        if quality is not None and None not in costs:
+            points.append((-quality, *(cost for cost in costs if cost is not None)))
+            known.append(option)
+    return [known[at] for at in front(points)]

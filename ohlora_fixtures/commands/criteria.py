@@ -1,0 +1,167 @@
+"""What makes a listed model a candidate: its size, the licence that binds it, and Korean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..inputs.candidates import Candidate
+from .leaderboard import Listed
+from .licences import Family, Terms, card_terms, families
+
+SMALLEST_BILLION, LARGEST_BILLION = 0.25, 3.0
+"""Parameters of a candidate, both ends included."""
+CRITERIA = f"{SMALLEST_BILLION} to {LARGEST_BILLION} B parameters, a free licence that binds, Korean"
+
+_BILLION = 1e9
+_KOREAN = {"ko", "kor", "korean", "kr", "hangul"}
+"""Parts of a model's name, and language codes (ISO 639), that say Korean."""
+_OURS = "known to the suite"
+
+
+@dataclass(frozen=True)
+class Korean:
+    """Whether a model is for Korean, as far as it can be known."""
+
+    level: str | None
+    """`specialised`, `supported` or `no`; None if nothing tells."""
+    basis: str
+    """How it is known, in words."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a model is no candidate."""
+
+    kind: str
+    """What it is counted under."""
+    words: str
+    """The same of this model."""
+
+
+KOREAN_NOT_KNOWN = Reason("not known to be for Korean", "Korean: not known")
+_UNKNOWN_SIZE = Reason("of a size that is not known", "size not known")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A listed model held against the criteria."""
+
+    listed: Listed
+    """What the leaderboard says of it."""
+    known: Candidate | None
+    """What the suite's own candidates file says of it."""
+    parameters: int | None
+    """Its exact count, if that is known."""
+    terms: Terms
+    """The licence that binds it."""
+    korean: Korean
+    """Whether it is for Korean."""
+    of_size: Reason | None
+    """Why its size drops it; None if it does not."""
+    of_rest: tuple[Reason, ...]
+    """What else drops it."""
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Everything that drops it; empty for a candidate."""
+        return (*((self.of_size,) if self.of_size else ()), *self.of_rest)
+
+    @property
+    def is_near_miss(self) -> bool:
+        """Whether something drops it, but not that its size is known and wrong."""
+        return bool(self.reasons) and self.of_size in (None, _UNKNOWN_SIZE)
+
+    def with_parameters(self, parameters: int) -> Judged:
+        """The same, its exact count known."""
+        return replace(self, parameters=parameters, of_size=_size(parameters / _BILLION))
+
+
+def judge(
+    listed: Listed,
+    ours: Mapping[str, Candidate],
+    settings: Mapping[str, Any] | None = None,
+    *,
+    assume_korean: bool = False,
+) -> Judged:
+    """Hold a model against the criteria.
+
+    `ours` are the suite's own candidates by repository, in lower case. `settings` is the model's config.json, if it
+    is at hand. With `assume_korean` a model of which nothing tells whether it is for Korean counts as supporting it.
+    """
+    known = ours.get(listed.repo.lower())
+    if known:
+        terms, korean = Terms(known.binding_license, known.free_license, _OURS), Korean(known.korean, _OURS)
+    else:
+        bases = tuple(_bases(listed, ours, settings or {}))
+        terms, korean = _terms(listed, bases), _korean(listed, bases)
+    if korean.level is None and assume_korean:
+        korean = Korean("supported", "assumed: nothing tells")
+    return Judged(
+        listed=listed,
+        known=known,
+        parameters=known.parameters if known else None,
+        terms=terms,
+        korean=korean,
+        of_size=_size(known.parameters / _BILLION if known else listed.billions),
+        of_rest=tuple(_rest(terms, korean)),
+    )
+
+
+def _bases(listed: Listed, ours: Mapping[str, Candidate], settings: Mapping[str, Any]) -> Iterator[Family]:
+    """What a model was made from, as its name, the export and its config.json tell."""
+    origin = settings.get("_name_or_path")
+    named = f"{listed.base} {origin if isinstance(origin, str) else ''}"
+    for word in named.split():
+        base = ours.get(word.strip("()[],").lower())
+        if base:
+            yield Family(base.repo, base.repo, base.binding_license, base.free_license, base.korean)
+    architecture = f"{listed.architecture} {settings.get('model_type', '')}"
+    yield from families(listed.repo.rpartition("/")[2], named, architecture=architecture)
+
+
+def _terms(listed: Listed, bases: Sequence[Family]) -> Terms:
+    """The card's licence, or that of a base if it is less free than the card says."""
+    card = card_terms(listed.card_license)
+    binding = next((base for base in bases if not base.free), None)
+    if binding and card.free is not False:
+        return Terms(binding.license, free=False, basis=f"binds through {binding.name}; card: {card.license}")
+    if bases:
+        return replace(card, basis=f"{card.basis}; {bases[0].name} is {bases[0].license}", is_card_alone=False)
+    return card
+
+
+def _korean(listed: Listed, bases: Sequence[Family]) -> Korean:
+    """Any sign of Korean counts; a list of languages without it counts against it."""
+    languages = set(re.findall(r"[a-z]+", listed.languages.lower()))
+    if languages & _KOREAN:
+        return Korean("supported" if languages - _KOREAN else "specialised", "its languages")
+    name = listed.repo.rpartition("/")[2]
+    parts = {part.lower() for part in re.findall(r"[A-Z]*[a-z]+|[A-Z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))}
+    if parts & _KOREAN:
+        return Korean("specialised", "its name")
+    base = next((base for base in bases if base.korean), None)
+    if base:
+        return Korean(base.korean, f"made from {base.name}")
+    return Korean("no" if languages else None, "its languages" if languages else "nothing tells")
+
+
+def _size(billions: float | None) -> Reason | None:
+    if billions is None:
+        return _UNKNOWN_SIZE
+    if SMALLEST_BILLION <= billions <= LARGEST_BILLION:
+        return None
+    return Reason(f"not of {SMALLEST_BILLION} to {LARGEST_BILLION} B parameters", f"{billions:g} B parameters")
+
+
+def _rest(terms: Terms, korean: Korean) -> Iterator[Reason]:
+    if terms.free is None:
+        yield Reason("of a licence not known to be free", f"licence {terms.license} ({terms.basis})")
+    elif not terms.free:
+        yield Reason("of a licence that is not free", f"licence {terms.license} ({terms.basis})")
+    if korean.level is None:
+        yield KOREAN_NOT_KNOWN
+    elif korean.level == "no":
+        yield Reason("without Korean", "Korean: not among its languages")

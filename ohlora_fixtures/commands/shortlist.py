@@ -1,0 +1,198 @@
+"""From a leaderboard to a candidates file: each listed model is judged, and what is kept is completed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import CandidateError, InputError
+from ..inputs.candidates import Candidate
+from ..session.hub import download_config
+from .architectures import completed, config_path, find_config, read_config
+from .candidates_file import Entry, write_candidates
+from .criteria import CRITERIA, Judged, judge
+from .leaderboard import Leaderboard, Listed
+
+_GROUP = "seed"
+"""The default of --candidate-group, so that `pytest --candidates` runs the whole file."""
+_TEXT_TEMPLATE = "### 질문: {input} ### 답변: {output}"
+"""That of the suite's own candidates."""
+NEEDS_CONFIG = "needs its config.json"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A listed model, judged."""
+
+    judged: Judged
+    """How it stands to the criteria."""
+    candidate: Candidate | None = None
+    """The candidate that it is; None if it is dropped, or kept without an architecture."""
+    missing: str = ""
+    """Why a kept model is no candidate yet; empty for every other."""
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """Every model of a leaderboard, judged."""
+
+    board: Leaderboard
+    """The export."""
+    choices: tuple[Choice, ...]
+    """A choice a model, best average first."""
+
+    @property
+    def kept(self) -> tuple[Choice, ...]:
+        """What meets the criteria."""
+        return tuple(choice for choice in self.choices if not choice.judged.reasons)
+
+    @property
+    def written(self) -> tuple[Choice, ...]:
+        """What of it goes into the candidates file."""
+        return tuple(choice for choice in self.kept if choice.candidate)
+
+    @property
+    def incomplete(self) -> tuple[Choice, ...]:
+        """What of it does not, for want of an architecture."""
+        return tuple(choice for choice in self.kept if not choice.candidate)
+
+    @property
+    def dropped(self) -> tuple[Choice, ...]:
+        """What does not meet the criteria."""
+        return tuple(choice for choice in self.choices if choice.judged.reasons)
+
+    @property
+    def near_misses(self) -> tuple[Choice, ...]:
+        """What is dropped although its size is right, or not known."""
+        return tuple(choice for choice in self.dropped if choice.judged.is_near_miss)
+
+
+def shortlist(
+    board: Leaderboard, ours: Sequence[Candidate], configs: Path, *, download: bool, assume_korean: bool
+) -> Shortlist:
+    """Judge every model of a leaderboard, and complete what is kept.
+
+    The suite's own candidates, `ours`, are known. Of others the architecture comes from a config.json in the folder
+    `configs`; with `download`, one that is missing there is downloaded into it.
+
+    Raises InputError where an architecture can be neither downloaded, for want of the Hub or of a folder to write to,
+    nor built, for want of the libraries.
+    """
+    chooser = _Chooser(
+        ours={each.repo.lower(): each for each in ours},
+        configs=configs,
+        names=Counter(_name(listed.repo).lower() for listed in board.models),
+        download=download,
+        assume_korean=assume_korean,
+    )
+    return Shortlist(board, tuple(map(chooser.choice, board.models)))
+
+
+def write_shortlist(found: Shortlist, path: Path, origin: str) -> None:
+    """Write what is kept as a candidates file, with comments that say what it rests on and what is not in it.
+
+    Raises InputError if it cannot be written.
+    """
+    head = [
+        f"Candidates from {origin}, best average first; leaderboard_average is that of this export.",
+        f"Criteria: {CRITERIA}.",
+        f'The group is "{_GROUP}", the default of --candidate-group.',
+    ]
+    foot = []
+    if found.incomplete:
+        foot += ["Kept, but not in this file:", *(f"- {line(each)}" for each in found.incomplete), ""]
+    if found.near_misses:
+        foot += ["Dropped, but not for a size that is known:"]
+        foot += [f"- {line(each)}" for each in found.near_misses]
+    write_candidates(path, head, map(_entry, found.written), foot)
+
+
+def line(choice: Choice) -> str:
+    """A model that is not in the file, and why, in one line."""
+    listed = choice.judged.listed
+    average = "no average" if listed.average is None else f"{listed.average:.2f}"
+    why = "; ".join(reason.words for reason in choice.judged.reasons) or choice.missing
+    return f"{listed.repo} ({average}): {why}"
+
+
+@dataclass(frozen=True)
+class _Chooser:
+    ours: Mapping[str, Candidate]
+    configs: Path
+    names: Counter[str]
+    download: bool
+    assume_korean: bool
+
+    def choice(self, listed: Listed) -> Choice:
+        judged = self._judged(listed)
+        if judged.known:
+            return Choice(judged, None if judged.reasons else _adopted(judged.known, listed))
+        try:
+            path = self._find(listed.repo)
+            if path is None and self.download and not judged.reasons:
+                path = config_path(self.configs, listed.repo)
+                download_config(listed.repo, path)
+            if path is not None:
+                judged = self._judged(listed, read_config(path))
+            if path is None or judged.of_rest:
+                return Choice(judged, missing="" if judged.reasons else NEEDS_CONFIG)
+            candidate = completed(self._draft(judged, path), self.ours.values())
+        except CandidateError as error:
+            return Choice(judged, missing=str(error))
+        except ModuleNotFoundError as error:
+            raise InputError(f"architectures need {error.name}: install the suite with pip install -e .") from None
+        judged = judged.with_parameters(candidate.parameters)
+        return Choice(judged, None if judged.reasons else candidate)
+
+    def _judged(self, listed: Listed, settings: Mapping[str, Any] | None = None) -> Judged:
+        return judge(listed, self.ours, settings, assume_korean=self.assume_korean)
+
+    def _find(self, repo: str) -> Path | None:
+        return find_config(self.configs, repo, is_only_one_of_name=self.names[_name(repo).lower()] == 1)
+
+    def _draft(self, judged: Judged, config: Path) -> Candidate:
+        """The candidate that a kept model is, without what only its architecture can tell."""
+        listed, name = judged.listed, _name(judged.listed.repo)
+        taken = {each.name.lower() for each in self.ours.values()}
+        is_own = self.names[name.lower()] == 1 and name.lower() not in taken
+        return Candidate(
+            name=name if is_own else listed.repo.replace("/", "--"),
+            group=_GROUP,
+            repo=listed.repo,
+            config=config,
+            parameters=0,
+            card_license=listed.card_license,
+            binding_license=judged.terms.license,
+            free_license=bool(judged.terms.free),
+            korean=judged.korean.level or "",
+            target_modules=(),
+            text_template=_TEXT_TEMPLATE,
+            leaderboard_average=listed.average,
+        )
+
+
+def _adopted(known: Candidate, listed: Listed) -> Candidate:
+    return replace(known, group=_GROUP, leaderboard_average=listed.average)
+
+
+def _name(repo: str) -> str:
+    return repo.rpartition("/")[2]
+
+
+def _entry(choice: Choice) -> Entry:
+    judged, candidate = choice.judged, choice.candidate
+    assert candidate is not None
+    if judged.known:
+        return Entry(candidate, ("As the suite's own candidates file has it, but for group and leaderboard_average.",))
+    alone = "; what it was made from is not known, and could bind it otherwise" if judged.terms.is_card_alone else ""
+    return Entry(
+        candidate,
+        (
+            f"Licence: {judged.terms.basis}{alone}.",
+            f"Korean: {judged.korean.basis}.",
+            "Not from the model: text_template is the suite's, target_modules go by the architecture.",
+        ),
+    )

@@ -1,0 +1,1 @@
+"""What a session is asked: candidates, dataset, protocol, GPU profiles, settings."""

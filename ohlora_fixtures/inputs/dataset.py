@@ -1,0 +1,191 @@
+"""The dataset: reading it, the protocol's slices, completion-only encoding."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from ..base.errors import CandidateError, InputError
+from ..base.messages import sentence
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from .protocol import Rows
+
+IGNORED_LABEL = -100
+"""The label PyTorch's cross-entropy leaves out (its `ignore_index`)."""
+
+_COLUMNS = ("data_type", "input_data", "output_data")
+_MOST_HELD_OUT = 50
+_MISSING = {"", "nan", "none", "null", "n/a", "<na>"}
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """One prompt and its answer."""
+
+    prompt: str
+    """What the user says."""
+    answer: str
+    """What the persona says."""
+
+
+@dataclass(frozen=True)
+class Dialogues:
+    """A dataset as read from disk."""
+
+    path: Path
+    """The file."""
+    sha256: str
+    """Digest of the file's bytes, hexadecimal."""
+    usable_train_rows: tuple[Dialogue, ...]
+    """The train rows that have a prompt and an answer, in the file's order."""
+    usable_valid_rows: tuple[Dialogue, ...] = ()
+    """Likewise, the valid rows."""
+
+    def held_out(self, trained: Rows) -> tuple[Dialogue, ...]:
+        """Rows to judge a fine-tuned model by, 50 at most: valid rows, or where none is usable, unseen train rows."""
+        unseen = (*self.usable_train_rows[: trained.start], *self.usable_train_rows[trained.stop :])
+        return (self.usable_valid_rows or unseen)[:_MOST_HELD_OUT]
+
+    def rows(self, rows: Rows) -> tuple[Dialogue, ...]:
+        """The usable train rows of a range.
+
+        Raises InputError if the dataset ends before the range does.
+        """
+        if rows.stop > len(self.usable_train_rows):
+            raise InputError(
+                f"dataset {self.path} has {len(self.usable_train_rows)} train rows with a prompt and an answer, "
+                f"but the protocol needs {rows.stop}: add rows or change the protocol's row ranges with --protocol"
+            )
+        return self.usable_train_rows[rows.start : rows.stop]
+
+    def texts(self, template: str) -> list[str]:
+        """Every usable train row in a candidate's text template."""
+        return [whole_text(template, row) for row in self.usable_train_rows]
+
+
+class Example(TypedDict):
+    """One training row, encoded; all lists have the row's length in tokens."""
+
+    input_ids: list[int]
+    attention_mask: list[int]
+    labels: list[int]
+
+
+def read_dialogues(path: Path) -> Dialogues:
+    """Read a CSV file in UTF-8, with or without a byte-order mark.
+
+    Raises InputError for a missing file, another encoding or missing columns.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise InputError(f"dataset {path} {reason}: give --dataset the path of a CSV file") from None
+    reader = csv.DictReader(io.StringIO(_decode(data, path), newline=""), strict=True)
+    heads = reader.fieldnames or ()
+    missing = [column for column in _COLUMNS if column not in heads]
+    if missing:
+        separator = next((each for each in ";\t" if len(heads) == 1 and each in heads[0]), None)
+        seems = f"; it seems to be separated by {separator!r}, not by commas" if separator else ""
+        raise InputError(f"dataset {path} lacks the column {missing[0]!r}: it needs {', '.join(_COLUMNS)}{seems}")
+    try:
+        usable: dict[str, list[Dialogue]] = {"train": [], "valid": []}
+        for row in reader:
+            kind = (row["data_type"] or "").strip()
+            if kind in usable and not _lacks(row["input_data"]) and not _lacks(row["output_data"]):
+                usable[kind].append(Dialogue(row["input_data"].strip(), row["output_data"].strip()))
+    except csv.Error as error:
+        raise InputError(
+            f"dataset {path} is not a readable CSV file: {error} near line {reader.line_num}; mend its quotes there"
+        ) from None
+    return Dialogues(path, hashlib.sha256(data).hexdigest(), tuple(usable["train"]), tuple(usable["valid"]))
+
+
+def split_template(template: str) -> tuple[str, str]:
+    """Split a text template into its prompt part and its answer part.
+
+    White space between them goes with the answer: tokenizers mark a word by the space before it, so a
+    prompt that ends in one would be encoded differently alone than in the whole text.
+    """
+    before, _, after = template.partition("{output}")
+    prompt = before.rstrip()
+    return prompt, before[len(prompt) :] + "{output}" + after
+
+
+def whole_text(template: str, row: Dialogue) -> str:
+    """A row as one training text, without the end-of-sequence token."""
+    return prompt_text(template, row.prompt) + _answer_text(template, row.answer)
+
+
+def prompt_text(template: str, prompt: str) -> str:
+    """The text a model gets to answer."""
+    return split_template(template)[0].replace("{input}", prompt)
+
+
+def answer_alone(template: str, answer: str) -> str:
+    """An answer with what the template has before it, but not with what comes after."""
+    return split_template(template)[1].partition("{output}")[0] + answer
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, template: str, row: Dialogue, max_tokens: int) -> Example:
+    """Encode a row so that only its answer, closed by the end-of-sequence token, is learned.
+
+    Prompt and answer are encoded separately, so the border between them needs no search for token ids.
+
+    Raises CandidateError for a prompt so long that nothing of the answer is left.
+    """
+    prompt_ids = tokenizer(prompt_text(template, row.prompt))["input_ids"]
+    if prompt_ids and prompt_ids[-1] == tokenizer.eos_token_id:  # some tokenizers close every text
+        prompt_ids = prompt_ids[:-1]
+    answer_ids = tokenizer(_answer_text(template, row.answer), add_special_tokens=False)["input_ids"] + [
+        tokenizer.eos_token_id
+    ]
+    input_ids = (prompt_ids + answer_ids)[:max_tokens]
+    if len(prompt_ids) >= max_tokens:
+        raise CandidateError(
+            sentence("reason.long_row", prompt=repr(row.prompt[:20]), count1=len(prompt_ids), count2=max_tokens)
+        )
+    labels = ([IGNORED_LABEL] * len(prompt_ids) + answer_ids)[:max_tokens]
+    return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}
+
+
+def encode_all(
+    tokenizer: PreTrainedTokenizerBase, template: str, rows: Sequence[Dialogue], max_tokens: int
+) -> list[Example]:
+    """Encode rows for fine-tuning, each at its own length."""
+    return [encode(tokenizer, template, row, max_tokens) for row in rows]
+
+
+def _answer_text(template: str, answer: str) -> str:
+    return split_template(template)[1].replace("{output}", answer)
+
+
+def _decode(data: bytes, path: Path) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        seems = _likely_encoding(data)
+    raise InputError(f"dataset {path} is not UTF-8: it seems to be {seems}; save it as UTF-8 and try again")
+
+
+def _likely_encoding(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    try:
+        text = data.decode("cp949")
+    except UnicodeDecodeError:
+        return "in an encoding that is neither UTF-8, UTF-16 nor CP949"
+    has_hangul = any("가" <= character <= "힣" for character in text)
+    return "CP949, which Korean Windows programs write" if has_hangul else "a legacy 8-bit encoding"
+
+
+def _lacks(cell: str | None) -> bool:
+    return cell is None or cell.strip().lower() in _MISSING

@@ -1,0 +1,176 @@
+"""GPU profiles: what a plan must know of a card. They are data, in `data/gpus.toml` or a user's own file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import InputError
+from ..base.toml_tables import COUNT, FLAG, NUMBER, Check, check_keys, read_tables, texts
+
+Capability = tuple[int, int]
+"""CUDA compute capability, major and minor."""
+
+NATIVE_BF16: Capability = (8, 0)
+"""From here on a card computes in bf16 itself."""
+
+DEFAULT = "m6000"
+"""Planned for where no GPU is present and none is named: the card this suite began with."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A card, as NVML describes it."""
+
+    name: str
+    """Its name."""
+    capability: tuple[int, int]
+    """CUDA compute capability, major and minor."""
+    memory_mib: float
+    """All of its memory, MiB."""
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """What a card can do at most, by its maker's word."""
+
+    tflops: float | None = None
+    """Dense matrix products in the dtype it computes bf16 in, 10^12 FLOP a second."""
+    gb_per_second: float | None = None
+    """Its memory's bandwidth, 10^9 bytes a second."""
+
+
+@dataclass(frozen=True)
+class GpuProfile:
+    """One card."""
+
+    name: str
+    """What `--gpu-profile` calls it."""
+    card: tuple[str, ...]
+    """What NVIDIA's libraries call it, in the spellings known."""
+    compute_capability: str
+    """CUDA compute capability, such as `8.6`."""
+    memory_mib: float
+    """All of its memory, MiB."""
+    cublas_workspace_bytes: int
+    """PyTorch's default size of a cuBLAS workspace on it, taken once a thread from PyTorch's allocator."""
+    attention: str
+    """`math`, the quadratic path bf16 takes below compute capability 8.0, or `fused`: flash and its like."""
+    native_bf16: bool
+    """Whether it computes in bf16 itself; otherwise PyTorch emulates it, slowly. It changes no size."""
+    context_mib: float
+    """CUDA context and kernels of a PyTorch process, outside PyTorch's allocator, MiB."""
+    context_basis: str
+    """`measured` on this card, or `assumed`."""
+    context_source: str
+    """Where the context's size comes from."""
+    matrix_tflops: float | None = None
+    """Peak of dense matrix products in the dtype it computes bf16 in, 10^12 FLOP a second: bf16 with sums in fp32 where
+    it has bf16, else fp32."""
+    bandwidth_gb_per_second: float | None = None
+    """Its memory's peak, 10^9 bytes a second."""
+    peaks_source: str | None = None
+    """Where the two peaks come from."""
+
+    @property
+    def capability(self) -> tuple[int, int]:
+        """Compute capability as major and minor."""
+        major, _, minor = self.compute_capability.partition(".")
+        return int(major), int(minor)
+
+    @property
+    def peaks(self) -> Peaks:
+        """What the card can do at most."""
+        return Peaks(self.matrix_tflops, self.bandwidth_gb_per_second)
+
+    def is_of(self, card: str, memory_mib: float) -> bool:
+        """Whether this is the profile of a card of that name and size: some names stand for several sizes."""
+        return card in self.card and abs(memory_mib - self.memory_mib) < 0.1 * self.memory_mib
+
+
+def read_profiles(path: Path) -> tuple[GpuProfile, ...]:
+    """Every profile of a TOML file.
+
+    Raises InputError where it cannot be used, naming the profile and the key.
+    """
+    entries = read_tables(path, "gpu", what="GPU profile", option="--gpu-profile")
+    for number, entry in enumerate(entries, 1):
+        check_keys(entry, GpuProfile, _CHECKS, f"GPU profile {entry.get('name', number)!r} in {path}")
+    return tuple(GpuProfile(**{**entry, "card": tuple(entry["card"])}) for entry in entries)
+
+
+def choose_profile(wanted: str | None, known: Sequence[GpuProfile], present: Gpu | None, folder: Path) -> GpuProfile:
+    """The profile asked for by name or by file, else the present GPU's, else the default.
+
+    `folder` is what a file's path is relative to. Raises InputError for a name or a file that is not there.
+    """
+    if wanted is not None:
+        return _named(wanted, known, folder)
+    by_name = {profile.name: profile for profile in known}
+    if present is None:
+        return by_name[DEFAULT]
+    for profile in known:
+        if profile.is_of(present.name, present.memory_mib):
+            return profile
+    return _like(present, known)
+
+
+def _named(wanted: str, known: Sequence[GpuProfile], folder: Path) -> GpuProfile:
+    for profile in known:
+        if profile.name == wanted:
+            return profile
+    path = folder / wanted
+    if not path.is_file():
+        names = ", ".join(profile.name for profile in known)
+        raise InputError(
+            f"GPU profile {wanted!r} is unknown: choose with --gpu-profile among {names}, or give a TOML file"
+        )
+    own = read_profiles(path)
+    if len(own) > 1:
+        raise InputError(f"GPU profile {path} has {len(own)} [[gpu]] tables: give --gpu-profile a file with one")
+    return own[0]
+
+
+def _like(present: Gpu, known: Sequence[GpuProfile]) -> GpuProfile:
+    """A card of which only its own word is known, filled up from the listed card of the nearest capability."""
+
+    def distance(profile: GpuProfile) -> tuple[int, float]:
+        major, minor = profile.capability
+        wanted_major, wanted_minor = present.capability
+        gap = abs((major * 10 + minor) - (wanted_major * 10 + wanted_minor))
+        return gap, abs(profile.memory_mib - present.memory_mib)
+
+    nearest = min(known, key=distance)
+    return GpuProfile(
+        name=present.name,
+        card=(present.name,),
+        compute_capability=f"{present.capability[0]}.{present.capability[1]}",
+        memory_mib=present.memory_mib,
+        cublas_workspace_bytes=nearest.cublas_workspace_bytes,
+        attention="fused" if present.capability >= (8, 0) else "math",
+        native_bf16=present.capability >= NATIVE_BF16,
+        context_mib=nearest.context_mib,
+        context_basis="assumed",
+        context_source=f"as for {nearest.name}, the listed card of the nearest compute capability",
+    )
+
+
+def _is_capability(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9]+\.[0-9]+", value) is not None
+
+
+_CHECKS: dict[str, Check] = {
+    "card": texts("a list of names"),
+    "compute_capability": ("a text such as '8.6'", _is_capability),
+    "memory_mib": NUMBER,
+    "context_mib": NUMBER,
+    "cublas_workspace_bytes": COUNT,
+    "attention": ("'math' or 'fused'", lambda value: value in ("math", "fused")),
+    "native_bf16": FLAG,
+    "matrix_tflops": NUMBER,
+    "bandwidth_gb_per_second": NUMBER,
+    "context_basis": ("'measured' or 'assumed'", lambda value: value in ("measured", "assumed")),
+}

@@ -1,0 +1,1 @@
+"""How good answers are: computed, by a person's grades, by a judge."""

@@ -1,0 +1,154 @@
+"""A person's grades: read from filled-in answers files, and held against the answers they were given for."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..base.csv_files import KnownTexts, unchanged
+from ..base.errors import InputError
+from ..base.messages import sentence
+from ..results.answers import ByRank, GivenAnswer, read_answers
+from .grading import PERSON, Judged, Subject, grade_from, points_of
+
+_MOST_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Grade:
+    """One grade."""
+
+    path: Path
+    """The file it stands in."""
+    subject: Subject
+    """Whom it is for."""
+    prompt: str
+    """The prompt of the graded answer, as the file has it; empty for the candidate as a whole."""
+    answer: str | None
+    """The graded answer, as the file has it; None for whatever the candidate answers to the prompt."""
+    grade: str
+    """One of 최상, 상, 중, 하, 최하."""
+
+    @property
+    def of_what(self) -> str:
+        """What is graded, in words."""
+        candidate, rank = self.subject
+        whose = candidate if rank is None else sentence("graded.at_rank", candidate=candidate, count=rank)
+        if not self.prompt:
+            return sentence("graded.whole", graded=whose)
+        return sentence("graded.answer", graded=whose, prompt=repr(self.prompt[:_MOST_SHOWN]))
+
+
+@dataclass(frozen=True)
+class Grades:
+    """A person's grades, no two of which contradict each other."""
+
+    grades: tuple[Grade, ...]
+    """In the order of their files."""
+
+    def check(self, candidates: Collection[str], prompts: Iterable[str]) -> None:
+        """See that everything graded can be part of a comparison.
+
+        Raises InputError for the first grade of another candidate or another prompt than these.
+        """
+        known = KnownTexts(prompts)
+        for each in self.grades:
+            candidate, _ = each.subject
+            if candidate not in candidates:
+                raise InputError(
+                    f"grades file {each.path} has a grade for the candidate {candidate!r}, which is unknown here: "
+                    "correct its name, or remove its lines"
+                )
+            if each.prompt and known.find(each.prompt) is None:
+                raise InputError(
+                    f"grades file {each.path} has a grade for an answer to {each.prompt[:_MOST_SHOWN]!r}, which is no "
+                    "prompt here: give the grades of answers to the same dataset, or remove that line"
+                )
+
+    def of(self, answers: Mapping[str, ByRank]) -> Judged:
+        """What the grades say of these answers.
+
+        A grade counts for the very answer that stands beside it, and one without an answer for whatever was answered,
+        unless that answer has a grade of its own. Grades that do not count are told in the notes.
+        """
+        by_subject: dict[Subject, list[Grade]] = defaultdict(list)
+        for each in self.grades:
+            by_subject[each.subject].append(each)
+        counting: set[Grade] = set()
+        points: dict[Subject, tuple[float | None, ...]] = {}
+        for candidate, by_rank in answers.items():
+            for rank, given in by_rank.items():
+                fitting = list(_fitting(by_subject[candidate, rank], given))
+                points[candidate, rank] = tuple(points_of(found[0].grade) if found else None for found in fitting)
+                counting.update(*fitting)
+        wholes = {each.subject: points_of(each.grade) for each in self.grades if not each.prompt}
+        others = Counter(each.path for each in self.grades if each.prompt and each not in counting)
+        overruled = sum(any(each is not None for each in points.get(subject, ())) for subject in wholes)
+        notes = [_note(path, count) for path, count in others.items()]
+        if overruled:
+            notes.append(sentence("agreement.overruled", count=overruled))
+        return Judged(PERSON, points, wholes, tuple(notes))
+
+
+def read_grades(paths: Sequence[Path], *, may_be_none: bool = False) -> Grades:
+    """Read filled-in answers files, or folders of them; a row without a grade is none.
+
+    Raises InputError, in one sentence, for a file that cannot be read, a grade that is none, two that contradict each
+    other, and, unless there may be none, where there is no grade at all.
+    """
+    found: dict[tuple[Subject, str, str | None], Grade] = {}
+    for each in (grade for path in paths for file in _files(path) for grade in _read(file)):
+        key = each.subject, unchanged(each.prompt), None if each.answer is None else unchanged(each.answer)
+        earlier = found.setdefault(key, each)
+        if earlier.grade != each.grade:
+            places = {"grade1": earlier.grade, "path1": earlier.path, "grade2": each.grade, "path2": each.path}
+            raise InputError(sentence("mistake.contradiction", graded=each.of_what, **places))
+    if not found and not may_be_none:
+        raise InputError(f"{', '.join(map(str, paths))} has no grade: fill in the column 'grade'")
+    return Grades(tuple(found.values()))
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(each for each in path.glob("*.csv") if not each.name.startswith("."))  # macOS leaves such beside
+    if not files:
+        raise InputError(sentence("mistake.no_csv", path=path))
+    return files
+
+
+def _read(path: Path) -> Iterator[Grade]:
+    for candidate, by_rank in read_answers(path).items():
+        for rank, answers in by_rank.items():
+            for given in answers:
+                if not given.grade:
+                    continue
+                is_whatever = not given.answer.strip() and given.tokens is None  # with tokens, nothing was answered
+                answer = None if is_whatever or not given.prompt.strip() else given.answer
+                each = Grade(path, (candidate, rank), given.prompt.strip(), answer, grade_from(given.grade) or "")
+                if not each.grade:
+                    shown = repr(given.grade[:_MOST_SHOWN])
+                    raise InputError(sentence("mistake.no_grade", path=path, grade=shown, graded=each.of_what))
+                yield each
+
+
+def _fitting(grades: Iterable[Grade], answers: Sequence[GivenAnswer]) -> Iterator[list[Grade]]:
+    """For each answer the grades that count for it, the one for that very answer first."""
+    known = KnownTexts(given.prompt for given in answers)
+    by_prompt: dict[str | None, list[Grade]] = defaultdict(list)
+    for each in grades:
+        by_prompt[known.find(each.prompt) if each.prompt else None].append(each)
+    for given in answers:
+        this = KnownTexts([given.answer])
+        found = [each for each in by_prompt[unchanged(given.prompt)] if each.answer is None or _means(each, this)]
+        yield sorted(found, key=lambda each: each.answer is None)
+
+
+def _means(grade: Grade, this: KnownTexts) -> bool:
+    return grade.answer is not None and this.find(grade.answer) is not None
+
+
+def _note(path: Path, count: int) -> str:
+    return sentence("agreement.other_answer" if count == 1 else "agreement.other_answers", path=path, count=count)

@@ -1,0 +1,113 @@
+"""The five grades, and what somebody's judgement, a person's or a judge's, makes of a candidate."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+GRADES = ("최상", "상", "중", "하", "최하")
+"""The study's scale, best first."""
+
+_FIFTH = 20.0
+_BY_WORD = {
+    word: grade
+    for words in (GRADES, ("best", "good", "fair", "poor", "worst"), "54321")
+    for word, grade in zip(words, GRADES, strict=True)
+}
+
+
+def grade_of(score: float) -> str:
+    """The grade of a score from 0 to 100: its fifth, 최상 from 80 on and 최하 below 20."""
+    fifths = min(max(int(score // _FIFTH), 0), len(GRADES) - 1)
+    return GRADES[-1 - fifths]
+
+
+def points_of(grade: str) -> float:
+    """The middle of a grade's fifth: 90, 70, 50, 30 or 10."""
+    return 100.0 - _FIFTH * (GRADES.index(grade) + 0.5)
+
+
+def grade_from(text: str) -> str | None:
+    """The grade that a person has written, "4.0" for a 4 included, as spreadsheets have it; None if it is none."""
+    word = text.strip().casefold()
+    return _BY_WORD.get(word[0] if re.fullmatch(r"[1-5][.,]0*", word) else word)
+
+
+RESAMPLES = 1000
+"""Enough for the ends of an interval, says the source below (section 14.2)."""
+
+
+def interval(statistic: Callable[..., float], *samples: Sequence[Any]) -> tuple[float, float]:
+    """The 95 % percentile interval of a statistic of samples whose values were drawn one by one.
+
+    Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3: the statistic of as many values of
+    each, drawn with replacement, 1000 times; the 25th and the 975th of the results in their order. The same values
+    always give the same interval.
+    """
+    chance = random.Random(0)  # noqa: S311 - nothing secret
+    drawn = sorted(statistic(*(_drawn_again(each, chance) for each in samples)) for _ in range(RESAMPLES))
+    return drawn[RESAMPLES * 25 // 1000 - 1], drawn[RESAMPLES * 975 // 1000 - 1]
+
+
+def _drawn_again(sample: Sequence[Any], chance: random.Random) -> Sequence[Any]:
+    return chance.choices(sample, k=len(sample)) if sample else sample
+
+
+PERSON, JUDGE, COMPUTED = "person", "judge", "computed"
+
+Subject = tuple[str, int | None]
+"""Whose answers: a candidate's name and its LoRA rank, None for the untuned model."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good answers are, and who says so."""
+
+    score: float
+    """0 to 100."""
+    interval: tuple[float, float] | None
+    """95 % interval of the score over the prompts; None where there is one judgement alone."""
+    grade: str
+    """One of 최상, 상, 중, 하, 최하: the score's fifth."""
+    source: str
+    """`person`, `judge` or `computed`."""
+    is_tuned: bool
+    """Whether they are the fine-tuned model's answers."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One source's judgement of a comparison's answers."""
+
+    source: str
+    """`person` or `judge`."""
+    points: Mapping[Subject, tuple[float | None, ...]]
+    """Of each answer, in the order in which they were given, 0 to 100; None for one that is not judged."""
+    wholes: Mapping[Subject, float] = field(default_factory=dict)
+    """Of candidates judged as a whole, 0 to 100."""
+    notes: tuple[str, ...] = ()
+    """What to know of it, a sentence each."""
+
+    def quality(self, candidate: str, lora_rank: int | None) -> Quality | None:
+        """How good a candidate is by its judged answers, or if none is, as a whole; None if it is not judged."""
+        subject = candidate, lora_rank
+        points = [each for each in self.points.get(subject, ()) if each is not None]
+        if not points and subject in self.wholes:
+            points = [self.wholes[subject]]
+        return quality_of(points, self.source, is_tuned=lora_rank is not None) if points else None
+
+
+def quality_of(points: Sequence[float], source: str, *, is_tuned: bool) -> Quality:
+    """The mean of at least one judgement, each 0 to 100, with its interval over the answers."""
+    score = fmean(points)
+    return Quality(
+        score=score,
+        interval=interval(fmean, points) if len(points) > 1 else None,
+        grade=grade_of(score),
+        source=source,
+        is_tuned=is_tuned,
+    )

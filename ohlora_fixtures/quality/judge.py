@@ -1,0 +1,171 @@
+"""A language model as judge: each answer graded once, within a cost cap, and the verdict kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..base.messages import sentence
+from ..base.safe_text import cell, json_line, line
+from ..base.shipped import JUDGE_PROMPT
+from ..inputs.judge_settings import JudgeSettings
+from ..results.answers import ByRank, GivenAnswer
+from .grading import GRADES, JUDGE, Judged, Subject, points_of
+from .judge_cache import JudgeCache, Verdict
+from .judge_endpoint import RefusedError, Sleep, UnusableEndpointError, ask, estimated_tokens, without_key
+
+CACHE = "judged.jsonl"
+
+_TRIES = 2
+_MOST_USELESS_IN_A_ROW = 5
+_MOST_REPLY_CHARACTERS = 10_000
+_MOST_REASON_CHARACTERS = 300
+_MOST_SHOWN = 60
+_HASH_DIGITS = 12
+_VERDICT_BEGINS = re.compile(r'\{\s*"(?:grade|reason)"\s*:')
+
+
+def judge_answers(
+    settings: JudgeSettings,
+    folder: Path,
+    answers: Mapping[str, ByRank],
+    *,
+    sleep: Sleep = time.sleep,
+    timeout_seconds: float = 60.0,
+) -> Judged:
+    """Have answers graded, each but once: verdicts are kept in the folder's `judged.jsonl`.
+
+    Goes from prompt to prompt, so that where it ends early, every candidate has been judged on the same prompts.
+
+    Args:
+        settings: The judge.
+        folder: The session's results folder.
+        answers: By candidate and rank.
+        sleep: Waits before a request is tried again.
+        timeout_seconds: For each try.
+
+    Returns:
+        What is known of the answers. Whatever the judge does nothing is raised: the notes say what it did.
+    """
+    asking = _Asking(settings, JudgeCache(folder / CACHE), sleep, timeout_seconds)
+    points: dict[Subject, list[float | None]] = {
+        (candidate, rank): [None] * len(given) for candidate, ranks in answers.items() for rank, given in ranks.items()
+    }
+    places = [(subject, place) for subject, own in points.items() for place in range(len(own))]
+    for subject, place in sorted(places, key=lambda each: each[1]):
+        candidate, rank = subject
+        if grade := asking.grade(answers[candidate][rank][place]):
+            points[subject][place] = points_of(grade)
+    judged = sum(each is not None for own in points.values() for each in own)
+    notes = asking.notes(judged, len(places)) if places else ()
+    return Judged(JUDGE, {subject: tuple(own) for subject, own in points.items()}, notes=notes)
+
+
+class _Asking:
+    """What one run of a judge has come to."""
+
+    def __init__(self, settings: JudgeSettings, cache: JudgeCache, sleep: Sleep, timeout_seconds: float) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._sleep = sleep
+        self._timeout_seconds = timeout_seconds
+        self._told = JUDGE_PROMPT.read_text(encoding="utf-8")
+        self._told_sha256 = hashlib.sha256(self._told.encode()).hexdigest()
+        self._tokens = 0
+        """Spent so far."""
+        self._useless = 0
+        """Answers that got no grade although the judge replied."""
+        self._useless_in_a_row = 0
+        self._has_ended: str | None = None
+        """Why nothing more is asked: what the judge does, in a phrase."""
+
+    def grade(self, given: GivenAnswer) -> str | None:
+        """An answer's grade, asked for unless it is known or the judging has ended."""
+        texts = [self._settings.model, self._told_sha256, cell(given.prompt), cell(given.answer)]  # as files have them
+        key = hashlib.sha256(json_line(texts)).hexdigest()
+        verdict = self._cache.get(key)
+        if verdict is None and self._has_ended is None:
+            verdict = self._ask(key, given)
+        return verdict.grade if verdict else None
+
+    def notes(self, judged: int, total: int) -> tuple[str, ...]:
+        """What to know of the judging, a sentence each."""
+        url, count = self._settings.url, {"count1": judged, "count2": total}
+        told = f"{JUDGE_PROMPT.name} ({self._told_sha256[:_HASH_DIGITS]})"
+        asked = {"model": self._settings.model, "url": url, "prompt": told, "count3": f"{self._tokens:,}"}
+        notes = [sentence("agreement.judged", **count, **asked)]
+        if self._has_ended:
+            notes.append(sentence("agreement.ended", url=url, obstacle=self._has_ended, **count))
+        if self._useless:
+            notes.append(sentence("agreement.useless", url=url, count1=self._useless, count2=total))
+        if self._cache.problem:
+            notes.append(sentence("agreement.not_kept", file=CACHE, problem=self._cache.problem))
+        return tuple(map(line, notes))
+
+    def _ask(self, key: str, given: GivenAnswer) -> Verdict | None:
+        # as a JSON string an answer cannot end the material and begin instructions
+        material = json_line({"prompt": given.prompt, "answer": given.answer}).decode()
+        text = f"{self._told}\n{material}"
+        problem = ""
+        tokens_before = self._tokens
+        for _ in range(_TRIES):
+            if self._tokens + estimated_tokens(text) > self._settings.most_tokens:
+                self._has_ended = sentence("obstacle.cap", count=f"{self._settings.most_tokens:,}")
+                return None
+            try:
+                reply = ask(self._settings, text, sleep=self._sleep, timeout_seconds=self._timeout_seconds)
+            except UnusableEndpointError as error:
+                self._has_ended = str(error)
+                return None
+            except RefusedError as error:
+                problem = str(error)
+                break
+            self._tokens += reply.tokens
+            if found := read_verdict(reply.content or ""):
+                self._useless_in_a_row = 0
+                grade, reason = found
+                reason = without_key(reason, self._settings)[:_MOST_REASON_CHARACTERS]
+                verdict = Verdict(key, grade, reason, self._tokens - tokens_before, self._settings.model)
+                self._cache.add(verdict)
+                return verdict
+            said = without_key(reply.content or "", self._settings)[:_MOST_SHOWN]
+            problem = sentence("obstacle.says", said=repr(said)) if said else sentence("obstacle.no_completion")
+        self._useless += 1
+        self._useless_in_a_row += 1
+        if self._useless_in_a_row == _MOST_USELESS_IN_A_ROW:
+            self._has_ended = sentence("obstacle.no_grade", count=_MOST_USELESS_IN_A_ROW, obstacle=problem)
+        return None
+
+
+def read_verdict(reply: str) -> tuple[str, str] | None:
+    """The grade and the reason in a judge's reply; None where there is no grade of the scale, or more than one.
+
+    The JSON object may stand in a code fence or among other text; what a model thinks aloud before it does not count.
+    """
+    text = reply.rpartition("</think>")[2]
+    if len(text) > _MOST_REPLY_CHARACTERS:
+        return None
+    found: dict[str, str] = {}
+    place = 0
+    while start := _VERDICT_BEGINS.search(text, place):
+        try:
+            facts, place = json.JSONDecoder().raw_decode(text, start.start())
+        except ValueError:
+            place = start.end()
+            continue
+        except RecursionError:
+            return None
+        grade = _text(facts.get("grade")).strip()
+        if grade not in GRADES:
+            return None
+        found[grade] = _text(facts.get("reason"))
+    return next(iter(found.items())) if len(found) == 1 else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,201 @@
+"""How good a model's answers are: stated measures of what it says and of what it expects, and one score of both.
+
+What it says is measured on the surface of its answers, which cannot tell fluent nonsense from sense. What it expects is
+how likely the dataset's own answers are to it. Nothing here knows the candidates: what a good answer looks like is read
+from the dataset.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from .grading import grade_of, interval
+
+if TYPE_CHECKING:
+    from ..results.answers import GivenAnswer
+    from ..workloads.likelihood import Likelihood
+
+_LENGTH_OF_REPEATED = 4
+"""Characters: of the dialogues' own answers 0.3 % of such sequences come twice, at most 13 % in one answer."""
+_USUAL_SHARE = 0.05
+"""A beginning that so many of the dataset's answers share is not stray."""
+_NEARLY_NOTHING = 0.2
+_MOSTLY = 0.5
+_UNSEEN = ("Cc", "Cf", "Cs")
+"""Categories of Unicode that show nothing: controls, formats, lone surrogates."""
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]")
+"""Letters, marks and symbols that show nothing, such as Hangul's fillers (Unicode's Default_Ignorable_Code_Point)."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the dataset's own answers look like."""
+
+    script: str
+    """The script of most of their letters, as Unicode names it, such as `HANGUL`."""
+    beginnings: frozenset[str]
+    """Digits and symbols that 5 % of them or more begin with; `0` stands for every digit."""
+    character_nats: float
+    """Entropy of their characters: what a model expects that knows how frequent each is, and nothing else."""
+
+
+class Marks(NamedTuple):
+    """One answer's measures, each from 0 (nothing to find fault with) to 1."""
+
+    empty: float
+    """1 if there is nothing to read: no letter and no digit."""
+    same: float
+    """Share of the other prompts, those with empty answers left out, that got the same answer."""
+    repetition: float
+    """Share of its four-character sequences that it has had before (Welleck et al. 2020: seq-rep-4, of characters)."""
+    foreign: float
+    """Share of its letters that are not of the dataset's script, broken characters included."""
+    cut_off: float
+    """1 if it reached the protocol's length before the model ended it."""
+    stray_beginning: float
+    """1 if it begins with a digit or symbol that fewer than 5 % of the dataset's answers begin with."""
+
+    @property
+    def good(self) -> float:
+        """What is left of the answer, 0 to 1: a wrong beginning or end halves it, the rest takes its share."""
+        share = (1 - self.empty) * (1 - self.same) * (1 - self.repetition) * (1 - self.foreign)
+        return share * (1 - self.cut_off / 2) * (1 - self.stray_beginning / 2)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How good a model is at answering as the dataset does."""
+
+    score: float
+    """0 to 100: the geometric mean of what it says and what it expects, so that neither makes up for the other."""
+    interval: tuple[float, float]
+    """95 % interval of the score: bootstrap over the prompts, and over the held-out rows."""
+    grade: str
+    """The score's fifth."""
+    each: list[float]
+    """What is left of each answer by its surface, 0 to 100."""
+    parts: dict[str, float]
+    """Each measure's mean, `said` (mean of what is left of the answers) and `expected`, from 0 to 1."""
+
+
+def reference_of(answers: Sequence[str]) -> Reference:
+    """Look at the dataset's answers, at least one."""
+    characters = Counter("".join(answers))
+    total = characters.total()
+    entropy = -sum(count / total * math.log(count / total) for count in characters.values())
+    scripts = Counter(script for answer in answers for script in map(_script, answer) if script)
+    beginnings = Counter(_beginning(_plain(answer)) for answer in answers)
+    usual = frozenset(sign for sign, count in beginnings.items() if sign and count >= _USUAL_SHARE * len(answers))
+    return Reference(scripts.most_common(1)[0][0] if scripts else "", usual, entropy)
+
+
+def marks_of(given: Sequence[GivenAnswer], reference: Reference) -> list[Marks]:
+    """Measure each answer."""
+    texts = [_plain(each.answer) for each in given]
+    askers: dict[str, set[str]] = {text: set() for text in texts}
+    for each, text in zip(given, texts, strict=True):
+        askers[text].add(each.prompt)
+    answered = {prompt for text, prompts in askers.items() if not _is_empty(text) for prompt in prompts}
+    return [
+        _marks(each, text, len(askers[text]), len(answered), reference) for each, text in zip(given, texts, strict=True)
+    ]
+
+
+def judge(given: Sequence[GivenAnswer], held_out: Sequence[Likelihood], reference: Reference) -> Judgement:
+    """Judge a model by its answers, at least one, and by the likelihood it gives to rows it was not trained on.
+
+    Without such rows the score is that of the answers alone, and `expected` is not among the parts.
+    """
+    marks = marks_of(given, reference)
+    goods = [each.good for each in marks]
+    expected = expected_share(held_out, reference)
+
+    def score(goods: Sequence[float], rows: Sequence[Likelihood]) -> float:
+        said, share = sum(goods) / len(goods), expected_share(rows, reference)
+        return 100 * (said if share is None else math.sqrt(said * share))
+
+    value = score(goods, held_out)
+    parts = {name: sum(getattr(each, name) for each in marks) / len(marks) for name in Marks._fields}
+    parts |= {"said": sum(goods) / len(goods), **({} if expected is None else {"expected": expected})}
+    return Judgement(value, interval(score, goods, held_out), grade_of(value), [100 * good for good in goods], parts)
+
+
+def nats_per_character(rows: Iterable[Likelihood]) -> float | None:
+    """Of all rows together; None without any."""
+    rows = tuple(rows)
+    return sum(row.nats for row in rows) / sum(row.characters for row in rows) if rows else None
+
+
+def expected_share(rows: Iterable[Likelihood], reference: Reference) -> float | None:
+    """How much of the characters' entropy a model takes away from the rows, 0 to 1; None without any row."""
+    nats = nats_per_character(rows)
+    if nats is None or reference.character_nats == 0:
+        return None
+    share = 1 - nats / reference.character_nats
+    return share if share > 0 else 0.0  # nor has a model learned anything that finds no number for them
+
+
+def is_overfitted(trained: tuple[float, float], held_out: tuple[float, float]) -> bool:
+    """Whether fine-tuning has taught rows by heart, from nats a character (before, after) of trained and held-out rows.
+
+    It has if the trained rows became likelier and the others less so; or if less than a fifth is left of the trained
+    rows' nats and more than half of the others'.
+    """
+    if trained[1] >= trained[0]:
+        return False
+    by_heart = trained[1] < _NEARLY_NOTHING * trained[0] and held_out[1] > _MOSTLY * held_out[0]
+    return held_out[1] > held_out[0] or by_heart
+
+
+def _marks(given: GivenAnswer, text: str, askers: int, answered: int, reference: Reference) -> Marks:
+    letters = [script for script in map(_script, text) if script is not None]
+    sign = _beginning(text)
+    is_empty = _is_empty(text)
+    return Marks(
+        empty=float(is_empty),
+        same=0.0 if is_empty or answered == 1 else (askers - 1) / (answered - 1),
+        repetition=_repetition(text),
+        foreign=sum(script != reference.script for script in letters) / len(letters) if letters else 0.0,
+        cut_off=float(bool(given.is_cut_off)),
+        stray_beginning=float(sign is not None and sign not in reference.beginnings),
+    )
+
+
+def _plain(answer: str) -> str:
+    """An answer as a reader sees it: composed characters, single spaces, nothing invisible."""
+    text = _BLANK.sub("", unicodedata.normalize("NFC", answer))
+    seen = "".join(sign for sign in text if sign.isspace() or unicodedata.category(sign) not in _UNSEEN)
+    return " ".join(seen.split())
+
+
+def _is_empty(text: str) -> bool:
+    return not any(map(str.isalnum, text))
+
+
+def _repetition(text: str) -> float:
+    sequences = [text[at : at + _LENGTH_OF_REPEATED] for at in range(len(text) - _LENGTH_OF_REPEATED + 1)]
+    return 1 - len(set(sequences)) / len(sequences) if sequences else 0.0
+
+
+def _script(sign: str) -> str | None:
+    """The script of a letter, which begins its name in Unicode; None for what is no letter.
+
+    What was decoded to no character counts as a letter, of no script.
+    """
+    if sign == "\ufffd":
+        return ""
+    return unicodedata.name(sign, "UNNAMED").split()[0] if sign.isalpha() else None
+
+
+def _beginning(answer: str) -> str | None:
+    """The digit or symbol that an answer begins with, `0` for every digit; None if it begins with a letter."""
+    first = answer[:1]
+    if not first or first.isalpha():
+        return None
+    return "0" if first.isdigit() else first

@@ -1,0 +1,1 @@
+"""What a case comes to, and the folder that keeps it."""

@@ -1,0 +1,138 @@
+"""The models' answers as files to read and to grade, one a candidate: untrusted text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..base.csv_files import read_rows
+from ..base.errors import InputError
+from ..base.files import replace_text
+from ..base.messages import sentence
+from ..base.safe_text import cell, line
+
+FOLDER = "answers"
+COLUMNS = ("candidate", "lora_rank", "prompt", "answer", "tokens", "seconds", "ended", "grade")
+BY_ITSELF, CUT_OFF = "by itself", "cut off"
+
+_BYTE_ORDER_MARK = "\ufeff"
+_LARGEST = 2.0**53
+"""Above it a float no longer tells whole numbers apart."""
+
+
+@dataclass(frozen=True)
+class GivenAnswer:
+    """What a model has answered to one prompt."""
+
+    prompt: str
+    """The dataset's prompt, without the candidate's template."""
+    answer: str
+    """The answer."""
+    tokens: int | None = None
+    """Tokens generated for it."""
+    seconds: float | None = None
+    """Time it took."""
+    is_cut_off: bool | None = None
+    """Whether it reached the protocol's length before the model ended it."""
+    grade: str = ""
+    """What a person has written beside it."""
+
+
+ByRank = Mapping[int | None, Sequence[GivenAnswer]]
+"""A candidate's answers: untuned under None, fine-tuned under their LoRA rank."""
+Answers = dict[str, dict[int | None, list[GivenAnswer]]]
+"""Those of several candidates, by name."""
+
+
+def name_of(candidate: str) -> str:
+    """A candidate's answers file within a results folder."""
+    return f"{FOLDER}/{candidate}.csv"
+
+
+def read_folder(folder: Path, candidates: Iterable[str]) -> Answers:
+    """What a results folder holds of these candidates' answers.
+
+    Raises InputError for a file that is there and cannot be read.
+    """
+    found: Answers = {}
+    for name in candidates:
+        path = folder / name_of(name)
+        if path.exists():
+            found |= {each: by_rank for each, by_rank in read_answers(path).items() if each == name}
+    return found
+
+
+def write_answers(path: Path, candidate: str, answers: ByRank) -> None:
+    """Write a candidate's answers as CSV that a spreadsheet will not run as formulas; what is untuned stands first.
+
+    The file begins with a byte-order mark: without it Excel takes UTF-8 for the system's own encoding.
+
+    Raises OSError if it cannot be written; an older file is then as it was.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL)  # an answer may hold line ends
+    writer.writerow(COLUMNS)
+    for rank in sorted(answers, key=lambda rank: rank or 0):
+        for each in answers[rank]:
+            ended = {None: "", True: CUT_OFF, False: BY_ITSELF}[each.is_cut_off]
+            seconds = "" if each.seconds is None else f"{each.seconds:.3f}"
+            tokens = "" if each.tokens is None else each.tokens
+            texts = (cell(each.prompt), cell(each.answer), tokens, seconds, ended, cell(line(each.grade)))
+            writer.writerow([candidate, "" if rank is None else rank, *texts])
+    replace_text(path, _BYTE_ORDER_MARK + buffer.getvalue())
+
+
+def read_answers(path: Path) -> Answers:
+    """Read such a file, perhaps graded and saved by a spreadsheet: answers by candidate and rank.
+
+    Texts are as the file has them, with the apostrophe that keeps a formula from running. Columns may stand in any
+    order, and those but `candidate`, `prompt` and `grade` may be missing. `spreadsheets.read_rows` tells what else a
+    spreadsheet may have done.
+
+    Raises InputError, in one sentence, for what cannot be read so.
+    """
+    found: Answers = {}
+    for number, cells in read_rows(path, ("candidate", "prompt", "grade")):
+        texts = {name: cells.get(name, "") for name in COLUMNS}
+        where = {"path": path, "count": number}
+        candidate, rank = texts["candidate"].strip(), _whole(texts["lora_rank"], where, "lora_rank")
+        if not candidate:
+            raise InputError(sentence("mistake.no_candidate", **where))
+        if rank == 0:
+            raise InputError(sentence("mistake.rank", **where))
+        given = GivenAnswer(
+            prompt=texts["prompt"],
+            answer=texts["answer"],
+            tokens=_whole(texts["tokens"], where, "tokens"),
+            seconds=_figure(texts["seconds"], where, "seconds"),
+            is_cut_off={BY_ITSELF: False, CUT_OFF: True}.get(texts["ended"].strip()),
+            grade=texts["grade"].strip(),
+        )
+        found.setdefault(candidate, {}).setdefault(rank, []).append(given)
+    return found
+
+
+def _whole(text: str, where: Mapping[str, object], column: str) -> int | None:
+    figure = _figure(text, where, column)
+    if figure is None:
+        return None
+    if figure != int(figure):
+        raise InputError(sentence("mistake.whole", **where, column=column, text=repr(text)))
+    return int(figure)
+
+
+def _figure(text: str, where: Mapping[str, object], column: str) -> float | None:
+    """A cell's figure, with either decimal sign; None for an empty cell."""
+    if not text.strip():
+        return None
+    try:
+        figure = float(text.replace(",", "."))
+    except ValueError:
+        figure = math.nan
+    if not 0 <= figure < _LARGEST:
+        raise InputError(sentence("mistake.figure", **where, column=column, text=repr(text)))
+    return figure

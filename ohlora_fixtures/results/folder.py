@@ -1,0 +1,288 @@
+"""A session's results folder: written by one session alone so that nothing measured is lost, and read back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from io import FileIO
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from ..base.errors import InputError
+from ..base.files import FileLock, sync_folder
+from .record import Record, as_line
+
+RECORDS = "records.jsonl"
+
+_FIELDS = frozenset(field.name for field in fields(Record))
+
+
+@dataclass(frozen=True)
+class StoredRecords:
+    """What a folder's `records.jsonl` holds."""
+
+    records: tuple[Record, ...]
+    """In the order in which their cases ended; the last one of a case that ran more than once."""
+    torn_line: bytes | None
+    """The end of a file whose writing broke off, which is no record; None if the file is whole."""
+
+
+def read_records(folder: Path) -> StoredRecords:
+    """Read a folder's records.
+
+    A last line that is no whole record is set aside: the machine stopped while it was written. Fields that this
+    version does not know are left out, those that an older one did not know are None.
+
+    Raises InputError for a folder without records, and for a line within the file that is no record.
+    """
+    path = folder / RECORDS
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"results folder {folder} has no readable {RECORDS} ({error.strerror})") from None
+    *lines, rest = data.split(b"\n")
+    by_case: dict[str, Record] = {}
+    torn_line = rest or None
+    for number, line in enumerate(lines, 1):
+        try:
+            record = record_of(json.loads(line))
+        except (ValueError, TypeError, RecursionError):
+            if number == len(lines) and torn_line is None:
+                torn_line = line
+                break
+            raise InputError(f"{path} has no record in line {number}: mend or delete that line") from None
+        by_case.pop(record.case, None)
+        by_case[record.case] = record
+    return StoredRecords(tuple(by_case.values()), torn_line)
+
+
+def record_of(facts: Any) -> Record:
+    """A record from what its line says.
+
+    Raises TypeError for what is no record's line: a field may be missing, but what is there must be of its kind.
+    """
+    if not isinstance(facts, dict):
+        raise TypeError(facts)
+    known = {name: value for name, value in facts.items() if name in _FIELDS}
+    wrong = [name for name, value in known.items() if not _IS_OF_KIND[name](value)]
+    if wrong:
+        raise TypeError(wrong)
+    return Record(**known)
+
+
+def _checker(kind: Any) -> Callable[[Any], bool]:
+    """Whether a value that JSON holds is of an annotated kind: figures are finite, and True is no figure.
+
+    A union is with None: a record's fields know no other.
+    """
+    parts = get_args(kind)
+    if isinstance(kind, UnionType):
+        part = _checker(next(part for part in parts if part is not type(None)))
+        return lambda value: value is None or part(value)
+    if get_origin(kind) is list:
+        if float in (parts[0], *get_args(parts[0])):
+            return partial(_are_figures, types={int, float, *get_args(parts[0])})
+        of_part = _checker(parts[0])
+        return lambda value: isinstance(value, list) and all(map(of_part, value))
+    if get_origin(kind) is dict:
+        of_value = _checker(parts[1])
+        return lambda value: isinstance(value, dict) and all(map(of_value, value.values()))
+    return _SIMPLE[kind]
+
+
+def _are_figures(value: Any, types: set[type]) -> bool:
+    """Whether a value is a list of figures, of which a record can have thousands."""
+    if not isinstance(value, list) or not set(map(type, value)) <= types:
+        return False
+    return all(each is None or -_LARGEST < each < _LARGEST for each in value)
+
+
+_LARGEST = 2.0**63
+"""No figure of a record comes near it, and each below it can be shown."""
+
+_SIMPLE: dict[Any, Callable[[Any], bool]] = {
+    Any: lambda _: True,
+    str: lambda value: isinstance(value, str),
+    bool: lambda value: isinstance(value, bool),
+    int: lambda value: type(value) is int and abs(value) < 2**100,
+    float: lambda value: type(value) in (int, float) and -_LARGEST < value < _LARGEST,
+}
+
+_IS_OF_KIND = {name: _checker(kind) for name, kind in get_type_hints(Record).items()} | {
+    "budget_mib": lambda value: _SIMPLE[float](value) and value > 0
+}
+
+
+ENVIRONMENT = "environment.json"
+SESSION = "session.json"
+TORN = "records.torn"
+LOCK = "session.lock"
+
+Writer = Callable[[Path], None]
+"""Writes a file at a path, whole or not at all; raises OSError if it cannot."""
+
+
+class RecordStore:
+    """Appends records to `records.jsonl`, each on disk before the next case begins, and writes the files beside it.
+
+    What the disk does not take stays in memory, and each further write tries it again. The file then ends with its
+    last whole line.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        """The results folder."""
+        self._lock = FileLock(folder / LOCK)
+        self._whole_bytes = 0
+        """How much of the file is whole lines; whatever stands behind is a line that broke off."""
+        self._lines: deque[bytes] = deque()
+        """Records that are not on disk yet."""
+        self._files: dict[str, Writer] = {}
+        """By name, files that are not on disk yet."""
+        self._problem: str | None = None
+        """Why the last write failed."""
+
+    def claim(self) -> None:
+        """Make the folder and take it for this session.
+
+        Raises InputError if another session has it or has been in it, or if it cannot be written.
+        """
+        self._take("give --results-dir another one")
+        if (self.folder / RECORDS).exists():
+            self.close()
+            raise InputError(
+                f"results folder {self.folder} already holds a session's records: give --results-dir another one, "
+                "or --resume this one to go on with it"
+            )
+
+    def resume(self) -> StoredRecords:
+        """Take the folder of an earlier session to go on in it; a torn last line is moved to `records.torn`.
+
+        Raises InputError if another session has it, or if its records cannot be read.
+        """
+        self._take("wait for its end")
+        try:
+            found = stored_records(self.folder)
+            if found.torn_line is not None:
+                self._set_aside(found.torn_line)
+            path = self.folder / RECORDS
+            self._whole_bytes = path.stat().st_size if path.exists() else 0
+        except OSError as error:
+            self.close()
+            raise InputError(f"results folder {self.folder} cannot be gone on with ({error.strerror})") from None
+        except InputError:
+            self.close()
+            raise
+        return found
+
+    def add(self, record: Record) -> None:
+        """Append a record's line; it has reached the disk, or `problem` says why not."""
+        self._lines.append(as_line(record))
+        self.flush()
+
+    def write(self, name: str, writer: Writer) -> None:
+        """Write a file of that name in the folder; it has reached the disk, or `problem` says why not."""
+        self._files[name] = writer
+        self.flush()
+
+    def flush(self) -> None:
+        """Write all that is not on disk yet."""
+        self._problem = None
+        attempts: list[Callable[[], None]] = [self._append] if self._lines else []
+        attempts += [partial(self._write, name) for name in self._files]
+        for attempt in attempts:
+            try:
+                attempt()
+            except OSError as error:
+                self._problem = self._problem or error.strerror or type(error).__name__
+
+    @property
+    def problem(self) -> str | None:
+        """Why something is not on disk, in the system's words; None if everything is."""
+        return self._problem
+
+    @property
+    def missing(self) -> str:
+        """What is not on disk, in words."""
+        count = len(self._lines)
+        records = [f"{count} {'record' if count == 1 else 'records'}"] if count else []
+        return " and ".join([*records, *([", ".join(self._files)] if self._files else [])])
+
+    def close(self) -> None:
+        """Let another session have the folder."""
+        self._lock.release()
+
+    def _take(self, way_out: str) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            is_ours = self._lock.take()
+        except OSError as error:
+            raise InputError(
+                f"results folder {self.folder} cannot be written ({error.strerror}): "
+                "give --results-dir a folder that can"
+            ) from None
+        if not is_ours:
+            raise InputError(f"results folder {self.folder} is being written by another session: {way_out}")
+
+    def _append(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileIO(self.folder / RECORDS, "ab") as file:
+            size_bytes = file.seek(0, os.SEEK_END)
+            self._whole_bytes = min(self._whole_bytes, size_bytes)
+            self._cut_back(file)
+            while self._lines:
+                line = self._lines[0]
+                try:
+                    _write_all(file, line)
+                except OSError:
+                    with contextlib.suppress(OSError):
+                        self._cut_back(file)
+                    raise
+                self._whole_bytes += len(line)
+                self._lines.popleft()
+        if size_bytes == 0:
+            sync_folder(self.folder)
+
+    def _cut_back(self, file: FileIO) -> None:
+        if file.seek(0, os.SEEK_END) > self._whole_bytes:
+            file.truncate(self._whole_bytes)
+
+    def _write(self, name: str) -> None:
+        self._files[name](self.folder / name)
+        del self._files[name]
+
+    def _set_aside(self, torn_line: bytes) -> None:
+        path = self.folder / RECORDS
+        with FileIO(self.folder / TORN, "ab") as file:
+            _write_all(file, torn_line + b"\n")
+        with path.open("r+b") as file:
+            data = file.read()
+            file.truncate(len(data.removesuffix(b"\n")) - len(torn_line))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def stored_records(folder: Path) -> StoredRecords:
+    """What a session has left in its folder; nothing if it ended before its first case did.
+
+    Raises InputError for a folder that no session of this suite has been in, and for records that cannot be read.
+    """
+    if not (folder / SESSION).is_file():
+        raise InputError(
+            f"results folder {folder} has no {SESSION}: give --resume the folder of an interrupted session, "
+            "or start anew without it"
+        )
+    return read_records(folder) if (folder / RECORDS).exists() else StoredRecords((), None)
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+    os.fsync(file.fileno())

@@ -1,0 +1,218 @@
+"""Memory against a run that pytest-benchmark has stored: what may grow by how much, and what has grown more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from ..base.errors import InputError
+from ..base.units import parse_size_mib
+from .record import Record
+
+QUANTITIES: Mapping[str, tuple[str, ...]] = {
+    "peak": ("peak_device_mib", "peak_rss_growth_mib"),
+    "device": ("peak_device_mib",),
+    "reserved": ("peak_reserved_mib",),
+    "allocated": ("peak_allocated_mib",),
+}
+"""What can be limited, as the record's fields: a field counts only if both runs lack those before it."""
+
+_LIMIT = re.compile(rf"({'|'.join(QUANTITIES)}):(.+)")
+_PERCENTAGE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?%")
+_SAME = (
+    ("device", "on"),
+    ("scale", "at scale"),
+    ("weights", "with weights"),
+    ("protocol_hash", "under protocol"),
+    ("dataset_sha256", "on dataset"),
+)
+"""What both runs must share for their memory to be comparable, and the word before it in a sentence."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How far one quantity may grow over a stored run's."""
+
+    text: str
+    """The limit as the user wrote it, such as `peak:5%`."""
+    quantity: str
+    """One of `QUANTITIES`."""
+    amount: Fraction
+    """The most growth: a share of the stored figure, or MiB."""
+    is_share: bool
+    """Whether the amount is a share."""
+
+    def allows(self, growth: Growth) -> bool:
+        """True up to and including the limit, and for whatever shrank.
+
+        Reckoned exactly, in the decimal figures that the runs keep. A share of zero is zero.
+        """
+        stored, now = Fraction(str(growth.stored_mib)), Fraction(str(growth.now_mib))
+        allowed = self.amount * stored if self.is_share else self.amount
+        return now <= stored or now - stored <= allowed
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One quantity of one case in both runs."""
+
+    case: str
+    """The case's id."""
+    quantity: str
+    """The record's field."""
+    stored_mib: float
+    """The stored run's figure, MiB."""
+    now_mib: float
+    """This run's figure, MiB."""
+
+    @property
+    def change(self) -> str:
+        """The relative change in words, such as `+12.5%`."""
+        if not self.stored_mib:
+            return "no ratio to zero"
+        return f"{(self.now_mib - self.stored_mib) / self.stored_mib:+.1%}"
+
+
+@dataclass(frozen=True)
+class NotCompared:
+    """A case, or one of its quantities, that could not be set beside the stored run's."""
+
+    case: str
+    """The case's id."""
+    reason: str
+    """Why, as the end of a sentence that begins with `not compared, `."""
+
+
+@dataclass(frozen=True)
+class Exceeded:
+    """A growth beyond its limit."""
+
+    growth: Growth
+    """What has grown."""
+    limit: Limit
+    """What it was allowed."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one stored run says about this run's memory."""
+
+    stored_run: str
+    """When the stored run was made."""
+    compared: tuple[str, ...]
+    """The cases of which at least one limited quantity could be compared."""
+    exceeded: tuple[Exceeded, ...]
+    """What grew beyond its limit."""
+    not_compared: tuple[NotCompared, ...]
+    """What could not be compared."""
+    unselected: int
+    """How many of the stored run's cases were not selected in this run."""
+
+
+def parse_limits(text: str) -> tuple[Limit, ...]:
+    """Read `peak:5%` or `peak:5%,reserved:200MiB`.
+
+    Raises InputError for anything else.
+    """
+    return tuple(_parse_limit(part.strip()) for part in text.split(","))
+
+
+def judge(
+    limits: Sequence[Limit], records: Iterable[Record], stored_run: Mapping[str, Any], selected: Iterable[str]
+) -> Verdict:
+    """Set this session's measured cases beside a stored run's.
+
+    Args:
+        limits: How far what may grow.
+        records: This session's records; plans among them are passed over, since a stored run has none.
+        stored_run: The run, as pytest-benchmark keeps it.
+        selected: The ids of the measured cases that this session was to run.
+    """
+    measured = {record.case: record for record in records if record.planned_workload is None}
+    stored = extra_info_of(stored_run)
+    growths: list[tuple[Limit, Growth]] = []
+    not_compared: list[NotCompared] = []
+    for case in dict.fromkeys((*selected, *measured)):
+        try:
+            record = measured[case]
+        except KeyError:
+            not_compared.append(NotCompared(case, "it was selected and did not end in this run"))
+            continue
+        reason = why_not(record, stored.get(case))
+        if reason is not None:
+            not_compared.append(NotCompared(case, reason))
+            continue
+        for limit in limits:
+            found = growth(record, stored[case], QUANTITIES[limit.quantity])
+            if isinstance(found, NotCompared):
+                not_compared.append(found)
+            else:
+                growths.append((limit, found))
+    return Verdict(
+        stored_run=date_of(stored_run),
+        compared=tuple(dict.fromkeys(found.case for _, found in growths)),
+        exceeded=tuple(Exceeded(found, limit) for limit, found in growths if not limit.allows(found)),
+        not_compared=tuple(dict.fromkeys(not_compared)),
+        unselected=len(stored.keys() - {*selected, *measured}),
+    )
+
+
+def has_failed(verdicts: Sequence[Verdict]) -> bool:
+    """Whether memory grew beyond a limit, or nothing at all could be compared."""
+    return any(verdict.exceeded for verdict in verdicts) or not any(verdict.compared for verdict in verdicts)
+
+
+def why_not(record: Record, stored: Mapping[str, Any] | None) -> str | None:
+    """Why a record's memory cannot be compared with its stored `extra_info`; None if it can be."""
+    if stored is None:
+        return "the stored run has no such case"
+    for name, word in _SAME:
+        now, then = getattr(record, name), stored.get(name)
+        if then is None:
+            return f"the stored run does not tell its {name}"
+        if now is None:
+            return f"it ended before its {name} was known ({record.outcome})"
+        if now != then:
+            return f"the stored run was made {word} {then}, this one {word} {now}"
+    return None
+
+
+def growth(record: Record, stored: Mapping[str, Any], fields: Sequence[str]) -> Growth | NotCompared:
+    """The first of the record's fields that either run has a figure for, if both have."""
+    for name in fields:
+        now_mib, stored_mib = getattr(record, name), stored.get(name)
+        if now_mib is not None and stored_mib is not None:
+            return Growth(record.case, name, stored_mib, now_mib)
+        if now_mib is not None:
+            return NotCompared(record.case, f"the stored run has no {name}")
+        if stored_mib is not None:
+            return NotCompared(record.case, f"this run has no {name} ({record.outcome})")
+    return NotCompared(record.case, f"neither run has {' or '.join(fields)}")
+
+
+def extra_info_of(stored_run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What a stored run keeps with each case, by the case's id."""
+    return {each["name"]: each.get("extra_info", {}) for each in stored_run.get("benchmarks", ())}
+
+
+def date_of(stored_run: Mapping[str, Any]) -> str:
+    """When a stored run was made."""
+    return str(stored_run.get("datetime", "unknown date"))
+
+
+def _parse_limit(text: str) -> Limit:
+    found = _LIMIT.fullmatch(text)
+    try:
+        if found and (percentage := _PERCENTAGE.fullmatch(found[2].strip())):
+            return Limit(text, found[1], Fraction(percentage[1]) / 100, is_share=True)
+        if found:
+            return Limit(text, found[1], Fraction(str(parse_size_mib(found[2]))), is_share=False)
+    except InputError:  # its sentence knows of sizes alone
+        pass
+    raise InputError(
+        f"memory limit {text!r} must be one of {', '.join(QUANTITIES)}, a colon, and a percentage or a size in GB, GiB "
+        "or MiB, such as peak:5% or reserved:200MiB"
+    )

@@ -1,0 +1,1 @@
+"""pytest's session: cases, fixtures, outcomes, checks before the first case."""

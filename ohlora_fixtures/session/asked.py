@@ -1,0 +1,224 @@
+"""What the user asked for: options and ini settings, read once into frozen dataclasses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, TypeVar
+from uuid import uuid4
+
+import pytest
+
+from ..base.errors import InputError
+from ..base.shipped import DATA
+from ..base.units import parse_size_mib
+from ..base.words import Language, report_language
+from ..choice.choosing import Choosing
+from ..choice.selection import parse_weights
+from ..inputs.candidates import Candidate, read_candidates, select_group, select_names
+from ..inputs.dataset import Dialogues, read_dialogues
+from ..inputs.gpu_profiles import GpuProfile, choose_profile, read_profiles
+from ..inputs.judge_settings import judge_settings
+from ..inputs.options import OPTIONS, SWITCHES, by_name
+from ..inputs.protocol import parse_protocol
+from ..inputs.settings import SCALES, WEIGHTS, Settings, parse_ranks
+from ..meters.nvml import Nvml
+from ..quality.grades import read_grades
+from ..results.memory_growth import Limit, parse_limits
+
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """What is made of a session's results."""
+
+    memory_limits: tuple[Limit, ...]
+    """How far memory may grow over a stored run's; empty where nothing is to be held against one."""
+    language: Language
+    """Of the page."""
+    choosing: Choosing
+    """How the final choice is made."""
+
+
+SETTINGS = pytest.StashKey[Settings]()
+"""Where a session's settings are kept on its `pytest.Config`."""
+
+REPORTING = pytest.StashKey[Reporting]()
+"""Likewise, what is made of its results."""
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option, on the command line and in ini files.
+
+    None is every option's default, since any other would hide the ini setting.
+    """
+    group = parser.getgroup("ohlora", "which LLM to LoRA-fine-tune on this GPU")
+    for option in OPTIONS:
+        action = "append" if option.repeatable else "store"
+        help_text = option.help.replace("%", "%%")  # argparse formats it
+        group.addoption(
+            option.flag, dest=option.name, metavar=option.metavar, help=help_text, action=action, default=None
+        )
+        ini_type: Literal["linelist", "string"] = "linelist" if option.repeatable else "string"
+        parser.addini(option.name, option.help, type=ini_type, default=None)
+    for switch in SWITCHES:
+        group.addoption(switch.flag, dest=switch.name, action="store_true", default=None, help=switch.help)
+        parser.addini(switch.name, switch.help, type="bool", default=False)
+
+
+def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
+    """Read and check everything that can be checked without a model.
+
+    Raises InputError for the first thing that cannot be used.
+    """
+    protocol = parse_protocol([*(config.getini("protocol") or ()), *(config.getoption("protocol") or ())])
+    dialogues = read_dialogues(_path(config, "dataset") or DATA / "dialogues.csv")
+    for rows in (protocol.fine_tuning_rows, protocol.prompt_rows):
+        dialogues.rows(rows)
+    scale = _choice(config, "scale", SCALES) or "auto"
+    weights = _choice(config, "weights", WEIGHTS)
+    model_dir = _path(config, "model_dir")
+    if model_dir is not None and not model_dir.is_dir():
+        raise InputError(
+            f"model folder {model_dir} is no folder: give --model-dir a folder with one folder per candidate"
+        )
+    if weights == "hub" and scale == "mini":
+        raise InputError("--weights hub needs full size: mini replicas have random weights only; add --scale full")
+    known_profiles = read_profiles(DATA / "gpus.toml")
+    gpu_profile = _gpu_profile(config, known_profiles)
+    candidates = read_candidates(_path(config, "candidates") or DATA / "candidates.toml")
+    resumed_dir = _resumed_dir(config)
+    settings = Settings(
+        candidates=_chosen(config, candidates),
+        dialogues=dialogues,
+        lora_ranks=_read(config, "lora_ranks", parse_ranks) or (16, 32, 64),
+        scale=scale,
+        weights=weights,
+        model_dir=model_dir,
+        budget_mib=_read(config, "vram_budget", parse_size_mib) or parse_size_mib("12GB"),
+        gpu_profile=gpu_profile,
+        known_profiles=(gpu_profile, *known_profiles),
+        results_dir=resumed_dir or _results_dir(config),
+        is_resumed=resumed_dir is not None,
+        protocol=protocol,
+        **{name: _is_on(config, name) for name in ("allow_remote_code", "resume_anyway", "strict_gpu")},
+    )
+    return settings, Reporting(
+        memory_limits=_memory_limits(config),
+        language=report_language(_value(config, "report_lang"), os.environ),
+        choosing=_choosing(config, candidates, dialogues),
+    )
+
+
+def _chosen(config: pytest.Config, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The candidates asked for: by name before by group, but what the command line says before an ini file."""
+    is_by_group = config.getoption("candidate") is None and config.getoption("candidate_group") is not None
+    names = None if is_by_group else _value(config, "candidate")
+    if names is not None:
+        return select_names(candidates, names)
+    return select_group(candidates, _value(config, "candidate_group") or "seed")
+
+
+def _choosing(config: pytest.Config, candidates: Iterable[Candidate], dialogues: Dialogues) -> Choosing:
+    grades = read_grades(paths) if (paths := _paths(config, "grades")) else None
+    if grades:
+        rows = (*dialogues.usable_train_rows, *dialogues.usable_valid_rows)
+        grades.check({candidate.name for candidate in candidates}, [row.prompt for row in rows])
+    judge = judge_settings(_value(config, "judge"), _value(config, "judge_model"), _value(config, "judge_tokens"))
+    weights = parse_weights(_value(config, "choice_weights") or "")
+    return Choosing(weights, _is_on(config, "any_license"), grades, judge)
+
+
+def _memory_limits(config: pytest.Config) -> tuple[Limit, ...]:
+    """The limits in force: those of an ini file wait for a session that compares."""
+    limits = _read(config, "memory_compare_fail", parse_limits) or ()
+    if config.getoption("benchmark_compare", None):
+        return limits
+    if config.getoption("memory_compare_fail") is not None:
+        raise InputError(
+            "--memory-compare-fail needs a stored run to compare with: add --benchmark-compare, "
+            "or --benchmark-compare=NUMBER for an older run"
+        )
+    return ()
+
+
+def _gpu_profile(config: pytest.Config, known: tuple[GpuProfile, ...]) -> GpuProfile:
+    present = Nvml().gpu(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    is_option = config.getoption("gpu_profile") is not None
+    folder = config.inipath.parent if config.inipath and not is_option else config.invocation_params.dir
+    return choose_profile(_value(config, "gpu_profile"), known, present, folder)
+
+
+def _resumed_dir(config: pytest.Config) -> Path | None:
+    """The folder to go on in; the command line goes over an ini file's."""
+    is_option = config.getoption("resume") is not None
+    if is_option and config.getoption("results_dir") is not None:
+        raise InputError("--resume goes on in the folder it names: leave --results-dir out")
+    if config.getoption("resume_anyway") and _value(config, "resume") is None:
+        raise InputError("--resume-anyway needs a session to go on with: add --resume DIR")
+    folder = _path(config, "resume") if is_option or config.getoption("results_dir") is None else None
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"results folder {folder} is no folder: give --resume the one of an interrupted session")
+    return folder
+
+
+def _results_dir(config: pytest.Config) -> Path:
+    folder = _path(config, "results_dir") or config.rootpath / "results" / _session_name()
+    if hasattr(config, "workerinput"):  # a pytest-xdist worker writes nothing there
+        return folder
+    if (folder / "records.jsonl").exists():
+        raise InputError(f"results folder {folder} already holds a session's records: give --results-dir another one")
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"results folder {folder} cannot be written: give --results-dir a folder that can")
+    return folder
+
+
+def _session_name() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}"
+
+
+def _value(config: pytest.Config, name: str) -> str | None:
+    value: str | None = config.getoption(name)
+    return value if value is not None else config.getini(name) or None
+
+
+def _read(config: pytest.Config, name: str, parse: Callable[[str], Parsed]) -> Parsed | None:
+    value = _value(config, name)
+    return None if value is None else parse(value)
+
+
+def _path(config: pytest.Config, name: str) -> Path | None:
+    """A path: given on the command line, relative to where pytest was started; in an ini file, to that file."""
+    given = config.getoption(name)
+    found = _paths_of(
+        config, name, [] if given is None else [given], [config.getini(name)] if config.getini(name) else []
+    )
+    return found[0] if found else None
+
+
+def _paths(config: pytest.Config, name: str) -> list[Path]:
+    """Likewise, several: those of the command line go over those of an ini file."""
+    return _paths_of(config, name, config.getoption(name) or [], config.getini(name) or [])
+
+
+def _paths_of(config: pytest.Config, name: str, given: Sequence[str], in_ini: Sequence[str]) -> list[Path]:
+    if "" in given:
+        raise InputError(f"--{name.replace('_', '-')} is empty: give it a path")
+    folder = config.inipath.parent if config.inipath else config.rootpath
+    return [config.invocation_params.dir / path for path in given] or [folder / path for path in in_ini]
+
+
+def _is_on(config: pytest.Config, name: str) -> bool:
+    return bool(config.getoption(name) or config.getini(name))
+
+
+def _choice(config: pytest.Config, name: str, choices: tuple[str, ...]) -> str | None:
+    value = _value(config, name)
+    if value is not None and value not in choices:
+        raise InputError(f"{by_name(name).flag} {value!r} is not one of {', '.join(choices)}")
+    return value

@@ -1,0 +1,120 @@
+"""The session's device: which one this process gets, and the instruments for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..base.units import MIB
+from ..inputs.gpu_profiles import Peaks
+from ..meters.card import CardWatch
+from ..meters.clock import Clock, CudaClock, WallClock
+from ..meters.device import CudaContext, available_cores, choose_gpu, describe_cpu
+from ..meters.memory import CudaMemory, HostMemory, Memory
+from ..meters.memory_cap import WORKSPACE_VARIABLE, MemoryCap, enabled_backends, settings_of
+from ..meters.nvml import Nvml
+from ..results.environment import allocator_settings
+from ..workloads.models import quieten_libraries
+from .preflight import model_source
+
+if TYPE_CHECKING:
+    from ..inputs.settings import Settings
+    from ..workloads.models import ModelSource
+
+
+@dataclass(frozen=True)
+class Device:
+    """The session's device and the instruments for it."""
+
+    name: str
+    """What records call it."""
+    source: ModelSource
+    """Where models come from, and onto which device they go."""
+    clock: Clock
+    """Times a run."""
+    memory: Memory
+    """Reads a run's memory."""
+    card: CardWatch | None = None
+    """Watches a GPU while a case runs."""
+    cap: MemoryCap | None = None
+    """Keeps a GPU's memory to the budget."""
+    peaks: Peaks = field(default_factory=Peaks)
+    """What a GPU can do at most."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What else records say of it, by the record's field names."""
+
+    @property
+    def cap_mib(self) -> float | None:
+        """What the allocator's segments are capped at; None where nothing is capped."""
+        return self.cap.limit_mib if self.cap else None
+
+
+def choose_device(place: int) -> CudaContext:
+    """Give this process one GPU: for place 0 the first of those visible, for 1 the second, and so on.
+
+    Returns what was on the cards before. It must come before anything initialises CUDA.
+    """
+    nvml = Nvml()
+    choose_gpu(os.environ, nvml.device_count(), worker=place)
+    return CudaContext(nvml)
+
+
+def device_ahead(settings: Settings) -> dict[str, str]:
+    """Scale, weights and device of the cases about to be measured, by the record's field names; the device if known.
+
+    NVML is asked for its name: PyTorch would put a CUDA context on it, also from a process that only waits.
+    """
+    source = model_source(settings)
+    gpu = Nvml().gpu(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    name = describe_cpu() if source.device == "cpu" else gpu and gpu.name
+    return {"scale": source.scale, "weights": source.weights, **({"device": name} if name else {})}
+
+
+@contextmanager
+def opened_device(settings: Settings, context: CudaContext) -> Iterator[Device]:
+    """Make the device ready: threads pinned on the CPU; on a GPU memory capped, workspace and attention settled.
+
+    Afterwards PyTorch's settings of the GPU are as they were.
+    """
+    import torch
+
+    quieten_libraries()
+    source = model_source(settings)
+    if source.device == "cpu":
+        # A replica's operations are too small to share, and at full size two threads on one physical core
+        # (or on a core that another process holds) wait for each other: half of the logical cores is safe.
+        torch.set_num_threads(1 if source.scale == "mini" else max(1, available_cores() // 2))
+        yield Device(describe_cpu(), source, WallClock(), HostMemory())
+        return
+    properties = torch.cuda.get_device_properties(0)
+    capability = (properties.major, properties.minor)
+    memory_mib = properties.total_memory / MIB
+    context.bind(f"GPU-{properties.uuid}")
+    with ExitStack() as stack:
+        profile = settings.gpu_profile
+        if properties.name not in profile.card:
+            stack.enter_context(settings_of(profile, capability, torch.backends.cuda))
+        cap = MemoryCap(torch.cuda, memory_mib, settings.budget_mib)
+        stack.callback(cap.lift)
+        torch.cuda.synchronize()  # the context is there from now on
+        cap.fit(context.mib(torch.cuda.memory_reserved() / MIB) or profile.context_mib)
+        present = next((each for each in settings.known_profiles if each.is_of(properties.name, memory_mib)), None)
+        drop_workspaces = torch._C._cuda_clearCublasWorkspaces  # noqa: SLF001 - has no public name
+        yield Device(
+            name=properties.name,
+            source=source,
+            clock=CudaClock(torch.cuda),
+            memory=CudaMemory(torch.cuda, context, drop_workspaces, cap),
+            card=CardWatch(Nvml(), context, memory_mib, settings.budget_mib),
+            cap=cap,
+            peaks=present.peaks if present else Peaks(),
+            facts={
+                "allocator_settings": allocator_settings(),
+                "cublas_workspace_config": os.environ.get(WORKSPACE_VARIABLE),
+                "attention_backends": enabled_backends(torch.backends.cuda),
+                "native_bf16": torch.cuda.is_bf16_supported(including_emulation=False),
+            },
+        )

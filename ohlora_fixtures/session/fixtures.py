@@ -1,0 +1,159 @@
+"""What a bench may ask for. Torch and transformers are imported by the first fixture that needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ..base.messages import sentence
+from ..inputs.dataset import encode_all, prompt_text
+from ..inputs.settings import Settings
+from ..meters.memory import is_leak, leaked_mib
+from ..planner.plan import Plan
+from ..results.record import facts_of_plan
+from ..workloads import models
+from ..workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
+from .asked import SETTINGS
+from .case_facts import note, told_in_one_sentence
+from .devices import Device, opened_device
+from .outcomes import CaseFailure
+from .session import CUDA_CONTEXT, LEFT_BEHIND, PLANNER, SESSION_FACTS
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from ..inputs.candidates import Candidate
+    from ..inputs.dataset import Dialogues, Example
+    from ..inputs.protocol import Protocol
+    from ..workloads.models import LoadedModel
+
+
+@pytest.fixture(scope="session")
+def settings(pytestconfig: pytest.Config) -> Settings:
+    """What the user asked for."""
+    return pytestconfig.stash[SETTINGS]
+
+
+@pytest.fixture(scope="session")
+def protocol(settings: Settings) -> Protocol:
+    """The experiment's settings."""
+    return settings.protocol
+
+
+@pytest.fixture(scope="session")
+def dialogues(settings: Settings) -> Dialogues:
+    """The dataset."""
+    return settings.dialogues
+
+
+@pytest.fixture(scope="session")
+def device(pytestconfig: pytest.Config, settings: Settings) -> Iterator[Device]:
+    """The device all cases run on, and its instruments."""
+    with opened_device(settings, pytestconfig.stash[CUDA_CONTEXT]) as found:
+        facts = {"device": found.name, "scale": found.source.scale, "weights": found.source.weights, **found.facts}
+        pytestconfig.stash[SESSION_FACTS] = facts
+        yield found
+
+
+@pytest.fixture(scope="session")
+def candidate(request: pytest.FixtureRequest) -> Candidate:
+    """The candidate of a case."""
+    found: Candidate = request.param
+    return found
+
+
+@pytest.fixture
+def lora_rank(request: pytest.FixtureRequest) -> int:
+    """The LoRA rank of a case."""
+    rank: int = request.param
+    return rank
+
+
+@pytest.fixture
+def planned_rank(request: pytest.FixtureRequest) -> int | None:
+    """The LoRA rank that a plan is for, None for inference."""
+    rank: int | None = request.param
+    return rank
+
+
+@pytest.fixture
+def plan(request: pytest.FixtureRequest, settings: Settings) -> Callable[[Candidate, int | None], Plan]:
+    """Plans a candidate's fine-tuning at a rank, or its inference for None, on the session's GPU profile."""
+    planner = request.config.stash[PLANNER]
+    profile = settings.gpu_profile
+
+    def make(candidate: Candidate, lora_rank: int | None) -> Plan:
+        note(request, device=profile.card[0], gpu_profile=profile.name, scale="full")
+        with told_in_one_sentence():
+            found: Plan = planner.plan(candidate, lora_rank)
+            note(request, **facts_of_plan(found))
+            note(request, advice=planner.advice(candidate, lora_rank))
+        return found
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def loaded_model(
+    pytestconfig: pytest.Config, device: Device, candidate: Candidate, dialogues: Dialogues
+) -> Iterator[LoadedModel]:
+    """The candidate's model and tokenizer, loaded once for all its cases and let go before the next candidate's."""
+    before_mib = device.memory.start()
+    with told_in_one_sentence(device):
+        loaded = models.load(candidate, device.source, dialogues.texts(candidate.text_template))
+    yield loaded
+    models.release(loaded)
+    left_mib = leaked_mib(before_mib, device.memory.settle())
+    if is_leak(left_mib):
+        pytestconfig.stash[LEFT_BEHIND] = sentence(
+            "taint.left_behind", count=f"{left_mib:.0f}", candidate=candidate.name
+        )
+
+
+@pytest.fixture
+def returned_memory(
+    request: pytest.FixtureRequest, settings: Settings, device: Device, loaded_model: LoadedModel
+) -> Iterator[None]:
+    """Sees that a case gives back what it has taken; whatever puts something on the device asks for this first."""
+    before_mib = device.memory.settle()
+    yield
+    left_mib = leaked_mib(before_mib, device.memory.settle())
+    note(request, leaked_mib=left_mib)
+    if settings.strict_gpu and is_leak(left_mib):
+        raise CaseFailure("failed", sentence("reason.left_behind", mib=f"{left_mib:.0f}"))
+
+
+@pytest.fixture
+def adapted_model(
+    request: pytest.FixtureRequest,
+    device: Device,
+    loaded_model: LoadedModel,
+    lora_rank: int,
+    protocol: Protocol,
+    returned_memory: None,
+) -> Iterator[PeftModel]:
+    """The candidate's model with a fresh adapter; afterwards its base is as it was."""
+    device.memory.start()
+    with told_in_one_sentence(device):
+        adapted = attach_adapter(loaded_model.model, lora_rank, loaded_model.candidate.target_modules, protocol)
+    note(request, trainable_parameters=trainable_parameters(adapted))
+    yield adapted
+    detach_adapter(adapted)
+    models.collect_garbage()
+
+
+@pytest.fixture
+def examples(loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> list[Example]:
+    """The protocol's training rows, encoded with the candidate's tokenizer."""
+    rows = dialogues.rows(protocol.fine_tuning_rows)
+    template = loaded_model.candidate.text_template
+    with told_in_one_sentence():
+        return encode_all(loaded_model.tokenizer, template, rows, protocol.max_row_tokens)
+
+
+@pytest.fixture
+def prompts(candidate: Candidate, dialogues: Dialogues, protocol: Protocol) -> list[str]:
+    """The protocol's prompts, put into the candidate's template."""
+    return [prompt_text(candidate.text_template, row.prompt) for row in dialogues.rows(protocol.prompt_rows)]

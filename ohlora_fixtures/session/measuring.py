@@ -1,0 +1,193 @@
+"""What a bench measures, judges and enforces with: further fixtures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..base.messages import sentence
+from ..base.units import Verdict
+from ..inputs.settings import Settings
+from ..meters.meter import Measurement, Tick, measure, timed
+from ..planner.planner import OfMeasured
+from ..quality.assessment import Assessor
+from ..results.record import compact, facts_of, facts_of_expected
+from ..workloads import models
+from ..workloads.fine_tuning import FineTuned
+from ..workloads.inference import Answered, answer
+from ..workloads.likelihood import in_training_scale
+from . import cases
+from .case_facts import facts_so_far, note, told_in_one_sentence
+from .devices import Device
+from .expectation import Expectation
+from .outcomes import CaseFailure
+from .progress import progress_on_terminal
+from .session import ANSWERS, LEFT_BEHIND, PLANNER, SESSION_FACTS
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from ..inputs.candidates import Candidate
+    from ..inputs.dataset import Dialogues
+    from ..inputs.protocol import Protocol
+    from ..workloads.models import LoadedModel
+
+
+@pytest.fixture
+def expectation(
+    request: pytest.FixtureRequest, settings: Settings, device: Device, candidate: Candidate, loaded_model: LoadedModel
+) -> Expectation | None:
+    """What is known of the case beforehand, for a full-size model on a GPU."""
+    if device.card is None or device.source.scale != "full":
+        return None
+    measured = OfMeasured(loaded_model.tokenizer, loaded_model.tokenizer_origin)
+    planner = request.config.stash[PLANNER]
+    return Expectation(planner, candidate, cases.lora_rank_of(request.node), measured, device.peaks)
+
+
+@pytest.fixture
+def meter(
+    request: pytest.FixtureRequest,
+    benchmark: Any,
+    device: Device,
+    loaded_model: LoadedModel,
+    protocol: Protocol,
+    dialogues: Dialogues,
+    returned_memory: None,
+    expectation: Expectation | None,
+) -> Callable[..., Measurement[Any]]:
+    """Runs a workload once, measured by the suite's own meters and by pytest-benchmark.
+
+    `meter(work, *arguments, total=50, unit="steps", warm_up=5)` calls `work(*arguments, tick)`.
+    """
+
+    def run(work: Callable[..., Any], *arguments: Any, total: int, unit: str, warm_up: int) -> Measurement[Any]:
+        note(request, parameters=loaded_model.parameters, tokenizer=loaded_model.tokenizer_origin)
+        plan = expectation.plan() if expectation else None
+        note(request, **facts_of_expected(plan))
+        benchmark.group = cases.workload_of(request.node)
+        try:
+            with told_in_one_sentence(device, plan), _progress(request, device, total, unit) as watch:
+                measurement: Measurement[Any] = benchmark.pedantic(
+                    measure,
+                    args=(lambda tick: work(*arguments, tick), device.clock, device.memory, device.card, watch),
+                )
+        except BaseException:  # pytest-benchmark looks for ordinary errors only, and trips over an interrupted case
+            benchmark.has_error = True
+            raise
+        facts = facts_of(measurement, warm_up)
+        note(request, **facts, cap_mib=device.cap_mib)
+        if measurement.card is not None:
+            left_behind = request.config.stash.get(LEFT_BEHIND, None)
+            note(request, taints=[*measurement.card.taints, *([left_behind] if left_behind else [])])
+        if expectation is not None:
+            note(request, **asdict(expectation.utilization(measurement, warm_up)))
+        benchmark.extra_info.update(
+            compact(request.config.stash[SESSION_FACTS] | facts_so_far(request))
+            | {"protocol_hash": protocol.hash(), "dataset_sha256": dialogues.sha256}
+        )
+        if not all(map(math.isfinite, facts["losses"] or ())):
+            raise CaseFailure("failed", sentence("reason.diverged"))
+        return measurement
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def assessor(device: Device, loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> Assessor:
+    """Judges the candidate's answers."""
+    return Assessor(loaded_model, dialogues, protocol, is_random=device.source.weights == "random")
+
+
+@pytest.fixture
+def assess_untuned(
+    request: pytest.FixtureRequest, device: Device, assessor: Assessor
+) -> Callable[[Measurement[Answered]], None]:
+    """Keeps an inference case's answers for `answers/<candidate>.csv`, and judges them and the model."""
+
+    def assess(measurement: Measurement[Answered]) -> None:
+        given = assessor.given(measurement.result, measurement.seconds_each)
+        request.node.stash[ANSWERS] = given
+        if _has_nothing_to_judge(device):
+            note(request, not_judged=sentence("not_judged.random_weights"))
+            return
+        with _memory_may_run_out(request):
+            note(request, **assessor.untuned(given))
+
+    return assess
+
+
+@pytest.fixture
+def assess_tuned(
+    request: pytest.FixtureRequest, device: Device, assessor: Assessor, protocol: Protocol
+) -> Callable[[PeftModel, Measurement[FineTuned]], None]:
+    """Lets a fine-tuned model answer the protocol's prompts, keeps what it says, and judges it and the model.
+
+    It is asked after its case's figures have been taken, which stay what they are, whatever happens here.
+    """
+
+    def assess(model: PeftModel, measurement: Measurement[FineTuned]) -> None:
+        if _has_nothing_to_judge(device):
+            note(request, not_judged=sentence("not_judged.random_weights"))
+            return
+        measurement.result.end()
+        prompts = assessor.prompts_of_tuned
+        with _memory_may_run_out(request), in_training_scale(model), told_in_one_sentence():
+            with _progress(request, device, len(prompts), "prompts") as watch:
+                answered, seconds_each = timed(
+                    lambda tick: answer(model, assessor.loaded.tokenizer, prompts, protocol, tick), device.clock, watch
+                )
+            given = assessor.given(answered, seconds_each)
+            request.node.stash[ANSWERS] = given
+            note(request, **assessor.tuned(model, given))
+
+    return assess
+
+
+@pytest.fixture
+def enforce_budget(settings: Settings) -> Callable[[float | None], None]:
+    """Fails the case, in one sentence, if its peak on the device, in MiB, exceeds the VRAM budget.
+
+    Without a figure for the device, as on the CPU, there is nothing to judge.
+    """
+
+    def enforce(peak_device_mib: float | None) -> None:
+        if peak_device_mib is None:
+            return
+        verdict = Verdict(peak_device_mib, settings.budget_mib)
+        if not verdict.within:
+            raise CaseFailure("over_budget", verdict.sentence())
+
+    return enforce
+
+
+@contextmanager
+def _progress(request: pytest.FixtureRequest, device: Device, total: int, unit: str) -> Iterator[Tick | None]:
+    """What to call after each of a running case's steps or prompts, while somebody watches."""
+    progress = progress_on_terminal(request.config, device.memory.now_mib, total, unit)
+    try:
+        yield progress.tick if progress else None
+    finally:
+        if progress:
+            progress.stop()
+
+
+def _has_nothing_to_judge(device: Device) -> bool:
+    """Whether random weights are measured for their time and memory; a rehearsal goes through all there is."""
+    return device.source.weights == "random" and device.source.scale == "full"
+
+
+@contextmanager
+def _memory_may_run_out(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Where a model is judged: a card that is too full for that leaves the case's figures, which are taken, alone."""
+    try:
+        yield
+    except Exception as error:
+        if not models.is_out_of_memory(error):
+            raise
+        note(request, not_judged=sentence("not_judged.out_of_memory"))

@@ -1,0 +1,205 @@
+"""Going on with an interrupted session: what must be the same, which cases are kept, and what is said of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..base.errors import InputError
+from ..base.messages import sentence
+from ..base.versions import versions
+from ..results.folder import SESSION, TORN
+from ..results.record import Record
+
+if TYPE_CHECKING:
+    from ..inputs.gpu_profiles import GpuProfile
+    from ..inputs.settings import Settings
+
+_DIGEST_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The interrupted session's share of this one."""
+
+    folder: Path
+    """Its results folder, which is this session's too."""
+    records: tuple[Record, ...]
+    """What it has left."""
+    kept: frozenset[str]
+    """The ids of the cases that are not run again."""
+    is_torn: bool
+    """Whether its last line had broken off."""
+    differences: tuple[str, ...]
+    """What is not as it was, such as `torch was 2.12.0 and is 2.13.0`; empty if all is."""
+    may_differ: bool
+    """Whether the user wants to go on all the same."""
+
+    def accepted(self) -> Resumed:
+        """The same, if it may be gone on with.
+
+        Raises InputError if something differs that must not.
+        """
+        if self.differences and not self.may_differ:
+            raise InputError(
+                f"results folder {self.folder} cannot be gone on with: {'; '.join(self.differences)}: make it as it "
+                "was, or add --resume-anyway, and the comparison will say so"
+            )
+        return self
+
+    def on_device(self, device: Mapping[str, str], profiles: Iterable[GpuProfile]) -> Resumed:
+        """The same once scale, weights and device are known, on which cases are about to be measured.
+
+        Raises InputError if one differs from a record's and must not.
+        """
+        same_cards = [set(profile.card) for profile in profiles]
+        found = list(self.differences)
+        for record in self.records:
+            if record.planned_workload is None:
+                was = {name: getattr(record, name) for name in device if getattr(record, name) is not None}
+                if any({was.get("device"), device.get("device")} <= cards for cards in same_cards):
+                    was["device"] = device["device"]  # NVIDIA's libraries spell one card in several ways
+                found += _changes(was, device)
+        return replace(self, differences=tuple(dict.fromkeys(found))).accepted()
+
+    def header(self) -> str:
+        """What is about to happen, for the head of pytest's output."""
+        count = len(self.records)
+        torn = f"; its last line had broken off and is now in {TORN}" if self.is_torn else ""
+        return f"resuming {self.folder}: {len(self.kept)} of its {count} {_cases(count)} are kept{torn}"
+
+    def notes(self, now: Iterable[Record]) -> tuple[str, ...]:
+        """What the comparison of the session's records, `now`, must say of those that are not its own."""
+        count = sum(any(record is each for each in self.records) for record in now)
+        notes = [sentence("note.resumed_one" if count == 1 else "note.resumed", count=count)] if count else []
+        if self.differences:
+            notes.append(sentence("note.resumed_anyway", difference="; ".join(self.differences)))
+        return tuple(notes)
+
+
+def identity(settings: Settings) -> dict[str, Any]:
+    """What `session.json` keeps: what a session must share with the one that it resumes."""
+    return {
+        "candidates": {each.name: _entry(each) for each in settings.candidates},
+        "dataset_sha256": settings.dialogues.sha256,
+        "protocol": settings.protocol.as_dict(),
+        "gpu_profile": json.loads(json.dumps(asdict(settings.gpu_profile))),
+        "versions": dict(versions()),
+    }
+
+
+def read_identity(folder: Path) -> dict[str, Any]:
+    """What `session.json` keeps.
+
+    Raises InputError if it cannot be read.
+    """
+    path = folder / SESSION
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        parts = ("candidates", "protocol", "gpu_profile", "versions")
+        is_whole = isinstance(found, dict) and all(isinstance(found.get(part), dict) for part in parts)
+    except (OSError, ValueError):
+        is_whole = False
+    if not is_whole:
+        raise InputError(f"{path} cannot be read, so nobody knows what this session would go on with: start anew")
+    return dict(found)
+
+
+def joined(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The first session's identity, with the candidates that have come since, and how this one chooses."""
+    return {**then, "candidates": {**now["candidates"], **then["candidates"]}, "choice": now["choice"]}
+
+
+def environment_after(path: Path, now: dict[str, Any]) -> dict[str, Any]:
+    """The first session's environment as its file has it, with those of the sessions that went on with it."""
+    try:
+        first = json.loads(path.read_text(encoding="utf-8"))
+        return {**first, "resumed": [*first.get("resumed", ()), now]}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return now
+
+
+def resumed(settings: Settings, then: Mapping[str, Any], records: tuple[Record, ...], *, is_torn: bool) -> Resumed:
+    """What of an earlier session this one takes over.
+
+    Raises InputError if something differs that must not.
+    """
+    budget_mib, is_strict = settings.budget_mib, settings.strict_gpu
+    return Resumed(
+        folder=settings.results_dir,
+        records=records,
+        kept=frozenset(each.case for each in records if is_kept(each, budget_mib, is_strict=is_strict)),
+        is_torn=is_torn,
+        differences=tuple(dict.fromkeys(_differences(then, identity(settings), records))),
+        may_differ=settings.resume_anyway,
+    ).accepted()
+
+
+def is_kept(record: Record, budget_mib: float, *, is_strict: bool) -> bool:
+    """Whether a case is not run again.
+
+    It is if its end was of passing nature: an error, a skip, a tainted measurement that was refused, or a lack of
+    memory under another budget. Where taints are refused now, one that passed with them runs again, too.
+    """
+    if record.taints and (is_strict or record.outcome == "failed"):
+        return False
+    if record.outcome in ("out_of_memory", "over_budget"):
+        return record.budget_mib == budget_mib
+    return record.outcome in ("passed", "failed")
+
+
+def _entry(candidate: Any) -> dict[str, Any]:
+    architecture = json.dumps(candidate.architecture(), sort_keys=True).encode()
+    entry = asdict(candidate) | {"config": hashlib.sha256(architecture).hexdigest()[:_DIGEST_DIGITS]}
+    return entry | {"target_modules": list(candidate.target_modules)}
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any], records: Iterable[Record]) -> Iterator[str]:
+    for name in dict.fromkeys(record.candidate for record in records):
+        if name not in now["candidates"]:
+            yield sentence("difference.gone", candidate=name)
+        else:
+            for each in _changes(then["candidates"].get(name, {}), now["candidates"][name]):
+                yield sentence("difference.of_candidate", candidate=name, difference=each)
+    yield from _protocol_changes(then["protocol"], now["protocol"])
+    yield from _changes({"dataset_sha256": then.get("dataset_sha256")}, {"dataset_sha256": now["dataset_sha256"]})
+    yield from _changes(then["versions"], now["versions"])
+    yield from _profile_changes(then["gpu_profile"], now["gpu_profile"])
+    for record in records:
+        yield from _protocol_changes(record.protocol, now["protocol"])
+        yield from _changes({"dataset_sha256": record.dataset_sha256}, {"dataset_sha256": now["dataset_sha256"]})
+        yield from _changes(record.versions, now["versions"])
+
+
+def _protocol_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for each in _changes(then, now):
+        yield sentence("difference.of_protocol", difference=each)
+
+
+def _profile_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    if then.get("name") != now["name"]:
+        yield sentence("difference.profile", was=_short(then.get("name")), now=_short(now["name"]))
+        return
+    for each in _changes(then, now):
+        yield sentence("difference.of_profile", profile=now["name"], difference=each)
+
+
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What differs among the names of `then`."""
+    for name, was in then.items():
+        if was != now.get(name):
+            yield sentence("difference.changed", name=name, was=_short(was), now=_short(now.get(name)))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    is_digest = len(text) == hashlib.sha256().digest_size * 2
+    return text[:_DIGEST_DIGITS] if is_digest else text
+
+
+def _cases(count: int) -> str:
+    return "case" if count == 1 else "cases"

@@ -1,0 +1,260 @@
+"""One session's results: each case's record the moment it ends, the comparison at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..base.errors import InputError
+from ..base.files import replace_text
+from ..base.safe_text import json_page
+from ..base.shipped import REFERENCE
+from ..choice.selection import Selection
+from ..meters.device import CudaContext
+from ..meters.nvml import Nvml
+from ..planner.planner import Planner
+from ..report import choice_text, files, stored
+from ..report.closing import closing
+from ..report.fitting import Terminal
+from ..results import answers, comparison, memory_growth
+from ..results.answers import GivenAnswer
+from ..results.environment import describe_environment
+from ..results.folder import ENVIRONMENT, SESSION, RecordStore, stored_records
+from ..results.record import Record, ended, facts_of_settings
+from . import cases, resume
+
+if TYPE_CHECKING:
+    from ..inputs.settings import Settings
+    from .asked import Reporting
+
+SESSION_FACTS = pytest.StashKey[dict[str, Any]]()
+"""Where, on the config, the device fixture puts what holds for every case, by the record's field names."""
+
+CASE_FACTS = pytest.StashKey[dict[str, Any]]()
+"""Where, on its item, a case's fixtures put what they found out, by the record's field names."""
+
+ANSWERS = pytest.StashKey[list[GivenAnswer]]()
+"""Where, on its item, a case puts what its model has answered."""
+
+CUDA_CONTEXT = pytest.StashKey[CudaContext]()
+"""Where, on the config, stands what was on the cards before this process used one."""
+
+LEFT_BEHIND = pytest.StashKey[str]()
+"""Where, on the config, stands what a candidate has left on the card: it taints whatever is measured from then on."""
+
+PLANNER = pytest.StashKey[Planner]()
+"""Where, on the config, the session's planner is."""
+
+
+class Session:
+    """Collects the records of one pytest session and writes its results folder.
+
+    Under pytest-xdist a worker makes the records and the controller keeps them.
+    """
+
+    def __init__(self, settings: Settings, reporting: Reporting) -> None:
+        self._reporting = reporting
+        self._settings = settings
+        self._store = RecordStore(settings.results_dir)
+        self._resumed: resume.Resumed | None = None
+        self._records: dict[str, Record] = {}
+        """By case, in the order in which they ended; in a resumed session, those of the earlier one, too."""
+        self._answers: answers.Answers = {}
+        self._unended: dict[str, dict[str, Any]] = {}
+        """By node id, what is known of cases that are being torn down."""
+        self._stored_runs: list[dict[str, Any]] = []
+        self._verdicts: list[memory_growth.Verdict] = []
+        self._selection: Selection | None = None
+        self._environment: dict[str, Any] | None = None
+        self._told_problem: str | None = None
+
+    def resume(self, *, is_dry_run: bool) -> None:
+        """Take over an earlier session's folder and records; a dry run looks, and leaves the folder to others.
+
+        Raises InputError if that cannot be done, or if something differs that must not.
+        """
+        settings = self._settings
+        then = resume.read_identity(settings.results_dir)
+        found = stored_records(settings.results_dir) if is_dry_run else self._store.resume()
+        try:
+            self._resumed = resume.resumed(
+                settings, then, found.records, is_torn=bool(found.torn_line and not is_dry_run)
+            )
+        except InputError:
+            self.close()
+            raise
+        if not is_dry_run:
+            self._records = {record.case: record for record in found.records}
+            self._answers = answers.read_folder(settings.results_dir, {each.candidate for each in found.records})
+
+    def begin(self) -> None:
+        """Before the first case: take the results folder, and put down what this session is made with.
+
+        Raises InputError if the folder cannot be had.
+        """
+        folder = self._settings.results_dir
+        choosing = self._reporting.choosing
+        choice = {"weights": dict(choosing.weights), "any_license": choosing.any_license}
+        now = resume.identity(self._settings) | {"choice": choice}
+        environment = describe_environment(Nvml())
+        if self._resumed is None:
+            self._store.claim()
+        else:
+            now = resume.joined(resume.read_identity(folder), now)
+            environment = resume.environment_after(folder / ENVIRONMENT, environment)
+        self._environment = environment
+        for name, facts in ((SESSION, now), (ENVIRONMENT, environment)):
+            self._store.write(name, partial(replace_text, text=json_page(facts).decode()))
+        if self._store.problem is not None:
+            self.close()
+            raise InputError(
+                f"results folder {folder} cannot be written ({self._store.problem}): make room there, "
+                "or give --results-dir another one"
+            )
+
+    def measure_on(self, device: Mapping[str, str]) -> None:
+        """Before the first measured case, once scale, weights and device are known.
+
+        Raises InputError if a resumed session had others.
+        """
+        if self._resumed is not None:
+            self._resumed = self._resumed.on_device(device, self._settings.known_profiles)
+
+    @property
+    def kept_cases(self) -> frozenset[str]:
+        """The ids of the cases that a resumed session does not run again."""
+        return self._resumed.kept if self._resumed else frozenset()
+
+    @property
+    def header(self) -> str | None:
+        """What a resumed session says first."""
+        return self._resumed.header() if self._resumed else None
+
+    @property
+    def has_records(self) -> bool:
+        """Whether any case has ended."""
+        return bool(self._records or self._unended)
+
+    def keep(self, report: pytest.TestReport) -> None:
+        """When a report arrives: hold a case's record back until its teardown has ended, then write its line."""
+        found = vars(report).pop("ohlora", None)  # pytest keeps every report to the end
+        if found is None:
+            return
+        if "record" in found:
+            self._unended[report.nodeid] = found
+        elif report.nodeid in self._unended:
+            described = self._unended[report.nodeid]
+            described["record"] = ended(Record(**described["record"]), **found["ended"]).as_dict()
+            self._write(report.nodeid)
+
+    def keep_crashed(self, nodeid: str, report: pytest.TestReport, worker: str) -> None:
+        """When a case has ended its worker's process: keep what is known of it, and say so instead of a traceback."""
+        facts = cases.described(nodeid, self._settings.candidates)
+        if facts is None or self._is_own(facts["case"]):
+            return
+        reason = f"the process of worker {worker} died while this case ran"
+        report.longrepr = reason
+        if nodeid in self._unended:
+            described = self._unended[nodeid]
+            record = ended(Record(**described["record"]), "error", reason, None)
+        else:
+            described = self._unended[nodeid] = {"answers": []}
+            record = Record(**facts, outcome="error", reason=reason, **facts_of_settings(self._settings))
+        described["record"] = record.as_dict()
+        self._write(nodeid)
+
+    def news(self) -> list[str]:
+        """What the user should know of the disk, a sentence each, once."""
+        problem, told = self._store.problem, self._told_problem
+        self._told_problem = problem
+        if problem == told:
+            return []
+        folder = self._settings.results_dir
+        if problem is None:
+            return [f"all that {folder} lacked has been written to it now"]
+        kept = "kept in memory, and tried again after each further case and at the end"
+        return [f"{self._store.missing} cannot be written to {folder} ({problem}): {kept}"]
+
+    def close(self) -> None:
+        """Let other sessions have the results folder."""
+        self._store.close()
+
+    def _is_own(self, case: str) -> bool:
+        """Whether a case has ended in this session."""
+        before = self._resumed.records if self._resumed else ()
+        return case in self._records and not any(self._records[case] is record for record in before)
+
+    def _write(self, nodeid: str) -> None:
+        """Write a case's record; it stays among the unended until then, so that an interruption loses nothing."""
+        described = self._unended[nodeid]
+        record, answers = Record(**described["record"]), described["answers"]
+        self._records.pop(record.case, None)
+        self._records[record.case] = record
+        self._store.add(record)
+        if answers:
+            name, by_rank = record.candidate, self._answers.setdefault(record.candidate, {})
+            by_rank[record.lora_rank] = [GivenAnswer(**each) for each in answers]
+            self._store.write(answers.name_of(name), partial(answers.write_answers, candidate=name, answers=by_rank))
+        del self._unended[nodeid]
+
+    def compare_with(self, stored_run: dict[str, Any]) -> None:
+        """Set this session's memory beside that of a run pytest-benchmark has stored."""
+        self._stored_runs.append(stored_run)
+
+    def exit_status(self, exit_status: int) -> int:
+        """The whole session's exit status.
+
+        It fails too if memory grew too much, if a kept case has not passed, or if something is not on disk.
+        """
+        kept = [self._records[case] for case in self.kept_cases]
+        if exit_status == pytest.ExitCode.NO_TESTS_COLLECTED and kept:  # all that was asked for is there
+            exit_status = pytest.ExitCode.OK
+        has_failed = any(record.outcome != "passed" for record in kept) or self._store.problem is not None
+        if self._reporting.memory_limits and memory_growth.has_failed(self._verdicts):
+            has_failed = True
+        return pytest.ExitCode.TESTS_FAILED if has_failed and exit_status == pytest.ExitCode.OK else exit_status
+
+    def finish(self, selected: Iterable[pytest.Item]) -> None:
+        """Write what a case has left whose teardown was interrupted, judge memory, and write the comparison's files.
+
+        The selected items should all have told of their memory.
+        """
+        for nodeid in list(self._unended):
+            self._write(nodeid)
+        settings, found, beside = self._settings, self._comparison(), ""
+        if limits := self._reporting.memory_limits:
+            names = cases.measured_names(selected)
+            ran = self._records.values()
+            self._verdicts = [memory_growth.judge(limits, ran, run, names) for run in self._stored_runs]
+            beside = stored.markdown(limits, self._verdicts)
+        self._selection = self._reporting.choosing.choose(found, self._answers, settings.results_dir)
+        findings = files.Findings(found, self._selection, self._answers, self._environment)
+        for name, text in files.texts(findings, self._reporting.language, beside):
+            self._store.write(name, partial(replace_text, text=text))
+
+    def summary(self, terminal: Terminal) -> str:
+        """The comparison and the choice for a terminal, and where their files are."""
+        parts = [closing(self._comparison(), self._selection, terminal)]
+        parts += [stored.memory_beside(self._records.values(), run) for run in self._stored_runs]
+        if limits := self._reporting.memory_limits:
+            parts.append(stored.terminal(limits, self._verdicts, terminal.width))
+        if self._selection is not None:
+            parts.append(choice_text.terminal(self._selection, terminal))
+        parts.append(f"results: {self._settings.results_dir}")
+        self._store.flush()
+        if self._store.problem is not None:
+            parts.append(
+                f"NOT WRITTEN for lack of a disk that takes it ({self._store.problem}): {self._store.missing}; "
+                "what stands above is all there is of it"
+            )
+        return "\n\n".join(parts)
+
+    def _comparison(self) -> comparison.Comparison:
+        settings = self._settings
+        published = comparison.read_published(REFERENCE)
+        ran = tuple(self._records.values())
+        notes = self._resumed.notes(ran) if self._resumed else ()
+        return comparison.compare(settings.candidates, settings.lora_ranks, ran, published, notes)

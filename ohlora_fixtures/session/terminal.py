@@ -1,0 +1,93 @@
+"""pytest's hooks for what a person sees while cases run: a live line on a terminal, a line a case in a log."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Any
+
+import pytest
+
+from ..report import case_line
+from ..results.record import Record
+from . import cases, progress
+from .remaining import Remaining, work_of
+
+
+class TerminalHooks:
+    """The hooks of one session."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.verbosity = config.get_verbosity()
+        """What the user asked for."""
+        self._is_watched = self._is_raised = False
+        self._told: tuple[pytest.TestReport, str] | None = None
+        """What pytest is telling of, and the figures to tell with it."""
+        self._is_typical = False
+
+    def begin(self, items: Iterable[pytest.Item], *, is_full_size: bool) -> None:
+        """Before the first case: settle how its progress is told."""
+        self._is_watched = progress.is_watched(self._config)
+        if self._is_watched:
+            works = {item.nodeid: work_of(item, is_full_size=is_full_size) for item in items if cases.is_case(item)}
+            self._config.stash[progress.REMAINING] = Remaining(works)
+        elif self.verbosity == 0 and self._config.pluginmanager.has_plugin("terminalreporter"):
+            self._is_raised = True
+            self._config.option.verbose = 1  # as pytest does for its live logs: a line a case, and no dots
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """When all cases have run: go on as the user asked for."""
+        try:
+            return (yield)
+        finally:
+            if self._is_raised:
+                self._config.option.verbose = self.verbosity
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Before a case, when pytest has written where it is: its time begins."""
+        if remaining := self._remaining:
+            remaining.begin(nodeid)
+        self._is_typical = False
+
+    def pytest_runtest_logfinish(self) -> None:
+        """After a case: its time ends."""
+        if remaining := self._remaining:
+            remaining.end(is_typical=self._is_typical)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self) -> Generator[None]:
+        """While a model is loaded: show what is left of the session."""
+        with progress.what_is_left(self._config):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None]:
+        """While a case runs, until it shows its own progress: the same."""
+        with progress.what_is_left(self._config):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
+        """While pytest tells of a report, and of that alone, as its summary has no room for figures: remember it."""
+        self._is_typical |= report.when == "call" and report.passed
+        described = getattr(report, "ohlora", {})
+        if not self._is_watched and "record" in described:
+            self._told = (report, case_line.figures(Record(**described["record"])))
+        try:
+            return (yield)
+        finally:
+            self._told = None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> Generator[None, Any, Any]:
+        """When pytest asks for a report's word, such as PASSED: add the case's figures."""
+        category, letter, word = yield
+        if self._told and self._told[0] is report and isinstance(word, str) and word and self._told[1]:
+            word = f"{word} ({self._told[1]})"
+        return category, letter, word
+
+    @property
+    def _remaining(self) -> Remaining | None:
+        return self._config.stash.get(progress.REMAINING, None)

@@ -1,0 +1,288 @@
+"""A candidate's model and tokenizer: pretrained, random or mini; and letting go of it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from ..base.errors import CandidateError, one_line
+from ..base.messages import sentence
+from .stand_ins import mini_architecture, stand_in_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from ..inputs.candidates import Candidate
+
+
+_OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+"""What else than PyTorch's own allocator says when a card is full."""
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where models come from in this session."""
+
+    scale: str
+    """`full` for the candidate's own size, `mini` for a replica."""
+    weights: str
+    """`hub` for pretrained weights, `random` for none."""
+    model_dir: Path | None
+    """Folder that holds `<candidate name>/` with weights and tokenizer, instead of the Hub."""
+    allow_remote_code: bool
+    """Whether a candidate that asks for its repository's Python code gets it."""
+    device: str
+    """The torch device, such as `cuda:0` or `cpu`."""
+    seed: int
+    """Seed of random weights."""
+
+
+@dataclass
+class LoadedModel:
+    """A candidate ready to work."""
+
+    candidate: Candidate
+    """Which candidate."""
+    model: PreTrainedModel
+    """The base model, in bfloat16, on the session's device."""
+    tokenizer: PreTrainedTokenizerBase
+    """Its tokenizer."""
+    tokenizer_origin: str
+    """`own`, or `stand-in` for one trained on the dataset."""
+    parameters: int
+    """Parameters of the model as loaded, tied weights counted once."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What an architecture at full size has, found out without any weights."""
+
+    parameters: int
+    """Parameters, tied weights counted once."""
+    module_names: frozenset[str]
+    """The last part of each module's name, as LoRA targets are given."""
+    linear_names: frozenset[str]
+    """Those of the linear modules, the head that predicts tokens left out."""
+
+
+def quieten_libraries() -> None:
+    """Import transformers, without its warnings and bars, and keep what it has made out of the garbage collector.
+
+    Its objects stay: looking through them again would cost every case 0.4 s.
+    """
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    gc.freeze()
+
+
+def outline(candidate: Candidate) -> Outline:
+    """Build the candidate's architecture at full size on no device and look at it.
+
+    Raises CandidateError if transformers cannot build the architecture.
+    """
+    from torch.nn import Linear
+    from transformers.pytorch_utils import Conv1D
+
+    model = build_on_meta(candidate)
+    modules = [(name.rpartition(".")[2], module) for name, module in model.named_modules()]
+    head = model.get_output_embeddings()
+    linear = {name for name, each in modules if isinstance(each, (Linear, Conv1D)) and each is not head}
+    return Outline(count_parameters(model), frozenset(name for name, _ in modules), frozenset(linear))
+
+
+def build_on_meta(candidate: Candidate) -> PreTrainedModel:
+    """The candidate's full-size model in bfloat16 with shapes and no weights.
+
+    Raises CandidateError if transformers cannot build the architecture.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return _from_architecture(candidate.architecture())
+    except Exception as error:  # any library error is this candidate's, not the session's
+        raise CandidateError(sentence("reason.not_built", candidate=candidate.name, error=one_line(error))) from error
+
+
+def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> LoadedModel:
+    """Build or load a candidate; `texts` train a stand-in tokenizer where the candidate's own is not at hand.
+
+    Raises CandidateError with the library's reason in one line.
+    """
+    from transformers import set_seed
+
+    set_seed(source.seed)
+    if source.weights == "random" and not candidate.remote_code:
+        outline(candidate)  # a replica of what cannot be built at full size would promise too much
+    try:
+        if source.weights == "hub":
+            return _load_pretrained(candidate, source)
+        return _build_random(candidate, source, texts)
+    except CandidateError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise CandidateError(sentence("reason.not_loaded", candidate=candidate.name, error=one_line(error))) from error
+
+
+def tokenizer_at_hand(candidate: Candidate, model_dir: Path | None) -> Path | None:
+    """The folder that holds the candidate's own tokenizer on this machine; None if a download would be needed."""
+    if candidate.remote_code:
+        return None
+    if model_dir is not None:
+        folder = model_dir / candidate.name
+        return folder if any((folder / name).is_file() for name in _TOKENIZER_FILES) else None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = (try_to_load_from_cache(candidate.repo, name, revision=candidate.revision) for name in _TOKENIZER_FILES)
+    return next((Path(path).parent for path in found if isinstance(path, str)), None)
+
+
+def load_tokenizer(candidate: Candidate, where: str, **origin: Any) -> PreTrainedTokenizerBase:
+    """The candidate's own tokenizer from a folder or the Hub, ready to pad training rows.
+
+    Raises CandidateError if it cannot end a text.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(where, **origin)
+    if tokenizer.eos_token_id is None:
+        raise CandidateError(sentence("reason.no_end_token", candidate=candidate.name))
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def prepare_to_answer_in_full(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let no end-of-sequence token cut an answer short: without trained weights it would come by chance."""
+    model.eval()
+    model.generation_config.eos_token_id = None
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is the device's memory running out: of PyTorch's allocator, the driver or a CUDA library."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+
+
+def release(loaded: LoadedModel) -> None:
+    """Let go of a model and give its memory back to the device."""
+    del loaded.model
+    collect_garbage()
+
+
+def collect_garbage() -> None:
+    """Free what only reference cycles still hold, and empty PyTorch's cache."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _build_random(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> LoadedModel:
+    import torch
+
+    tokenizer = stand_in_tokenizer(texts, candidate.chars_per_token)
+    architecture = candidate.architecture()
+    if source.scale == "mini":
+        architecture = mini_architecture(architecture, len(tokenizer), tokenizer.eos_token_id)
+    with torch.device(source.device):  # where filling billions of weights is quick
+        model = _from_architecture(architecture)
+    _place(model, source.device)
+    prepare_to_answer_in_full(model, tokenizer)
+    return LoadedModel(candidate, model.eval(), tokenizer, "stand-in", count_parameters(model))
+
+
+def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    if candidate.remote_code and not source.allow_remote_code:
+        raise CandidateError(sentence("reason.remote_code", candidate=candidate.name))
+    origin: dict[str, Any] = {"trust_remote_code": candidate.remote_code and source.allow_remote_code}
+    if source.model_dir is None:
+        where = candidate.repo
+        origin["revision"] = candidate.revision or "main"
+    else:
+        where = str(source.model_dir / candidate.name)
+        origin["local_files_only"] = True
+    tokenizer = load_tokenizer(candidate, where, **origin)
+    origin["dtype"] = torch.bfloat16
+    with _no_kernels_from_the_hub():
+        try:
+            model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=True, **origin)
+        except OSError:  # the repository has no safetensors; older files are read without unpickling code
+            model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=False, **origin)
+    _place(model, source.device)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    parameters = count_parameters(model)
+    if parameters != candidate.parameters:
+        raise CandidateError(
+            sentence(
+                "reason.parameters",
+                candidate=candidate.name,
+                where=where,
+                count1=parameters,
+                count2=candidate.parameters,
+            )
+        )
+    return LoadedModel(candidate, model.eval(), tokenizer, "own", parameters)
+
+
+def count_parameters(model: PreTrainedModel) -> int:
+    """Parameters, tied weights counted once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _place(model: Any, device: str) -> None:
+    """Put a model onto the device from the host, as a user's script does: the order of the moves fills the blocks."""
+    model.to("cpu")
+    collect_garbage()
+    model.to(device)
+
+
+def _from_architecture(architecture: dict[str, Any]) -> PreTrainedModel:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with _no_kernels_from_the_hub():
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(_config(architecture), dtype=torch.bfloat16)
+    return model
+
+
+@contextmanager
+def _no_kernels_from_the_hub() -> Iterator[None]:
+    """Keep RWKV to the code that transformers ships.
+
+    On a machine with a GPU, ninja and the library `kernels` its class would fetch a compiled kernel from the Hub and
+    run it: code that nobody has allowed, and another workload than the one that is planned.
+    """
+    from transformers.models.rwkv import modeling_rwkv
+
+    with patch.object(modeling_rwkv, "is_ninja_available", lambda: False):
+        yield
+
+
+def _config(architecture: dict[str, Any]) -> PretrainedConfig:
+    from transformers import AutoConfig
+
+    settings = {key: value for key, value in architecture.items() if key not in ("torch_dtype", "dtype")}
+    config: PretrainedConfig = AutoConfig.for_model(**settings)
+    return config

@@ -1,0 +1,44 @@
+"""PyTorch's CUDA caching allocator as a whole, made of the planner's pools: to hold against the real one."""
+
+from ohlora_fixtures.planner.allocator import SMALL_REQUEST_MAX_BYTES, Pool
+
+
+class CachingAllocator:
+    """Both pools together, as `torch.cuda.memory_stats` sees them."""
+
+    def __init__(self) -> None:
+        self.small, self.large = Pool(is_small=True), Pool(is_small=False)
+        self.peak_allocated_bytes = 0
+        """Most bytes in live blocks so far (`allocated_bytes.all.peak`)."""
+        self.peak_reserved_bytes = 0
+        """Most bytes in segments so far (`reserved_bytes.all.peak`)."""
+
+    def malloc(self, size_bytes: int) -> int:
+        """Allocate at least one byte; returns a handle."""
+        pool = self.small if size_bytes <= SMALL_REQUEST_MAX_BYTES else self.large
+        handle = pool.malloc(size_bytes) << 1 | pool.is_small
+        self.peak_allocated_bytes = max(self.peak_allocated_bytes, self.allocated_bytes)
+        self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
+        return handle
+
+    def free(self, handle: int) -> None:
+        """Free what a handle stands for.
+
+        Raises KeyError for one that is not live.
+        """
+        (self.small if handle & 1 else self.large).free(handle >> 1)
+
+    def empty_cache(self) -> None:
+        """Give wholly free segments back to the device."""
+        self.small.empty_cache()
+        self.large.empty_cache()
+
+    @property
+    def allocated_bytes(self) -> int:
+        """Bytes in live blocks (`allocated_bytes.all.current`)."""
+        return self.small.allocated_bytes + self.large.allocated_bytes
+
+    @property
+    def reserved_bytes(self) -> int:
+        """Bytes in segments (`reserved_bytes.all.current`)."""
+        return self.small.reserved_bytes + self.large.reserved_bytes
