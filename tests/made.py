@@ -1,0 +1,51 @@
+"""Records made up for tests: of any case, with figures by their flat names, such as `peak_device_mib=9000.0`."""
+
+from __future__ import annotations
+
+from ohlora_fixtures.base.messages import Message, verbatim
+from ohlora_fixtures.inputs.cases import FINE_TUNING, INFERENCE, Case
+from ohlora_fixtures.results.flat import PATHS, PATHS_OF_PLAN
+from ohlora_fixtures.results.record import SCHEMA, plain, record_of
+
+_USUAL = {
+    "protocol": {},
+    "protocol_hash": "0123456789ab",
+    "protocol_changes": [],
+    "dataset_sha256": "",
+    "budget_mib": 12288.0,
+    "versions": {},
+}
+_PLANNED = ("allocated_after_mib", "peak_allocated_mib", "peak_reserved_mib", "peak_device_mib")
+_OF_MEASURED = {**PATHS, **{f"planned_{name}": f"plan.{name}" for name in _PLANNED}}
+_SAID = ("protocol_changes", "taints", "not_judged")
+
+
+def made(candidate="x", variant=None, *, workload=None, is_planned=False, **figures):
+    """A record; `outcome` and `reason` are among the figures, and texts stand for messages that say them."""
+    case = Case(candidate, workload or (INFERENCE if variant is None else FINE_TUNING), variant, is_planned)
+    outcome = {"kind": "passed", "reason": None}
+    facts = {"schema": SCHEMA, "case": plain(case), "outcome": outcome, "experiment": {}, "environment": {}}
+    return record_of(_with(facts, _USUAL | figures, is_planned=is_planned))
+
+
+def changed(record, **figures):
+    """The record with other figures."""
+    return record_of(_with(record.as_dict(), figures, is_planned=record.case.is_planned))
+
+
+def _with(facts, figures, *, is_planned):
+    paths = {**(PATHS_OF_PLAN if is_planned else _OF_MEASURED), "outcome": "outcome.kind", "reason": "outcome.reason"}
+    for name, value in figures.items():
+        *groups, last = paths[name].split(".")
+        place = facts
+        for group in groups:
+            place[group] = place.get(group) or {}
+            place = place[group]
+        place[last] = _said(value) if name in (*_SAID, "reason") else plain(value)
+    return facts
+
+
+def _said(value):
+    if isinstance(value, (list, tuple)):
+        return list(map(_said, value))
+    return plain(verbatim(value) if isinstance(value, str) else value) if isinstance(value, (str, Message)) else value
