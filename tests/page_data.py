@@ -210,8 +210,9 @@ def grade(score):
     return ("최하", "하", "중", "상", "최상")[min(4, int(score // 20))]
 
 
-def records(chosen):
-    """A plan and a measurement of every case."""
+def records(chosen, names=()):
+    """A plan and a measurement of every case; names may stand for those of variants."""
+    named = dict(zip(RANKS, names or RANKS, strict=True))
     found = []
     for number, candidate in enumerate(chosen):
         chance = random.Random(number)
@@ -220,7 +221,11 @@ def records(chosen):
             planned = plan(candidate, variant, chance)
             quality = level - 18 if variant is None else level + 8 * chance.random() - 3
             found += [planned, measured(planned, candidate, chance, quality)]
-    return found
+    return [
+        each if variant is None else replace(each, case=replace(each.case, variant=named[variant]))
+        for each in found
+        for variant in [each.case.variant]
+    ]
 
 
 def compared(found, chosen, notes=()):
@@ -228,10 +233,10 @@ def compared(found, chosen, notes=()):
     return compare(chosen, tuple(RANKS), found, read_published(REFERENCE), notes)
 
 
-def full(count=7, name_length=None):
+def full(count=7, name_length=None, names=()):
     """A whole session's comparison, in which everything passed."""
     chosen = candidates(count, name_length)
-    return compared(records(chosen), chosen)
+    return compared(records(chosen, names), chosen)
 
 
 def with_troubles(count=7):

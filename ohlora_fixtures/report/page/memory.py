@@ -37,7 +37,9 @@ _TEXTURES = {
 }
 """Of planned parts; what was measured has none."""
 
-_ROW_HEIGHT = 45
+_ROW_HEIGHT, _LONG_NAME_HEIGHT = 45, 15
+"""Of a case, and what is added for a line of its own for its name, which a name wider than this needs."""
+_LONG_NAME = 50
 _HEIGHTS = {"planned": 12, "measured": 7}
 """Of the bars."""
 _FAR = 3
@@ -105,13 +107,15 @@ def _panel(name: str, cases: Sequence[Shown], along: svg.Scale, budgets: Sequenc
     bars: list[Markup] = []
     texts: list[Markup] = []
     described: list[str] = []
-    bottom = 16.0 + _ROW_HEIGHT * len(cases)
+    own_line = _LONG_NAME_HEIGHT if any(svg.width_of(case.name) > _LONG_NAME for case in cases) else 0
+    height = _ROW_HEIGHT + own_line
+    bottom = 16.0 + height * len(cases)
     for row, case in enumerate(cases):
-        top = 18.0 + _ROW_HEIGHT * row
+        top = 18.0 + height * row
         said = _said(case, say)
         described.append(" ".join(said))
-        texts.append(_row_text(said, top + 11))
-        bars += _bars(case, along, top + 16, say)
+        texts.append(_row_text(said, top + 11, own_line))
+        bars += _bars(case, along, top + own_line + 16, say)
     axis = svg.x_axis(along, 14, bottom, digits.tick, say("axis.mib"))
     lines = [part for budget in budgets for part in _budget_line(budget, along, bottom, say)]
     description = say("memory.description", candidate=name, cases="; ".join(described))
@@ -125,12 +129,13 @@ def _said(case: Shown, say: Say) -> tuple[str, str, str]:
     return case.name, " · ".join(said), verdict(case.cell, say) if case.cell.fit.reason else ""
 
 
-def _row_text(said: tuple[str, str, str], y: float) -> Markup:
+def _row_text(said: tuple[str, str, str], y: float, own_line: int) -> Markup:
     name, peaks, wrong = said
+    place = {"x": 4, "dy": own_line} if own_line else {"dx": 7}
     return svg.element(
         "text",
-        svg.element("tspan", name, class_="case"),
-        svg.element("tspan", peaks, dx=7),
+        svg.element("tspan", svg.fitted(name, svg.WIDTH - 8), class_="case"),
+        svg.element("tspan", peaks, **place),
         *([svg.element("tspan", f"▲ {wrong}", dx=7, class_="wrong")] if wrong else []),
         x=4,
         y=y,
