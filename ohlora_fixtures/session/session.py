@@ -190,13 +190,13 @@ class Session:
     def _write(self, nodeid: str) -> None:
         """Write a case's record; it stays among the unended until then, so that an interruption loses nothing."""
         described = self._unended[nodeid]
-        record, answers = Record(**described["record"]), described["answers"]
+        record, given = Record(**described["record"]), described["answers"]
         self._records.pop(record.case, None)
         self._records[record.case] = record
         self._store.add(record)
-        if answers:
+        if given:
             name, by_rank = record.candidate, self._answers.setdefault(record.candidate, {})
-            by_rank[record.lora_rank] = [GivenAnswer(**each) for each in answers]
+            by_rank[record.lora_rank] = [GivenAnswer(**each) for each in given]
             self._store.write(answers.name_of(name), partial(answers.write_answers, candidate=name, answers=by_rank))
         del self._unended[nodeid]
 
