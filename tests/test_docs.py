@@ -114,7 +114,7 @@ def prose(page):
 def scripts(page):
     """What a reader could type: shell blocks, and commands within a sentence or a table."""
     fenced = [text for language, text in blocks(page) if language == "sh"]
-    inline = re.findall(r"`((?:[A-Z_]+= )?(?:pytest|python -m) [^`]+)`", prose(page))
+    inline = re.findall(r"`((?:[A-Z_]+= )?(?:pytest |python -m |python tests/)[^`]+)`", prose(page))
     return [*fenced, *(each for each in inline if not re.fullmatch(r"python -m ohlora_fixtures( \w+)?", each))]
 
 
