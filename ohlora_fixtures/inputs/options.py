@@ -28,7 +28,7 @@ OPTIONS = (
     Option("candidates", "PATH", "candidates file (default: the suite's data/candidates.toml)"),
     Option("candidate", "NAME,NAME,...", "these candidates alone, by their exact names, of whatever group"),
     Option("candidate_group", "NAME", "group of candidates: seed (default), modern, all, or one of your file's"),
-    Option("dataset", "PATH", "dialogues, a CSV file in UTF-8 (default: the suite's data/dialogues.csv)"),
+    Option("dataset", "PATH", "dialogues, a CSV file (default: the suite's data/dialogues.csv)"),
     Option("lora_ranks", "R,R,...", "LoRA ranks (default: 16,32,64)"),
     Option("scale", "auto|full|mini", "full size, or mini replicas; auto (default) is full with a CUDA GPU, else mini"),
     Option("weights", "hub|random", "pretrained, or random ones of the same shape (default: hub at full scale)"),

@@ -90,13 +90,13 @@ def read_answers(path: Path) -> Answers:
     """Read such a file, perhaps graded and saved by a spreadsheet: answers by candidate and rank.
 
     Texts are as the file has them, with the apostrophe that keeps a formula from running. Columns may stand in any
-    order, and those but `candidate`, `prompt` and `grade` may be missing. `spreadsheets.read_rows` tells what else a
-    spreadsheet may have done.
+    order, and those but `candidate`, `prompt` and `grade` may be missing. `csv_files` tells what else a spreadsheet may
+    have done.
 
     Raises InputError, in one sentence, for what cannot be read so.
     """
     found: Answers = {}
-    for number, cells in read_rows(path, ("candidate", "prompt", "grade")):
+    for number, cells in read_rows(path, "answers file", ("candidate", "prompt", "grade"), COLUMNS):
         texts = {name: cells.get(name, "") for name in COLUMNS}
         where = {"path": path, "count": number}
         candidate, rank = texts["candidate"].strip(), _whole(texts["lora_rank"], where, "lora_rank")
