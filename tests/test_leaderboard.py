@@ -112,7 +112,7 @@ def test_without_pyarrow_one_sentence_says_what_to_install(tmp_path, monkeypatch
         (
             "board.csv",
             'Model,Average\n"a/b,1\n',
-            "is not a readable CSV file: unexpected end of data near line 2; mend its quotes there",
+            "is not a readable CSV file: unexpected end of data near line 2",
         ),
         ("board.csv", "Model,Average\na/b,1,2\n", "leaderboard at .* has more cells in line 2 than it has columns"),
         ("board.csv", "[]", "seems to be JSON, and CSV is needed"),
@@ -138,9 +138,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_a_sentence(tmp_path, name, tex
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"none\.csv cannot be read \(No such file or directory\): give the path"):
         read_leaderboard(tmp_path / "none.csv")
-    with pytest.raises(
-        InputError, match=r"none\.json cannot be read \(No such file or directory\): give the path of an"
-    ):
+    with pytest.raises(InputError, match=r"none\.json cannot be read \(No such file or directory\): give the path"):
         read_leaderboard(tmp_path / "none.json")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InputError, match="cannot be read"):
