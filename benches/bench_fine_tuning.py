@@ -1,10 +1,10 @@
-"""Fine-tuning: a fresh LoRA adapter on the candidate, trained on the protocol's rows."""
+"""Fine-tuning: a variant's fresh adapter on the candidate, trained on the protocol's rows."""
 
 from ohlora_fixtures.workloads.fine_tuning import fine_tune
 
 
 def bench_fine_tuning(
-    candidate, lora_rank, adapted_model, loaded_model, examples, protocol, meter, enforce_budget, assess_tuned
+    candidate, variant, adapted_model, loaded_model, examples, training, meter, enforce_budget, assess_tuned
 ):
     """Time of the whole run and of a step, and peak memory; then the tuned model's answers, judged."""
     measurement = meter(
@@ -12,10 +12,10 @@ def bench_fine_tuning(
         adapted_model,
         loaded_model.tokenizer,
         examples,
-        protocol,
-        total=protocol.steps,
+        training,
+        total=training.steps,
         unit="steps",
-        warm_up=protocol.warm_up_steps,
+        warm_up=training.warm_up_steps,
     )
     enforce_budget(measurement.memory.peak_device_mib)
     assess_tuned(adapted_model, measurement)

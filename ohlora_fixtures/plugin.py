@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .base.errors import InputError
+from .inputs.cases import is_case_id
 from .planner.plan_cache import PlanStore
 from .planner.planner import Planner
 from .report.fitting import Terminal
-from .session import case_reports, cases, devices, outcomes, stored_benchmarks, workers
+from .session import cases, devices, drafts, outcomes, stored_benchmarks, workers
 from .session.asked import REPORTING, SETTINGS, add_options, read_settings
 from .session.fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
 from .session.measuring import *  # noqa: F403
@@ -90,12 +91,12 @@ class SessionHooks:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """After collecting: leave out what an earlier session has done."""
-        cases.leave_out(items, self._worker.kept if self._worker else self._session.kept_cases)
+        cases.leave_out(items, self._worker.kept if self._worker else self._kept_ids)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """In pytest-xdist's controller, before a worker starts: tell it its GPU, and what is not run again."""
-        workers.tell(node.workerinput, self._places.give(node.gateway.id), self._session.kept_cases)
+        workers.tell(node.workerinput, self._places.give(node.gateway.id), self._kept_ids)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -137,9 +138,9 @@ class SessionHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """In pytest-xdist's controller, which has no items of its own: the same check, once."""
-        if not self._is_checked and cases.are_among(ids):
+        if not self._is_checked and any(map(is_case_id, ids)):
             self._is_checked = True
-            self._begin(*cases.chosen_in(ids, self._config.stash[SETTINGS].candidates))
+            self._begin(*cases.chosen_in(ids, self._config.stash[SETTINGS]))
             self._terminal.begin((), is_full_size=False)
 
     @pytest.hookimpl(wrapper=True)
@@ -147,7 +148,7 @@ class SessionHooks:
         """When a case's bench has run: fail a tainted one, if that is wanted."""
         result = yield
         if cases.is_case(item):
-            case_reports.fail_if_tainted(item, self._config.stash[SETTINGS])
+            drafts.fail_if_tainted(item, self._config.stash[SETTINGS])
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -157,7 +158,7 @@ class SessionHooks:
         """After a case's setup, call and teardown: describe it, and let go of the model a traceback holds."""
         report = yield
         if cases.is_case(item):
-            case_reports.describe(item, call, report, self._config.stash[SETTINGS])
+            drafts.describe(item, call, report)
             if call.excinfo is not None and not self._config.option.usepdb:
                 outcomes.let_go(call.excinfo.value)
         return report
@@ -199,6 +200,10 @@ class SessionHooks:
         """At the very end: let other sessions have the results folder."""
         self._session.close()
 
+    @property
+    def _kept_ids(self) -> set[str]:
+        return {case.id for case in self._session.kept_cases}
+
     def _has_comparison(self, exit_status: int) -> bool:
         return self._session.has_records and exit_status != pytest.ExitCode.USAGE_ERROR
 
@@ -210,9 +215,9 @@ class SessionHooks:
         with _told_by_pytest():
             notices = [] if is_light else preflight.check(settings, chosen, measured)
             if measured:
-                device = devices.device_ahead(settings)
+                device = devices.environment_ahead(settings)
                 self._session.measure_on(device)
-                self._scale = device["scale"]
+                self._scale = device.scale
             self._session.begin()
         self._tell(notices)
 

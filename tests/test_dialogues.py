@@ -73,7 +73,7 @@ def test_what_a_spreadsheet_saves_is_the_same_dataset(write_dataset, encoding, s
 def test_what_is_no_text_in_these_encodings_is_refused(tmp_path, data):
     path = tmp_path / "dataset.csv"
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"dataset at .*dataset\.csv is no text in UTF-8, UTF-16 or CP949: save it"):
+    with pytest.raises(InputError, match=r"dataset .*dataset\.csv is no text in UTF-8, UTF-16 or CP949: save it"):
         read_dialogues(path)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputError
-from .messages import sentence
+from .messages import Message, message
 from .safe_text import cell
 
 _SEPARATORS = ",;\t"
@@ -37,8 +37,8 @@ class CsvTable:
     """The line that a row ends in, and its cells; a row can be shorter than the heads, but not longer."""
 
 
-def read_table(path: Path, what: str, needed: Sequence[str] = ()) -> CsvTable:
-    """Read a CSV file, which errors call `what` (`[what]` of sentences.toml).
+def read_table(path: Path, what: Message, needed: Sequence[str] = ()) -> CsvTable:
+    """Read a CSV file, which errors call `what`.
 
     Its separator is the one that gives the most of the `needed` columns, and the most columns.
 
@@ -46,7 +46,7 @@ def read_table(path: Path, what: str, needed: Sequence[str] = ()) -> CsvTable:
     """
     text = _decoded(path, what)
     if text.lstrip().startswith(("{", "[")):
-        raise InputError(sentence("mistake.json", what=what, path=path))
+        raise InputError(message("mistake.json", what=what, path=path))
 
     def merit(separator: str) -> tuple[int, int]:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
@@ -62,17 +62,17 @@ def read_table(path: Path, what: str, needed: Sequence[str] = ()) -> CsvTable:
         except csv.Error as error:
             # a quote that nothing closes ends with the file: the line where its row begins is the one to look at
             line = rows[-1][0] + 1 if rows else 1
-            raise InputError(sentence("mistake.csv", what=what, path=path, error=error, count=line)) from None
+            raise InputError(message("mistake.csv", what=what, path=path, error=error, count=line)) from None
     filled = [(line, row) for line, row in rows if _is_filled(row)]
     heads = [head.strip() for head in filled[0][1]] if filled else []
     for line, row in filled:
         if _is_filled(row[len(heads) :]):
-            raise InputError(sentence("mistake.cells", what=what, path=path, count=line, separator=repr(separator)))
+            raise InputError(message("mistake.cells", what=what, path=path, count=line, separator=repr(separator)))
     return CsvTable(tuple(heads), tuple((line, tuple(row[: len(heads)])) for line, row in filled[1:]))
 
 
 def read_rows(
-    path: Path, what: str, needed: Sequence[str], optional: Sequence[str] = ()
+    path: Path, what: Message, needed: Sequence[str], optional: Sequence[str] = ()
 ) -> list[tuple[int, dict[str, str]]]:
     """A CSV file's rows, each with the line it ends in: the cells of the needed and optional columns that it has.
 
@@ -83,11 +83,11 @@ def read_rows(
     table = read_table(path, what, needed)
     if missing := [name for name in needed if name not in table.heads]:
         raise InputError(
-            sentence("mistake.no_column", what=what, path=path, column=repr(missing[0]), columns=", ".join(needed))
+            message("mistake.no_column", what=what, path=path, column=repr(missing[0]), columns=", ".join(needed))
         )
     wanted = (*needed, *optional)
     if repeated := [name for name in wanted if table.heads.count(name) > 1]:
-        raise InputError(sentence("mistake.columns", what=what, path=path, column=repr(repeated[0])))
+        raise InputError(message("mistake.columns", what=what, path=path, column=repr(repeated[0])))
     return [
         (line, {name: text for name, text in zip(table.heads, row, strict=False) if name in wanted})
         for line, row in table.rows
@@ -127,16 +127,16 @@ def _one_mark(text: str) -> str:
     return re.sub(r"\?+", "?", text)
 
 
-def _decoded(path: Path, what: str) -> str:
+def _decoded(path: Path, what: Message) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(sentence("mistake.unreadable", what=what, path=path, error=error.strerror)) from None
+        raise InputError(message("mistake.unreadable", what=what, path=path, error=error.strerror)) from None
     marked = [encoding for mark, encoding in _ENCODINGS.items() if data.startswith(mark)]
     for encoding in marked or ("utf-8", "cp949"):
         with contextlib.suppress(UnicodeDecodeError):
             return data.decode(encoding)
-    raise InputError(sentence("mistake.encoding", what=what, path=path))
+    raise InputError(message("mistake.encoding", what=what, path=path))
 
 
 def _is_filled(cells: Iterable[str]) -> bool:

@@ -8,15 +8,19 @@ from . import safe_text
 class InputError(ValueError):
     """What the user gave cannot be used; the message says what, where, and what to do."""
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(safe_text.line(sentence))
+    def __init__(self, said: object) -> None:
+        """`said` is one sentence, or a `Message`."""
+        super().__init__(safe_text.line(str(said)))
+        self.said = said
 
 
 class CandidateError(RuntimeError):
     """One candidate cannot be built or loaded; the message carries the library's reason in one line."""
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(safe_text.line(sentence))
+    def __init__(self, said: object) -> None:
+        """`said` is one sentence, or a `Message`."""
+        super().__init__(safe_text.line(str(said)))
+        self.said = said
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:

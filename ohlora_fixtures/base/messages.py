@@ -1,83 +1,91 @@
-"""Sentences about results: made in English, of which the page finds the values again to say them in its language.
-
-Terminals, Markdown and JSON have the English, and so have records, from which a later session reads nothing else.
-"""
+"""What is said of results: a key and its values, a sentence in Korean or in English only where it is printed."""
 
 from __future__ import annotations
 
-import re
-from functools import cache
-from typing import NamedTuple
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from .errors import one_line
 from .words import Language, Texts, read
-
-_SEPARATORS = ("; ", ", ")
-_DEEPEST = 16
-"""Of sentences within sentences: deeper than any of ours, and no reason of others ends in a RecursionError."""
-
-
-class _Template(NamedTuple):
-    key: str
-    pattern: re.Pattern[str]
-    """What finds the values in its English."""
 
 
 def texts() -> Texts:
-    """Every sentence; `sentences.toml` says how its values are named."""
+    """Every text by key; `sentences.toml` says how its values are named."""
     return read("sentences.toml")
 
 
-def sentence(key: str, **values: object) -> str:
-    """A sentence in English."""
-    return texts()[key]["en"].format(**values)
+@dataclass(frozen=True)
+class Message:
+    """What is said, as data: records, notes and errors keep it like this, and nothing reads printed text back."""
+
+    key: str
+    """Its text's key in `sentences.toml`, such as `reason.above_budget`."""
+    values: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What the text's braces name: others' text, figures (whose digits the text says), further messages, or several in
+    a row. JSON can hold them all."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", {name: _value(each) for name, each in self.values.items()})
+
+    def text(self, language: Language = "en") -> str:
+        """The sentence; a key that this version does not know is shown with its values."""
+        known = texts().get(self.key)
+        if known is None:
+            return ", ".join([self.key, *(f"{name} {value}" for name, value in self.values.items())])
+        return _Formatter(language).vformat(known[language], (), self.values)
+
+    def __str__(self) -> str:
+        return self.text()
 
 
-def again(table: str, text: str, language: Language) -> str:
-    """A sentence of a table, or several in a row, from its English in a language; any other text as it is."""
-    return _again(table, text, language, _DEEPEST) or text
+def message(key: str, /, **values: Any) -> Message:
+    """A message with its values.
+
+    Raises KeyError for a key that has no text: a mistake of ours.
+    """
+    if key not in texts():
+        raise KeyError(key)
+    return Message(key, values)
 
 
-def _again(table: str, text: str, language: Language, depth: int) -> str | None:
-    for separator in _SEPARATORS:
-        if separator in text:
-            parts = []
-            for part in text.split(separator):
-                if (said := _one_again(table, part, language, depth)) is None:
-                    break
-                parts.append(said)
-            else:
-                return separator.join(parts)
-    return _one_again(table, text, language, depth)
+def verbatim(text: str) -> Message:
+    """What others say, a library or a person: the same text in every language."""
+    return Message("others.text", {"text": text})
 
 
-def _one_again(table: str, text: str, language: Language, depth: int) -> str | None:
-    templates = _templates()
-    for template in templates[table] if depth else ():
-        if found := template.pattern.fullmatch(text):
-            values = found.groupdict()
-            for name, value in values.items():
-                if (inner := name.rstrip("0123456789")) in templates:
-                    values[name] = _again(inner, value, language, depth - 1) or value
-            return texts()[template.key][language].format(**values)
-    return None
+def told_by(error: BaseException) -> Message:
+    """What an error of ours was raised with; of another, its kind and its text in one line."""
+    said = getattr(error, "said", None)
+    if said is None:
+        return verbatim(one_line(error))
+    return said if isinstance(said, Message) else verbatim(str(error))
 
 
-@cache
-def _templates() -> dict[str, list[_Template]]:
-    """By table, in the file's order."""
-    found: dict[str, list[_Template]] = {}
-    for key, said in texts().items():
-        found.setdefault(key.partition(".")[0], []).append(_Template(key, _pattern(said["en"])))
-    return found
+def _value(given: Any) -> Any:
+    """A value in the one form that messages keep, whether it comes from code or from JSON."""
+    if isinstance(given, Mapping):
+        return Message(str(given["key"]), given["values"])
+    if isinstance(given, (list, tuple)):
+        return tuple(map(_value, given))
+    return given if given is None or isinstance(given, (str, bool, int, float, Message)) else str(given)
 
 
-def _pattern(english: str) -> re.Pattern[str]:
-    """Finds values that each end where the text behind them first comes: atomic, so that no text takes long."""
-    first, *others = re.split(r"\{(?!count)(\w+)\}", english)
-    parts = [f"(?P<{name}>.*?){_literal(after)}" for name, after in zip(others[::2], others[1::2], strict=True)]
-    last = [parts.pop().replace(".*?", ".*", 1)] if parts else []
-    return re.compile("".join([_literal(first), *(f"(?>{part})" for part in parts), *last]), re.DOTALL)
+class _Formatter(string.Formatter):
+    """Puts values into a text: messages in its language, several in a row with what their format says between them."""
+
+    def __init__(self, language: Language) -> None:
+        self._language: Language = language
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, Message):
+            return value.text(self._language)
+        if isinstance(value, tuple):
+            return (format_spec or ", ").join(self.format_field(each, "") for each in value)
+        if isinstance(value, str) or value is None:  # a figure that is not known has no digits
+            return str(value)
+        return format(value, format_spec)
 
 
-def _literal(text: str) -> str:
-    return re.sub(r"\\\{(count\d*)\\\}", r"(?P<\1>[0-9,]+)", re.escape(text))
+sentence = message

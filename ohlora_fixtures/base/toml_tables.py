@@ -50,10 +50,12 @@ def read_tables(path: Path, table: str, kind: type[Kind], what: str, option: str
 def read_entry(entry: Mapping[str, Any], kind: type[Kind], where: str) -> Kind:
     """A dataclass of that kind from the keys and values of an entry.
 
-    Raises InputError for the first key that is missing, unknown or of the wrong kind, beginning with `where`.
+    Raises InputError for the first key that is missing, unknown or of the wrong kind, beginning with `where`; what a
+    ValueError of the dataclass itself says follows on "has".
     """
     known: Any = fields(kind)  # type: ignore[arg-type]  # a dataclass
-    if missing := [field.name for field in known if field.default is MISSING and field.name not in entry]:
+    needed = [field.name for field in known if field.default is field.default_factory is MISSING]
+    if missing := [name for name in needed if name not in entry]:
         raise InputError(f"{where} lacks the key {missing[0]!r}")
     hints = get_type_hints(kind, include_extras=True)
     values = {}
@@ -64,7 +66,10 @@ def read_entry(entry: Mapping[str, Any], kind: type[Kind], where: str) -> Kind:
             values[key] = msgspec.convert(value, hints[key], dec_hook=_from_text)
         except msgspec.ValidationError:
             raise InputError(f"{where} has {key} = {value!r}, which must be {_words(hints[key])}") from None
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise InputError(f"{where} has {error}") from None
 
 
 def _from_text(kind: type, value: Any) -> Any:

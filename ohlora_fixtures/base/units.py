@@ -1,12 +1,10 @@
-"""Memory sizes as people write them, and the verdict on a peak."""
+"""Memory sizes as people write them."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from .errors import InputError
-from .messages import sentence
 
 MIB = 2**20
 """Bytes in a MiB."""
@@ -30,29 +28,3 @@ def parse_size_mib(text: str) -> float:
             "such as 12GB, 12GiB, 12288MiB or 11.5 GB"
         )
     return mib
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether one case's peak on the device keeps to the budget."""
-
-    peak_device_mib: float
-    """What the card must have for the case, MiB."""
-    budget_mib: float
-    """What the user allows, MiB."""
-
-    @property
-    def within(self) -> bool:
-        """True up to and including the budget."""
-        return self.peak_device_mib <= self.budget_mib
-
-    def sentence(self) -> str:
-        """Both figures and the difference, in one sentence."""
-        difference = abs(self.peak_device_mib - self.budget_mib)
-        return sentence(
-            "reason.below_budget" if self.within else "reason.above_budget",
-            peak=f"{self.peak_device_mib:.2f}",
-            budget=f"{self.budget_mib:.2f}",
-            difference=f"{difference:.2f}",
-            share=f"{difference / self.budget_mib:.1%}",
-        )

@@ -1,59 +1,61 @@
-"""What a choice could not know, and what speaks against its options without excluding them, a sentence each."""
+"""What a choice could not know, and what speaks against its options without excluding them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..base.messages import sentence
+from ..base.messages import Message, message
 from .contenders import Contender, budgets_mib
 
 if TYPE_CHECKING:
     from .selection import Option
 
 
-def unknown(options: Sequence[Option], found: Sequence[Contender], weights: Mapping[str, float]) -> Iterator[str]:
+def unknown(options: Sequence[Option], found: Sequence[Contender], weights: Mapping[str, float]) -> Iterator[Message]:
     """What is not known of any option, and what of some."""
     if not options:
         return
     weighed = [name for name, weight in weights.items() if weight > 0]
     lacking = {name: [option for option in options if option.figures[name] is None] for name in weighed}
-    if of_any := [sentence(f"criterion.{name}") for name, those in lacking.items() if len(those) == len(options)]:
-        yield sentence("unknown.of_any", criterion=", ".join(of_any))
+    if of_any := [message(f"criterion.{name}") for name, those in lacking.items() if len(those) == len(options)]:
+        yield message("unknown.of_any", criterion=of_any)
     for name, those in lacking.items():
         if 0 < len(those) < len(options):
-            yield sentence("unknown.of_some", criterion=sentence(f"criterion.{name}"), options=_names(those))
-    for reason in sorted({record.not_judged for each in found for record in each.records if record.not_judged}):
-        concerned = [each for each in found if any(record.not_judged == reason for record in each.records)]
+            yield message("unknown.of_some", criterion=message(f"criterion.{name}"), options=_names(those))
+    reasons = [record.quality.not_judged for each in found for record in each.records]
+    for reason in sorted({reason for reason in reasons if reason}, key=str):
+        concerned = [each for each in found if any(record.quality.not_judged == reason for record in each.records)]
         key = "unknown.not_judged" if len(concerned) == len(found) else "unknown.not_judged_of"
-        yield sentence(key, options=_names(concerned), not_judged=reason)
+        yield message(key, options=_names(concerned), not_judged=reason)
     if unjudged := [each for each in found if not each.is_judged_by_budget]:
         key = "unknown.budget_of_any" if len(unjudged) == len(found) else "unknown.budget"
-        yield sentence(key, options=_names(unjudged))
+        yield message(key, options=_names(unjudged))
 
 
-def cautions(options: Sequence[Option], found: Sequence[Contender], bases: Collection[str]) -> Iterator[str]:
+def cautions(options: Sequence[Option], found: Sequence[Contender], bases: Collection[str]) -> Iterator[Message]:
     """What to bear in mind of options, best first: their figures, read from these bases, and their quality."""
-    if level := [each for each in options if _is_level(each, options[0])]:
-        yield sentence("caution.level", options=_names(level))
+    if tied := [each for each in options if _is_tied(each, options[0])]:
+        yield message("caution.tied", options=_names(tied))
     if "allocated_after_mib" in bases:
-        yield sentence("caution.allocated_after")
+        yield message("caution.allocated_after")
     if any(each.startswith("planned") for each in bases):
-        yield sentence("caution.planned")
+        yield message("caution.planned")
     if len(budgets := sorted(budgets_mib(found))) > 1:
-        yield sentence("caution.budgets", budgets=", ".join(f"{budget:.0f} MiB" for budget in budgets))
-    measured = [[record for record in (each.fine_tuning, each.inference) if record] for each in found]
-    devices = {record.device for records in measured for record in records if record.device is not None}
+        yield message("caution.budgets", budgets=", ".join(f"{budget:.0f} MiB" for budget in budgets))
+    devices = {record.environment.device for each in found for record in each.measured} - {None}
     if len(devices) > 1:
-        yield sentence("caution.devices", count=len(devices))
+        yield message("caution.devices", count=len(devices))
     yield from _cautions_on_quality(options)
-    if overfitted := [each for each in found if each.fine_tuning and each.fine_tuning.is_overfitted]:
-        yield sentence("caution.overfitted", options=_names(overfitted))
-    if doubtful := [each for each, own in zip(found, measured, strict=True) if any(record.taints for record in own)]:
-        yield sentence("caution.doubtful", options=_names(doubtful))
+    if overfitted := [
+        each for each in found if any(record.quality.is_overfitted for record in each.fine_tuning.records)
+    ]:
+        yield message("caution.overfitted", options=_names(overfitted))
+    if doubtful := [each for each in found if any(record.taints for record in each.measured)]:
+        yield message("caution.doubtful", options=_names(doubtful))
 
 
-def _cautions_on_quality(options: Sequence[Option]) -> Iterator[str]:
+def _cautions_on_quality(options: Sequence[Option]) -> Iterator[Message]:
     """Where the qualities of options do not come from like answers and like judges."""
     untuned: list[Option] = []
     by_source: dict[str, list[Option]] = {}
@@ -63,18 +65,18 @@ def _cautions_on_quality(options: Sequence[Option]) -> Iterator[str]:
             untuned += [] if option.quality.is_tuned else [option]
     if untuned:
         key = "caution.untuned_every" if len(untuned) == len(options) else "caution.untuned"
-        yield sentence(key, options=_names(untuned))
+        yield message(key, options=_names(untuned))
     if len(by_source) > 1:
-        told = (sentence(f"source.{source}", options=_names(own)) for source, own in by_source.items())
-        yield sentence("caution.judges", source="; ".join(told))
+        told = [message(f"source.{source}", options=_names(own)) for source, own in by_source.items()]
+        yield message("caution.judges", source=told)
 
 
-def _is_level(option: Option, choice: Option) -> bool:
+def _is_tied(option: Option, choice: Option) -> bool:
     return option.candidate != choice.candidate and option.total is not None and option.total == choice.total
 
 
 def _names(options: Iterable[Option | Contender]) -> str:
-    ranks: dict[str, list[str]] = {}
+    variants: dict[str, list[str]] = {}
     for each in options:
-        ranks.setdefault(each.candidate.name, []).append(f"r{each.lora_rank}")
-    return ", ".join(f"{name} {'/'.join(own)}" for name, own in ranks.items())
+        variants.setdefault(each.candidate.name, []).append(each.variant)
+    return ", ".join(f"{name} {'/'.join(own)}" for name, own in variants.items())

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.errors import InputError
-from ..base.messages import sentence
+from ..base.messages import Message, message, told_by
+from ..inputs.cases import Case
 from ..inputs.judge_settings import JudgeSettings
 from ..quality.agreement import Pair, agreement
 from ..quality.grades import Grades, read_grades
-from ..quality.grading import COMPUTED, Judged, Quality, Subject, grade_of
+from ..quality.grading import COMPUTED, Judged, Quality, grade_of
 from ..quality.judge import judge_answers
 from ..results.answers import FOLDER, Answers
 from ..results.comparison import Comparison
@@ -37,20 +38,18 @@ class Choosing:
 
     def choose(self, comparison: Comparison, answers: Answers, folder: Path) -> Selection:
         """Choose; a judge, if there is one, keeps its verdicts in the results folder."""
-        measured = {_subject(record): record for record in comparison.records if record.planned_workload is None}
+        measured = {record.case: record for record in comparison.measured}
         answers = _of_trained_models(answers, measured)
-        told: list[str] = []
+        told: list[Message] = []
         sources = []
         try:
             sources.append((self.grades or _grades_in(folder)).of(answers))
         except InputError as error:
-            told.append(sentence("agreement.mistake", mistake=error, folder=folder))
+            told.append(message("agreement.mistake", mistake=told_by(error), folder=folder))
         if self.judge is not None:
             sources.append(judge_answers(self.judge, folder, answers))
-        qualities = {subject: list(_qualities(subject, measured.get(subject), sources)) for subject in measured}
-        for source in sources:
-            for subject in {*source.points, *source.wholes} - set(measured):
-                qualities[subject] = list(_qualities(subject, None, sources))
+        judged = [case for source in sources for case in (*source.points, *source.wholes)]
+        qualities = {case: list(_qualities(case, measured.get(case), sources)) for case in (*measured, *judged)}
         told += [note for source in sources for note in source.notes]
         told += filter(None, (_agreement(source, measured) for source in sources))
         return select(comparison, qualities, self.weights, any_license=self.any_license, agreement=tuple(told))
@@ -62,46 +61,38 @@ def _grades_in(folder: Path) -> Grades:
     return read_grades(paths, may_be_none=True)
 
 
-def _subject(record: Record) -> Subject:
-    return record.candidate, record.lora_rank
-
-
-def _of_trained_models(answers: Answers, measured: Mapping[Subject, Record]) -> Answers:
+def _of_trained_models(answers: Answers, measured: Mapping[Case, Record]) -> Answers:
     """Without those of random weights, which nobody needs to judge."""
-    return {
-        name: {rank: given for rank, given in by_rank.items() if _is_trained(measured.get((name, rank)))}
-        for name, by_rank in answers.items()
-    }
+    return {case: given for case, given in answers.items() if _is_trained(measured.get(case))}
 
 
 def _is_trained(record: Record | None) -> bool:
-    return record is not None and record.weights == "hub" and record.scale == "full"
+    return record is not None and (record.environment.weights, record.environment.scale) == ("hub", "full")
 
 
-def _qualities(subject: Subject, record: Record | None, sources: Iterable[Judged]) -> Iterator[Quality]:
+def _qualities(case: Case, record: Record | None, sources: Iterable[Judged]) -> Iterator[Quality]:
     for source in sources:
-        quality = source.quality(*subject)
+        quality = source.quality(case)
         if quality is not None:
             yield quality
-    if record is not None and record.quality_score is not None and _is_trained(record):
-        score, ends = record.quality_score, record.quality_interval
-        interval = (ends[0], ends[1]) if ends is not None and len(ends) == 2 else None  # noqa: PLR2004 - two ends
-        yield Quality(score, interval, grade_of(score), COMPUTED, record.lora_rank is not None)
+    if record is not None and record.quality.score is not None and _is_trained(record):
+        score = record.quality.score
+        yield Quality(score, record.quality.interval, grade_of(score), COMPUTED, case.variant is not None)
 
 
-def _agreement(source: Judged, measured: Mapping[Subject, Record]) -> str | None:
+def _agreement(source: Judged, measured: Mapping[Case, Record]) -> Message | None:
     """Whether a source and the computed score rank alike: the answers, or where it judged none, the candidates."""
     by_answer: dict[str, list[Pair]] = {}
     by_candidate: dict[str, list[Pair]] = {}
-    for subject, record in measured.items():
-        points, each = source.points.get(subject, ()), record.quality_each or ()
-        by_answer.setdefault(record.candidate, []).extend(
+    for case, record in measured.items():
+        points, each = source.points.get(case, ()), record.quality.each or ()
+        by_answer.setdefault(case.candidate, []).extend(
             (point, computed) for point, computed in zip(points, each, strict=False) if point is not None
         )
-        quality = source.quality(*subject)
-        if quality is not None and record.quality_score is not None:
-            by_candidate.setdefault(record.candidate, []).append((quality.score, record.quality_score))
-    both = sentence(f"by.{source.source}"), sentence(f"by.{COMPUTED}")
-    return agreement(*both, sentence("judged.answers"), by_answer) or agreement(
-        *both, sentence("judged.candidates"), by_candidate
+        quality = source.quality(case)
+        if quality is not None and record.quality.score is not None:
+            by_candidate.setdefault(case.candidate, []).append((quality.score, record.quality.score))
+    both = message(f"by.{source.source}"), message(f"by.{COMPUTED}")
+    return agreement(*both, message("judged.answers"), by_answer) or agreement(
+        *both, message("judged.candidates"), by_candidate
     )

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ..base.errors import InputError
+from ..base.messages import Message
 from ..inputs.candidates import Candidate
+from ..inputs.cases import Case, answering_case
 from ..quality.grading import COMPUTED, Quality
 from ..results.comparison import Comparison
 from . import caveats
-from .contenders import BASES, Basis, Contender, budgets_mib, contenders, shared_basis
+from .contenders import BASES, Basis, Contender, Exclusion, budgets_mib, contenders, shared_basis
 from .sensitivity import LARGEST_WEIGHT, Shift, front, shifts, total
 
 CRITERIA = (
@@ -31,12 +33,12 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {name: 5.0 if name == "quality" else 1.0 
 
 @dataclass(frozen=True)
 class Option:
-    """A candidate at one LoRA rank."""
+    """A candidate in one variant."""
 
     candidate: Candidate
     """Which candidate."""
-    lora_rank: int
-    """Which rank."""
+    variant: str
+    """Which variant."""
     figures: Mapping[str, float | None]
     """By criterion, its figure: quality 0 to 100, leaderboard percent, seconds, MiB; None if not known."""
     scores: Mapping[str, float | None]
@@ -45,18 +47,6 @@ class Option:
     """Weighted mean of the scores, 0 to 100; None if nothing is known that has a weight."""
     quality: Quality | None
     """The quality in `figures`."""
-
-
-@dataclass(frozen=True)
-class Exclusion:
-    """What is no option, and why."""
-
-    candidate: str
-    """Which candidate."""
-    lora_rank: int | None
-    """At which rank; None for every rank."""
-    reason: str
-    """In one phrase."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +69,12 @@ class Selection:
     """What would change the choice; a criterion that is not named cannot, whatever its weight, up to 1000."""
     bases: Mapping[str, str]
     """By criterion, which figure it is read from, such as `peak_device_mib` or `planned peak_device_mib`."""
-    unknown: tuple[str, ...]
-    """What the choice could not know, a sentence each."""
-    cautions: tuple[str, ...]
-    """What speaks against an option and does not exclude it, such as overfitting, a sentence each."""
-    agreement: tuple[str, ...]
-    """Where a person, a judge and the computed score agree or not, a sentence each."""
+    unknown: tuple[Message, ...]
+    """What the choice could not know."""
+    cautions: tuple[Message, ...]
+    """What speaks against an option and does not exclude it, such as overfitting."""
+    agreement: tuple[Message, ...]
+    """Where a person, a judge and the computed score agree or not."""
     any_license: bool
     """Whether licences that bind were no obstacle."""
 
@@ -94,8 +84,8 @@ class Selection:
         return self.choice is not None and self.choice.quality is None
 
 
-Qualities = Mapping[tuple[str, int | None], Sequence[Quality]]
-"""What is known of how good answers are, by candidate and rank (None for the untuned model)."""
+Qualities = Mapping[Case, Sequence[Quality]]
+"""What is known of how good answers are, by the case whose model gave them."""
 
 _SOURCES = ("person", "judge", COMPUTED)
 """The first one outranks the others."""
@@ -134,9 +124,9 @@ def select(
     weights: Mapping[str, float],
     *,
     any_license: bool,
-    agreement: tuple[str, ...] = (),
+    agreement: tuple[Message, ...] = (),
 ) -> Selection:
-    """Choose among a comparison's candidates and ranks, as far as they were measured or planned at full size.
+    """Choose among a comparison's candidates and variants, as far as they were measured or planned at full size.
 
     Scores are absolute, so that none depends on which others there are, but for time: quality and leaderboard as shares
     of 100, memory as the share of the (largest) budget that stays free, time as the fastest option's share of it. What
@@ -148,7 +138,7 @@ def select(
         if isinstance(each, Contender):
             found.append(each)
         else:
-            excluded.append(Exclusion(*each))
+            excluded.append(each)
     bases = {name: shared_basis(name, found) for name in BASES} if found else {}
     ranked = sorted(_options(found, bases, qualities, weights), key=_place)
     led = [option for option in ranked if option.total is not None]
@@ -172,7 +162,8 @@ def select(
 def _best_known(qualities: Qualities, contender: Contender) -> Quality | None:
     """A person's grades before a judge's before the computed score; then the tuned model's before the untuned one's."""
     name = contender.candidate.name
-    known = [*qualities.get((name, contender.lora_rank), ()), *qualities.get((name, None), ())]
+    tuned, untuned = (answering_case(name, variant) for variant in (contender.variant, None))
+    known = [*qualities.get(tuned, ()), *qualities.get(untuned, ())]
     return min(known, key=lambda each: (_SOURCES.index(each.source), not each.is_tuned), default=None)
 
 
@@ -187,7 +178,7 @@ def _options(
     for at, each in enumerate(found):
         own_figures, own_scores = ({name: values[at] for name, values in by.items()} for by in (figures, scores))
         known = total(own_scores, weights)
-        yield Option(each.candidate, each.lora_rank, own_figures, own_scores, known, judged[at])
+        yield Option(each.candidate, each.variant, own_figures, own_scores, known, judged[at])
 
 
 def _scores(criterion: str, figures: Sequence[float | None], budget_mib: float) -> Iterator[float | None]:
@@ -208,9 +199,9 @@ def _scores(criterion: str, figures: Sequence[float | None], budget_mib: float) 
     return (usual if figure is None else score(figure) for figure in figures)
 
 
-def _place(option: Option) -> tuple[float, str, int]:
-    """What ranking sorts by: of level options the first is that whose name is, so that no file's order decides."""
-    return -(option.total or 0.0), option.candidate.name, option.lora_rank
+def _place(option: Option) -> tuple[float, str]:
+    """What ranking sorts by; a tie goes by the candidate's name, and then by the order of the variants."""
+    return -(option.total or 0.0), option.candidate.name
 
 
 def _front(options: Sequence[Option]) -> list[Option]:

@@ -14,6 +14,7 @@ from typing import Any
 from ..base import safe_text
 from ..base.csv_files import read_table
 from ..base.errors import InputError, one_line
+from ..base.messages import message
 
 _REPO = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
 _LINK = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/(?!datasets/|spaces/)(?P<repo>[^?#]*?)/?(?:[?#].*)?")
@@ -237,7 +238,7 @@ def _read_sheet(path: Path) -> _Sheet:
 
 
 def _csv(path: Path) -> _Sheet:
-    table = read_table(path, "leaderboard")
+    table = read_table(path, message("what.leaderboard"))
     nothing = (None,) * len(table.heads)
     return _Sheet(table.heads, tuple((*cells, *nothing)[: len(nothing)] for _, cells in table.rows))
 

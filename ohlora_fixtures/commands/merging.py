@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..base.errors import InputError
 from ..base.files import replace_text
-from ..base.messages import sentence
+from ..base.messages import message
 from ..base.safe_text import json_page
 from ..base.shipped import REFERENCE
 from ..base.words import language_of
@@ -160,13 +160,13 @@ def _names(shards: Sequence[Shard]) -> str:
 
 def _notes(shards: Sequence[Shard], clashes: Sequence[str], keep: Keep | None) -> list[str]:
     key = "note.merged_one" if len(shards) == 1 else "note.merged"
-    notes = [sentence(key, count=len(shards), names=_names(shards))]
+    notes = [message(key, count=len(shards), names=_names(shards))]
     if clashes:
-        notes.append(sentence(f"note.kept_{keep}", names=listed(clashes)))
+        notes.append(message(f"note.kept_{keep}", names=listed(clashes)))
     if torn := [shard for shard in shards if shard.has_torn_line]:
-        notes.append(sentence("note.torn_shards", names=_names(torn)))
+        notes.append(message("note.torn_shards", names=_names(torn)))
     if without := [shard for shard in shards if shard.environment is None]:
-        notes.append(sentence("note.no_environment", names=_names(without)))
+        notes.append(message("note.no_environment", names=_names(without)))
     return notes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..base.errors import InputError
 from ..base.files import replace_text
-from ..base.messages import sentence
+from ..base.messages import message
 from ..base.shipped import DATA, REFERENCE
 from ..base.words import Language
 from ..choice.choosing import Choosing
@@ -52,7 +52,7 @@ class Folder:
         records = self.stored.records
         is_study = self.path.resolve() == REFERENCE.resolve()
         ranks = sorted({record.lora_rank for record in records if record.lora_rank is not None})
-        notes = (sentence("note.torn"),) if self.stored.torn_line is not None else ()
+        notes = (message("note.torn"),) if self.stored.torn_line is not None else ()
         return compare(self.candidates, ranks, records, {} if is_study else read_published(REFERENCE), notes)
 
     @property

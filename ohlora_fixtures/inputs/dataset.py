@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from ..base.csv_files import read_rows
 from ..base.errors import CandidateError, InputError
-from ..base.messages import sentence
+from ..base.messages import message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -84,7 +84,7 @@ def read_dialogues(path: Path) -> Dialogues:
     Raises InputError, in one sentence, for what cannot be read.
     """
     usable: dict[str, list[Dialogue]] = {"train": [], "valid": []}
-    for _, cells in read_rows(path, "dataset", _COLUMNS):
+    for _, cells in read_rows(path, message("what.dataset"), _COLUMNS):
         kind, prompt, answer = (cells.get(column, "").strip() for column in _COLUMNS)
         if kind in usable and not {prompt.lower(), answer.lower()} & _MISSING:
             usable[kind].append(Dialogue(prompt, answer))
@@ -134,7 +134,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, template: str, row: Dialogue, max
     input_ids = (prompt_ids + answer_ids)[:max_tokens]
     if len(prompt_ids) >= max_tokens:
         raise CandidateError(
-            sentence("reason.long_row", prompt=repr(row.prompt[:20]), count1=len(prompt_ids), count2=max_tokens)
+            message("reason.long_row", prompt=repr(row.prompt[:20]), count1=len(prompt_ids), count2=max_tokens)
         )
     labels = ([IGNORED_LABEL] * len(prompt_ids) + answer_ids)[:max_tokens]
     return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}

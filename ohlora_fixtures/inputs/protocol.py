@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ..base.errors import InputError
-from ..base.messages import sentence
+from ..base.messages import Message, message
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything about an experiment that is not the candidate, its rank or the machine."""
+    """Everything about an experiment that is not the candidate, its variant or the machine."""
 
     lora_alpha: int = 16
     """LoRA scaling numerator: updates are scaled by alpha / rank."""
@@ -78,14 +78,14 @@ class Protocol:
         canonical = json.dumps(self.as_dict(), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
-    def changes(self) -> list[str]:
+    def changes(self) -> tuple[Message, ...]:
         """What differs from the study's protocol, such as `epochs 1 instead of 10`."""
         study = Protocol().as_dict()
-        return [
-            sentence("change.setting", name=name, value=value, study=study[name])
+        return tuple(
+            message("change.setting", name=name, value=value, study=study[name])
             for name, value in self.as_dict().items()
             if value != study[name]
-        ]
+        )
 
     def _values(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -105,6 +105,15 @@ def parse_protocol(settings: Iterable[str]) -> Protocol:
             raise InputError(f"protocol setting {setting!r} is not NAME=VALUE with one of the names {', '.join(known)}")
         protocol = replace(protocol, **{name: _parse(name, getattr(protocol, name), text.strip())})
     return protocol
+
+
+def with_settings(protocol: Protocol, settings: Mapping[str, Any]) -> Protocol:
+    """The protocol with other values, as TOML has them.
+
+    Raises InputError for a value of the wrong kind.
+    """
+    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in settings.items()}
+    return replace(protocol, **{name: _parse(name, getattr(protocol, name), text) for name, text in texts.items()})
 
 
 def _parse(name: str, default: Any, text: str) -> Any:

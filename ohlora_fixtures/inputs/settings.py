@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.errors import InputError
 from .candidates import Candidate
 from .dataset import Dialogues
 from .gpu_profiles import GpuProfile
 from .protocol import Protocol
-
-_LARGEST_RANK = 8192
-"""No candidate has a layer wider than its rank could then be."""
+from .variants import Variant
 
 SCALES = ("auto", "full", "mini")
 WEIGHTS = ("hub", "random")
@@ -26,8 +23,8 @@ class Settings:
     """The chosen group's candidates, in their file's order."""
     dialogues: Dialogues
     """The dataset."""
-    lora_ranks: tuple[int, ...]
-    """LoRA ranks, in the given order."""
+    variants: tuple[Variant, ...]
+    """Ways to fine-tune, in the given order."""
     scale: str
     """`auto`, `full` or `mini`; auto is settled when the first case runs."""
     weights: str | None
@@ -52,18 +49,3 @@ class Settings:
     """Whether to go on with a session that differs."""
     strict_gpu: bool
     """Whether a tainted measurement fails its case."""
-
-
-def parse_ranks(text: str) -> tuple[int, ...]:
-    """Read `16,32,64`.
-
-    Raises InputError unless every rank is a whole number from 1 to 8192 and none comes twice.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and 0 < int(part) <= _LARGEST_RANK for part in parts) or len(
-        set(parts)
-    ) < len(parts):
-        raise InputError(
-            f"LoRA ranks {text!r} must be different whole numbers from 1 to {_LARGEST_RANK}, such as 16,32,64"
-        )
-    return tuple(map(int, parts))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..base.messages import Message
 from .condition import Condition, highest_temperature_c, lowest_clock_mhz, taints_of_condition, taints_of_use
 from .device import CudaContext
 from .nvml import Nvml
@@ -19,11 +20,11 @@ _DRIVERS_OWN_MIB = 1024
 class CardReading:
     """What was seen of a card during one run."""
 
-    taints: tuple[str, ...]
-    """What makes the run's figures doubtful, a phrase each."""
-    highest_temperature_c: int | None
+    taints: tuple[Message, ...] | None = None
+    """What makes the run's figures doubtful; empty if nothing was seen, None without a card."""
+    highest_temperature_c: int | None = None
     """The hottest sample."""
-    lowest_sm_clock_mhz: int | None
+    lowest_sm_clock_mhz: int | None = None
     """The slowest sample within the run."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..base.messages import sentence
+from ..base.messages import Message, message
 
 _CAUSES_OF_LOW_CLOCKS = {
     0x4: "cause.power_cap",
@@ -46,12 +46,14 @@ class Condition:
     """And not mended."""
 
 
-def taints_of_condition(samples: Sequence[Condition]) -> list[str]:
-    """What of a card's condition makes a measurement doubtful, a phrase each; at least one sample."""
+def taints_of_condition(samples: Sequence[Condition]) -> list[Message]:
+    """What of a card's condition makes a measurement doubtful; at least one sample."""
     return [*_low_clocks(samples), *_heat(samples), *_lowered_power(samples), *_ecc_errors(samples)]
 
 
-def taints_of_use(others: int | None, busy_percent: int | None, free_mib: float | None, budget_mib: float) -> list[str]:
+def taints_of_use(
+    others: int | None, busy_percent: int | None, free_mib: float | None, budget_mib: float
+) -> list[Message]:
     """What of other people's work on the card does.
 
     `others` counts their processes at present; `busy_percent` and `free_mib` are of the time before the session used
@@ -59,11 +61,11 @@ def taints_of_use(others: int | None, busy_percent: int | None, free_mib: float 
     """
     found = []
     if others:
-        found.append(sentence("taint.other_process" if others == 1 else "taint.other_processes", count=others))
+        found.append(message("taint.other_process" if others == 1 else "taint.other_processes", count=others))
     if busy_percent is not None and busy_percent > MOST_IDLE_PERCENT:
-        found.append(sentence("taint.busy", count=busy_percent))
+        found.append(message("taint.busy", count=busy_percent))
     if free_mib is not None and free_mib < budget_mib:
-        found.append(sentence("taint.little_free", count=f"{free_mib:.0f}"))
+        found.append(message("taint.little_free", count=free_mib))
     return found
 
 
@@ -78,37 +80,37 @@ def lowest_clock_mhz(samples: Sequence[Condition]) -> int | None:
     return min(clocks, default=None)
 
 
-def _low_clocks(samples: Sequence[Condition]) -> list[str]:
+def _low_clocks(samples: Sequence[Condition]) -> list[Message]:
     reasons = [each.clock_reasons for each in samples if each.clock_reasons is not None]
     found = []
     for bit, cause in _CAUSES_OF_LOW_CLOCKS.items():
         count = sum(bool(each & bit) for each in reasons)
         if count:
-            found.append(sentence("taint.throttled", cause=sentence(cause), count1=count, count2=len(reasons)))
+            found.append(message("taint.throttled", cause=message(cause), count1=count, count2=len(reasons)))
     return found
 
 
-def _heat(samples: Sequence[Condition]) -> list[str]:
+def _heat(samples: Sequence[Condition]) -> list[Message]:
     hottest, limit = highest_temperature_c(samples), samples[0].slowdown_temperature_c
     if hottest is None or not limit or hottest < limit:
         return []
-    return [sentence("taint.heat", count1=hottest, count2=limit)]
+    return [message("taint.heat", count1=hottest, count2=limit)]
 
 
-def _lowered_power(samples: Sequence[Condition]) -> list[str]:
+def _lowered_power(samples: Sequence[Condition]) -> list[Message]:
     limits = [each.power_limit_w for each in samples if each.power_limit_w is not None]
     usual = samples[0].default_power_limit_w
     if usual is None or not limits or min(limits) >= usual:
         return []
-    return [sentence("taint.power_cap", count1=f"{min(limits):.0f}", count2=f"{usual:.0f}")]
+    return [message("taint.power_cap", count1=min(limits), count2=usual)]
 
 
-def _ecc_errors(samples: Sequence[Condition]) -> list[str]:
+def _ecc_errors(samples: Sequence[Condition]) -> list[Message]:
     found = []
     for name in ("corrected", "uncorrected"):
         counts = [getattr(each, f"{name}_ecc_errors") for each in samples]
         known = [count for count in counts if count is not None]
         if known and known[-1] > known[0]:
             count = known[-1] - known[0]
-            found.append(sentence(f"taint.{name}_error" if count == 1 else f"taint.{name}_errors", count=count))
+            found.append(message(f"taint.{name}_error" if count == 1 else f"taint.{name}_errors", count=count))
     return found

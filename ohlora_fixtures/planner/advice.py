@@ -7,16 +7,18 @@ are lines in the batch size and in the rank, so two traces give all others, and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ..base.units import MIB
+from ..inputs.variants import rank_of
 from .allocator import Trace
 from .candidate_planner import CandidatePlanner, Run, shape_of
+from .plan import Advice
 from .player import Played, play
 from .steps import CutTrace, NotComposableError, Step, cut, events_at
 
 if TYPE_CHECKING:
+    from ..inputs.variants import Variant
     from .traced import Batch, TracedCandidate
 
 LARGEST_BATCH = 4096
@@ -31,24 +33,6 @@ class _OnLine(Protocol):
         """The outcome at a batch size, or at a multiple of the rank step."""
 
 
-@dataclass(frozen=True)
-class Advice:
-    """What else would fit one candidate's fine-tuning into the budget."""
-
-    lora_rank: int
-    """The rank at which batch and checkpointing were planned."""
-    batch_size: int
-    """The batch size at which rank and checkpointing were planned."""
-    row_tokens: int
-    """Tokens that the batch is padded to."""
-    largest_batch: int
-    """Most rows in a batch; 0 if not even one fits."""
-    largest_rank: int
-    """Highest LoRA rank, a multiple of 8; 0 if none fits."""
-    checkpointing_saves_mib: float
-    """What gradient checkpointing takes off the peak of reserved memory."""
-
-
 class Advisor:
     """Finds a candidate's advice."""
 
@@ -60,26 +44,26 @@ class Advisor:
         self._rows, self._tokens = shape_of(planner.longest_batch)
 
     def advise(self) -> Advice:
-        """Plan around the planner's advised rank and its longest batch.
+        """Plan around the planner's advised variant and its longest batch.
 
         Raises NotComposableError for a candidate whose runs cannot be put together from steps.
         """
-        lora_rank, is_on = self._planner.advised_rank, self._traced.checkpoints
-        run = self._planner.run(lora_rank)
+        variant = self._planner.advised
+        is_on, run = self._traced.checkpoints(variant), self._planner.run(variant)
         as_it_is = play(run.beginning, run.left_behind, [run.step_of[self._rows, self._tokens]]).peak_reserved_bytes
         two = [self._planner.batches[0], self._planner.longest_batch]
-        changed = play(self._traced.fine_tuning(lora_rank, two, gradient_checkpointing=not is_on).trace)
+        changed = play(self._traced.fine_tuning(variant, two, gradient_checkpointing=not is_on).trace)
         saved_bytes = as_it_is - changed.peak_reserved_bytes
         return Advice(
-            lora_rank=lora_rank,
+            variant=variant.name,
             batch_size=self._rows,
             row_tokens=self._tokens,
-            largest_batch=self._largest_batch(lora_rank, run),
-            largest_rank=self._largest_rank(lora_rank, run),
+            largest_batch=self._largest_batch(variant, run),
+            largest_rank=self._largest_rank(variant, run),
             checkpointing_saves_mib=(-saved_bytes if is_on else saved_bytes) / MIB,
         )
 
-    def _largest_batch(self, lora_rank: int, run: Run) -> int:
+    def _largest_batch(self, variant: Variant, run: Run) -> int:
         usual, doubled = (run.step_of[rows, self._tokens] for rows in (self._rows, 2 * self._rows))
 
         def played(step: Step, *, is_rough: bool = False) -> Played:
@@ -91,16 +75,18 @@ class Advisor:
 
         def traced(rows: int) -> Played:
             longest = self._planner.longest_batch
-            return played(self._cut(lora_rank, [longest[row % self._rows] for row in range(rows)]).steps[0])
+            return played(self._cut(variant, [longest[row % self._rows] for row in range(rows)]).steps[0])
 
         return self._largest(on_line, traced, self._rows, LARGEST_BATCH)
 
-    def _largest_rank(self, lora_rank: int, run: Run) -> int:
-        other_rank = self._planner.other_rank
-        other = self._planner.run(other_rank)
+    def _largest_rank(self, variant: Variant, run: Run) -> int | None:
+        other_variant = self._planner.other
+        if other_variant is None:
+            return None
+        other, rank, other_rank = self._planner.run(other_variant), rank_of(variant), rank_of(other_variant)
         usual = run.step_of[self._rows, self._tokens]
-        beginnings = {lora_rank: run.beginning.events, other_rank: other.beginning.events}
-        steps = {lora_rank: usual.events, other_rank: other.step_of[self._rows, self._tokens].events}
+        beginnings = {rank: run.beginning.events, other_rank: other.beginning.events}
+        steps = {rank: usual.events, other_rank: other.step_of[self._rows, self._tokens].events}
 
         def on_line(multiple: int, *, is_rough: bool) -> Played:
             beginning = Trace(events_at(RANK_STEP * multiple, beginnings), run.beginning.categories)
@@ -108,16 +94,16 @@ class Advisor:
             return play(beginning, run.left_behind, [step, step], is_rough=is_rough)
 
         def traced(multiple: int) -> Played:
-            found = self._cut(RANK_STEP * multiple, self._planner.longest_batch)
+            found = self._cut(variant.at_rank(RANK_STEP * multiple), self._planner.longest_batch)
             return play(found.beginning, found.left_behind, found.steps * 2)
 
-        start = max(lora_rank // RANK_STEP, 1)
+        start = max(rank // RANK_STEP, 1)
         return RANK_STEP * self._largest(on_line, traced, start, LARGEST_RANK // RANK_STEP)
 
-    def _cut(self, lora_rank: int, batch: Batch) -> CutTrace:
+    def _cut(self, variant: Variant, batch: Batch) -> CutTrace:
         """A run's first step, and one with the batch."""
         first = self._planner.batches[0]
-        run = self._traced.fine_tuning(lora_rank, [first, batch, first])
+        run = self._traced.fine_tuning(variant, [first, batch, first])
         return cut(run.trace, run.ends)
 
     def _largest(self, on_line: _OnLine, traced: Callable[[int], Played], start: int, limit: int) -> int:

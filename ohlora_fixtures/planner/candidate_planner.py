@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ..inputs.variants import Variant, by_rank, ends_of, rank_of
 from .allocator import Trace
 from .batches import drawn_batches
 from .player import Played, play
@@ -32,7 +33,7 @@ _FEW_TOKENS = 5
 
 @dataclass(frozen=True)
 class Run:
-    """What a fine-tuning run at one LoRA rank is made of."""
+    """What a fine-tuning run of one variant is made of."""
 
     beginning: Trace
     left_behind: tuple[int, ...]
@@ -50,17 +51,17 @@ class CandidatePlanner:
         examples: Sequence[Example],
         longest_prompt_tokens: int,
         protocol: Protocol,
-        lora_ranks: Sequence[int],
+        variants: Sequence[Variant],
     ) -> None:
-        """Of the session's `lora_ranks` the lowest and the highest are traced; the others lie on a line between."""
+        """Trace the lowest and the highest of the session's `variants` that differ in rank alone; others lie between."""
         self._traced = traced
         self._examples = examples
         self.longest_prompt_tokens = longest_prompt_tokens
         self._protocol = protocol
-        self._traced_ranks = min(lora_ranks), max(lora_ranks)
-        self.advised_rank = lora_ranks[0]
-        """The rank at which advice is given: the session's first."""
-        self._runs: dict[int, Run] = {}
+        self._variants = variants
+        self.advised = variants[0]
+        """The variant at which advice is given: the session's first."""
+        self._runs: dict[Variant, Run] = {}
         self._lengths_agree = True
 
     @cached_property
@@ -75,10 +76,16 @@ class CandidatePlanner:
         return max(self.batches, key=shape_of)
 
     @property
-    def other_rank(self) -> int:
-        """Another rank than the advised one, traced as well."""
-        low, high = self._traced_ranks
-        return 2 * low if low == high else low + high - self.advised_rank if self.advised_rank in (low, high) else low
+    def other(self) -> Variant | None:
+        """The advised variant at another rank, traced as well; None if it has no rank."""
+        alike = by_rank(self.advised, self._variants)
+        if not alike:
+            return None
+        low, high = alike[0], alike[-1]
+        if low == high:
+            assert low.rank is not None
+            return low.at_rank(2 * low.rank)
+        return high if self.advised == low else low
 
     def placed(self) -> Played:
         """The model on the device, before any work."""
@@ -108,25 +115,25 @@ class CandidatePlanner:
         decoding = [others[0].with_events(events_at(tokens, ends)) for tokens in range(first + 2, last)]
         return play(begun.beginning, begun.left_behind, [second, *decoding])
 
-    def fine_tuning(self, lora_rank: int) -> Played:
+    def fine_tuning(self, variant: Variant) -> Played:
         """The whole run."""
         if len(self.batches) > _FEW_STEPS:
             try:
-                run = self.run(lora_rank)
+                run = self.run(variant)
                 return play(run.beginning, run.left_behind, [run.step_of[shape_of(each)] for each in self.batches[1:]])
             except NotComposableError:
                 pass  # steps that hang together in another way: the plain trace is as exact, and slow
-        return play(self._traced.fine_tuning(lora_rank, self.batches).trace)
+        return play(self._traced.fine_tuning(variant, self.batches).trace)
 
-    def fine_tuning_work(self, lora_rank: int) -> list[Work]:
+    def fine_tuning_work(self, variant: Variant) -> list[Work]:
         """What each step of the whole run computes and moves."""
         if len(self.batches) > _FEW_STEPS:
             try:
-                work_of = self.run(lora_rank).work_of
+                work_of = self.run(variant).work_of
                 return [work_of[shape_of(batch)] for batch in self.batches]
             except NotComposableError:
                 pass  # as above
-        return list(self._traced.fine_tuning(lora_rank, self.batches).work_each)
+        return list(self._traced.fine_tuning(variant, self.batches).work_each)
 
     def inference_work(self, answers: Sequence[AnswerLength]) -> list[Work]:
         """What each answer computes and moves: one forward pass over the prompt, and one for each further token.
@@ -158,33 +165,38 @@ class CandidatePlanner:
             raise NotComposableError("the check of the work at other lengths failed")
         return lambda tokens: work_at(tokens, ends)
 
-    def run(self, lora_rank: int) -> Run:
-        """What the run at a rank is made of, ready to be played.
+    def trainable_parameters(self, variant: Variant) -> int:
+        """Parameters that training changes, once the variant's run has been planned."""
+        ends = ends_of(variant, self._variants)
+        return self._traced.trainable_parameters(variant, ends)
+
+    def run(self, variant: Variant) -> Run:
+        """What a variant's run is made of, ready to be played.
 
         Raises NotComposableError if it cannot be put together from steps.
         """
-        if lora_rank not in self._runs:
-            low, high = self._traced_ranks
-            if low < lora_rank < high:
-                self._runs[lora_rank] = _on_line(lora_rank, {low: self.run(low), high: self.run(high)})
+        if variant not in self._runs:
+            ends = ends_of(variant, self._variants)
+            if ends is None:
+                self._runs[variant] = self._traced_run(variant)
             else:
-                self._runs[lora_rank] = self._traced_run(lora_rank)
-        return self._runs[lora_rank]
+                self._runs[variant] = _on_line(rank_of(variant), {rank_of(end): self.run(end) for end in ends})
+        return self._runs[variant]
 
-    def _traced_run(self, lora_rank: int) -> Run:
+    def _traced_run(self, variant: Variant) -> Run:
         shapes = sorted({shape_of(batch) for batch in self.batches})
-        also = [_doubled(shape_of(self.longest_batch))] if lora_rank == self.advised_rank else []
+        also = [_doubled(shape_of(self.longest_batch))] if variant == self.advised else []
         if self._lengths_agree:
             try:
-                return self._interpolated_run(lora_rank, shapes, also)
+                return self._interpolated_run(variant, shapes, also)
             except NotComposableError:
                 self._lengths_agree = False
         traced = [*shapes, *(shape for shape in also if shape not in shapes)]
-        found, work_each = self._cut(lora_rank, [*traced, shapes[-1]])
+        found, work_each = self._cut(variant, [*traced, shapes[-1]])
         step_of = dict(zip(traced, found.steps, strict=True))
         return Run(found.beginning, found.left_behind, step_of, dict(zip(traced, work_each, strict=False)))
 
-    def _interpolated_run(self, lora_rank: int, shapes: Sequence[Shape], also: Sequence[Shape]) -> Run:
+    def _interpolated_run(self, variant: Variant, shapes: Sequence[Shape], also: Sequence[Shape]) -> Run:
         """Trace three lengths and a fourth as a check, and put the others on the curve through them."""
         usual_rows = Counter(rows for rows, _ in shapes).most_common(1)[0][0]
         usual = [shape for shape in shapes if shape[0] == usual_rows]
@@ -194,7 +206,7 @@ class CandidatePlanner:
         check = usual[len(usual) // 4]
         others = {shape for shape in (*shapes, *also) if shape[0] != usual_rows}
         traced = [*sorted(others), *picked]
-        found, work_each = self._cut(lora_rank, [*traced, check])
+        found, work_each = self._cut(variant, [*traced, check])
         step_of = dict(zip(traced, found.steps, strict=True))
         work_of = dict(zip(traced, work_each, strict=False))
         events = {tokens: step_of[rows, tokens].events for rows, tokens in picked}
@@ -207,10 +219,10 @@ class CandidatePlanner:
             work_of.setdefault((rows, tokens), work_at(tokens, work))
         return Run(found.beginning, found.left_behind, step_of, work_of)
 
-    def _cut(self, lora_rank: int, shapes: Sequence[Shape]) -> tuple[CutTrace, Sequence[Work]]:
+    def _cut(self, variant: Variant, shapes: Sequence[Shape]) -> tuple[CutTrace, Sequence[Work]]:
         """The run's first step and one of each shape; and the work of the latter."""
         batch_of = {shape_of(batch): batch for batch in [self.longest_batch * 2, *self.batches]}
-        run = self._traced.fine_tuning(lora_rank, [self.batches[0], *(batch_of[shape] for shape in shapes)])
+        run = self._traced.fine_tuning(variant, [self.batches[0], *(batch_of[shape] for shape in shapes)])
         return cut(run.trace, run.ends), run.work_each[1:]
 
 
@@ -223,13 +235,13 @@ def _doubled(shape: Shape) -> Shape:
     return 2 * shape[0], shape[1]
 
 
-def _on_line(lora_rank: int, runs: dict[int, Run]) -> Run:
+def _on_line(rank: int, runs: dict[int, Run]) -> Run:
     alike, other = runs.values()
-    beginning = events_at(lora_rank, {rank: run.beginning.events for rank, run in runs.items()})
+    beginning = events_at(rank, {end: run.beginning.events for end, run in runs.items()})
     step_of = {
-        shape: step.with_events(events_at(lora_rank, {rank: run.step_of[shape].events for rank, run in runs.items()}))
+        shape: step.with_events(events_at(rank, {end: run.step_of[shape].events for end, run in runs.items()}))
         for shape, step in alike.step_of.items()
         if shape in other.step_of
     }
-    work_of = {shape: work_at(lora_rank, {rank: run.work_of[shape] for rank, run in runs.items()}) for shape in step_of}
+    work_of = {shape: work_at(rank, {end: run.work_of[shape] for end, run in runs.items()}) for shape in step_of}
     return Run(Trace(beginning, alike.beginning.categories), alike.left_behind, step_of, work_of)

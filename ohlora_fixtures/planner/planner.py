@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import CandidateError, one_line
-from ..base.messages import sentence
+from ..base.messages import message
 from ..base.units import MIB
 from ..base.versions import versions
 from ..inputs.dataset import encode_all, prompt_text
+from ..inputs.variants import ends_of
 from ..workloads import models
 from ..workloads.stand_ins import TYPICAL_CHARS_PER_TOKEN
-from .plan import Plan
+from .plan import Advice, Plan
 from .plan_cache import PlanStore, file_digest, source_digest
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..inputs.candidates import Candidate
     from ..inputs.dataset import Example
     from ..inputs.settings import Settings
+    from ..inputs.variants import Variant
     from ..workloads.inference import AnswerLength
 
 
@@ -47,33 +49,33 @@ class Planner:
         self._store = store
         self._opened: _OpenCandidate | None = None
 
-    def is_kept(self, candidate: Candidate, lora_rank: int | None) -> bool:
+    def is_kept(self, candidate: Candidate, variant: Variant | None) -> bool:
         """Whether a case's plan, and its advice, can be had without the heavy libraries."""
-        needed = [self._facts(candidate, lora_rank)]
-        if self._is_advised(lora_rank):
-            needed.append(self._advice_facts(candidate, lora_rank))
+        needed = [self._facts(candidate, variant)]
+        if self._is_advised(variant):
+            needed.append(self._advice_facts(candidate, variant))
         return all(self._store.read(facts) is not None for facts in needed)
 
-    def are_kept(self, planned: Iterable[tuple[Candidate, int | None]]) -> bool:
+    def are_kept(self, planned: Iterable[tuple[Candidate, Variant | None]]) -> bool:
         """Whether all of these can be had so."""
-        return all(self.is_kept(candidate, lora_rank) for candidate, lora_rank in planned)
+        return all(self.is_kept(candidate, variant) for candidate, variant in planned)
 
-    def plan(self, candidate: Candidate, lora_rank: int | None, measured: OfMeasured | None = None) -> Plan:
-        """A case's plan: fine-tuning at a rank, or inference for None.
+    def plan(self, candidate: Candidate, variant: Variant | None, measured: OfMeasured | None = None) -> Plan:
+        """A case's plan: fine-tuning in a variant, or inference for None.
 
         Raises CandidateError for a candidate that cannot be built or planned.
         """
         kept = self._kept(
-            self._facts(candidate, lora_rank, measured),
+            self._facts(candidate, variant, measured),
             candidate,
-            lambda: self._open(candidate, measured).plan(lora_rank).as_dict(),
+            lambda: asdict(self._open(candidate, measured).plan(variant)),
         )
         return Plan(**kept)
 
     def work_each(
         self,
         candidate: Candidate,
-        lora_rank: int | None,
+        variant: Variant | None,
         measured: OfMeasured,
         answers: Sequence[AnswerLength] = (),
     ) -> list[tuple[int, int]]:
@@ -82,26 +84,25 @@ class Planner:
         `answers` are the lengths of the answers given. Raises CandidateError as `plan` does.
         """
         kept = self._kept(
-            {**self._facts(candidate, lora_rank, measured), "work_of": list(answers)},
+            {**self._facts(candidate, variant, measured), "work_of": list(answers)},
             candidate,
-            lambda: {"work": self._open(candidate, measured).work_each(lora_rank, answers)},
+            lambda: {"work": self._open(candidate, measured).work_each(variant, answers)},
         )
         return [(flops, moved_bytes) for flops, moved_bytes in kept["work"]]
 
-    def advice(self, candidate: Candidate, lora_rank: int | None) -> dict[str, Any] | None:
-        """What else would fit the budget, given with the first rank's case alone; the fields of `Advice`.
+    def advice(self, candidate: Candidate, variant: Variant | None) -> Advice | None:
+        """What else would fit the budget, given with the first variant's case alone.
 
         Raises CandidateError as `plan` does.
         """
-        if not self._is_advised(lora_rank):
+        if not self._is_advised(variant):
             return None
-        facts = self._advice_facts(candidate, lora_rank)
+        facts = self._advice_facts(candidate, variant)
         kept = self._kept(facts, candidate, lambda: {"advice": self._open(candidate, None).advice()})
-        advice: dict[str, Any] | None = kept["advice"]
-        return advice
+        return None if kept["advice"] is None else Advice(**kept["advice"])
 
-    def _is_advised(self, lora_rank: int | None) -> bool:
-        return lora_rank == self._settings.lora_ranks[0]
+    def _is_advised(self, variant: Variant | None) -> bool:
+        return variant == self._settings.variants[0]
 
     def _kept(self, facts: dict[str, Any], candidate: Candidate, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         kept = self._store.read(facts)
@@ -116,9 +117,10 @@ class Planner:
             self._opened = _OpenCandidate(candidate, self._settings, measured)
         return self._opened
 
-    def _facts(self, candidate: Candidate, lora_rank: int | None, measured: OfMeasured | None = None) -> dict[str, Any]:
-        ranks = self._settings.lora_ranks
-        is_between = lora_rank is not None and min(ranks) < lora_rank < max(ranks)
+    def _facts(
+        self, candidate: Candidate, variant: Variant | None, measured: OfMeasured | None = None
+    ) -> dict[str, Any]:
+        ends = ends_of(variant, self._settings.variants) if variant else None
         if measured is None:
             folder = models.tokenizer_at_hand(candidate, self._settings.model_dir)
             files = sorted(folder.glob("*token*")) if folder else []
@@ -127,8 +129,8 @@ class Planner:
             tokenizer = {"origin": measured.origin, "lengths": _lengths(candidate, self._settings, measured.tokenizer)}
         return {
             "candidate": {**asdict(candidate), "config": candidate.architecture()},
-            "lora_rank": lora_rank,
-            "between": [min(ranks), max(ranks)] if is_between else None,
+            "variant": variant and variant.as_dict(),
+            "between": [end.as_dict() for end in ends] if ends else None,
             "tokenizer": tokenizer,
             "protocol": self._settings.protocol.as_dict(),
             "dataset": self._settings.dialogues.sha256,
@@ -137,8 +139,8 @@ class Planner:
             "source": source_digest(),
         }
 
-    def _advice_facts(self, candidate: Candidate, lora_rank: int | None) -> dict[str, Any]:
-        return {**self._facts(candidate, lora_rank), "advice_for_mib": self._settings.budget_mib}
+    def _advice_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
+        return {**self._facts(candidate, variant), "advice_for_mib": self._settings.budget_mib}
 
 
 def _told(candidate: Candidate, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -147,7 +149,7 @@ def _told(candidate: Candidate, work: Callable[[], dict[str, Any]]) -> dict[str,
     except CandidateError:
         raise
     except Exception as error:  # what a library cannot do on meta is this candidate's error, not the session's
-        raise CandidateError(sentence("reason.not_planned", candidate=candidate.name, error=one_line(error))) from error
+        raise CandidateError(message("reason.not_planned", candidate=candidate.name, error=one_line(error))) from error
 
 
 def _lengths(candidate: Candidate, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
@@ -202,18 +204,16 @@ class _OpenCandidate:
         self._parameters = models.count_parameters(model)
         self._prompt_tokens = max(prompt_tokens)
         self._traced = TracedCandidate(candidate, model, tokenizer, protocol, profile)
-        self._planner = CandidatePlanner(
-            self._traced, self._examples, self._prompt_tokens, protocol, settings.lora_ranks
-        )
+        self._planner = CandidatePlanner(self._traced, self._examples, self._prompt_tokens, protocol, settings.variants)
 
-    def plan(self, lora_rank: int | None) -> Plan:
-        if lora_rank is None:
+    def plan(self, variant: Variant | None) -> Plan:
+        if variant is None:
             played = self._planner.inference()
             after_bytes, longest, trainable = self._planner.placed().allocated_bytes, self._prompt_tokens, None
         else:
-            played = self._planner.fine_tuning(lora_rank)
+            played = self._planner.fine_tuning(variant)
             after_bytes, longest = played.allocated_bytes, max(len(row["input_ids"]) for row in self._examples)
-            trainable = self._traced.trainable_parameters(lora_rank)
+            trainable = self._planner.trainable_parameters(variant)
         return Plan(
             parameters=self._parameters,
             trainable_parameters=trainable,
@@ -222,13 +222,14 @@ class _OpenCandidate:
             allocated_after_mib=after_bytes / MIB,
             peak_allocated_mib=played.peak_allocated_bytes / MIB,
             peak_reserved_mib=played.peak_reserved_bytes / MIB,
+            peak_device_mib=played.peak_reserved_bytes / MIB + self._context_mib,
             context_mib=self._context_mib,
             breakdown_mib={name: size_bytes / MIB for name, size_bytes in played.at_peak.items()},
         )
 
-    def work_each(self, lora_rank: int | None, answers: Sequence[AnswerLength]) -> list[tuple[int, int]]:
+    def work_each(self, variant: Variant | None, answers: Sequence[AnswerLength]) -> list[tuple[int, int]]:
         planner = self._planner
-        each = planner.inference_work(answers) if lora_rank is None else planner.fine_tuning_work(lora_rank)
+        each = planner.inference_work(answers) if variant is None else planner.fine_tuning_work(variant)
         return [(work.flops, work.moved_bytes) for work in each]
 
     def advice(self) -> dict[str, Any] | None:

@@ -17,7 +17,9 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils.data import DataLoader
 from transformers import Trainer
 
-from ..workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune, trainable_parameters
+from ..inputs.variants import Variant, rank_of
+from ..workloads.adapters import attach_adapter, detach_adapter, trainable_parameters
+from ..workloads.fine_tuning import fine_tune
 from ..workloads.inference import answer
 from .allocator import Category, Trace
 from .attention import fused_attention
@@ -92,30 +94,30 @@ class TracedCandidate:
         self._profile = profile
         self._kernels = MetaKernels()
         self._recordings: Recordings = {}
+        self._trainable: dict[Variant, int] = {}
 
-    @property
-    def checkpoints(self) -> bool:
-        """Whether the protocol recomputes activations."""
-        return self._protocol.gradient_checkpointing
+    def checkpoints(self, variant: Variant) -> bool:
+        """Whether a variant recomputes activations."""
+        return variant.protocol(self._protocol).gradient_checkpointing
 
     def placing(self) -> Trace:
         """The model reaching the device."""
         with self._tracing(self._protocol) as tracer:
             return tracer.trace
 
-    def fine_tuning(self, lora_rank: int, batches: Sequence[Batch], **changes: Any) -> TracedRun:
+    def fine_tuning(self, variant: Variant, batches: Sequence[Batch], **changes: Any) -> TracedRun:
         """Placing the model, attaching the adapter, and one step for each batch in the order given.
 
-        `changes` are protocol settings that differ from the protocol's own.
+        `changes` are protocol settings that differ from the variant's own.
         """
-        protocol = replace(self._protocol, epochs=1, **changes)
+        protocol = replace(variant.protocol(self._protocol), epochs=1, **changes)
         marks = _Marks()
         with ExitStack() as stack:
             tracer = stack.enter_context(self._tracing(protocol))
             with tracer.labelled(Category.ADAPTERS):
-                adapted = attach_adapter(self._model, lora_rank, self._candidate.target_modules, protocol)
+                adapted = attach_adapter(self._model, variant, self._candidate.target_modules, protocol)
             stack.callback(detach_adapter, adapted)
-            self._parameters_per_rank = trainable_parameters(adapted) // lora_rank
+            self._trainable[variant] = trainable_parameters(adapted)
             stack.enter_context(_gradients_labelled(adapted, tracer))
             stack.enter_context(_optimizer_labelled(tracer))
             stack.enter_context(_given_batches(batches))
@@ -123,9 +125,12 @@ class TracedCandidate:
             fine_tune(adapted, self._tokenizer, rows, protocol, lambda: marks.set(tracer))
             return marks.run(_shortened(tracer.trace, marks.ends[-1]))
 
-    def trainable_parameters(self, lora_rank: int) -> int:
-        """Parameters of the adapter at a rank, once any rank has been traced: they grow in proportion to it."""
-        return self._parameters_per_rank * lora_rank
+    def trainable_parameters(self, variant: Variant, ends: tuple[Variant, Variant] | None) -> int:
+        """Parameters of a traced variant's adapter; of one between two traced `ends`, on the line through theirs."""
+        if ends is None:
+            return self._trainable[variant]
+        (low, high), (first, last) = ends, (self._trainable[end] for end in ends)
+        return first + (last - first) * (rank_of(variant) - rank_of(low)) // (rank_of(high) - rank_of(low))
 
     def generation(self, prompt_tokens: int, max_length: int) -> TracedRun:
         """Placing the model, and a prompt answered up to a length in tokens, the prompt's included."""
@@ -137,14 +142,14 @@ class TracedCandidate:
         return marks.run(tracer.trace)
 
     def one_after_the_other(
-        self, prompt_tokens: int, kept_bytes: Sequence[int], lora_ranks: Sequence[int], batches: Sequence[Batch]
-    ) -> dict[int, Trace]:
-        """As a notebook runs it: answering, then each rank's adapter in place of the last; the traces up to each end.
+        self, prompt_tokens: int, kept_bytes: Sequence[int], variants: Sequence[Variant], batches: Sequence[Batch]
+    ) -> dict[str, Trace]:
+        """As a notebook runs it: answering, then each variant's adapter in the last one's place; the traces up to each end.
 
         `kept_bytes` are blocks that stay from the answering on. A trainer is let go when the next one begins.
         """
         protocol = replace(self._protocol, epochs=1)
-        ends: dict[int, int] = {}
+        ends: dict[str, int] = {}
         rows = [row for batch in batches for row in batch]
         alive: list[Any] = []
         with warnings.catch_warnings(), self._tracing(protocol) as tracer, _given_batches(batches):
@@ -152,13 +157,13 @@ class TracedCandidate:
             for size in kept_bytes:
                 tracer.trace.allocate(size, Category.ACTIVATIONS)
             answer(self._model, EstimatedTokenizer(1), ["x" * prompt_tokens], protocol, lambda: None)
-            for rank in lora_ranks:
-                adapted = attach_adapter(self._model, rank, self._candidate.target_modules, protocol)
+            for variant in variants:
+                adapted = attach_adapter(self._model, variant, self._candidate.target_modules, protocol)
                 alive.clear()  # what cycles hold goes only when `Trainer.train` collects garbage
                 alive.append(fine_tune(adapted, self._tokenizer, rows, protocol, lambda: None))
-                ends[rank] = len(tracer.trace.events)
+                ends[variant.name] = len(tracer.trace.events)
             detach_adapter(adapted)
-        return {rank: _shortened(tracer.trace, end) for rank, end in ends.items()}
+        return {name: _shortened(tracer.trace, end) for name, end in ends.items()}
 
     @contextmanager
     def _tracing(self, protocol: Protocol) -> Iterator[StorageTracer]:

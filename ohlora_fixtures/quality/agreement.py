@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from statistics import StatisticsError, correlation, fmean
 
-from ..base.messages import sentence
+from ..base.messages import Message, message
 
 ALIKE_FROM = 0.5
 """From this rank correlation on two sources agree: what is called a large one (Cohen, Statistical Power Analysis for
@@ -33,7 +33,7 @@ def rank_correlation(pairs: Sequence[Pair]) -> float | None:
         return None
 
 
-def agreement(one: str, other: str, what: str, pairs: Mapping[str, Sequence[Pair]]) -> str | None:
+def agreement(one: Message, other: Message, what: Message, pairs: Mapping[str, Sequence[Pair]]) -> Message | None:
     """Say whether two sources rank the same things alike; below a rank correlation of 0.5 they disagree.
 
     Args:
@@ -43,21 +43,21 @@ def agreement(one: str, other: str, what: str, pairs: Mapping[str, Sequence[Pair
         pairs: By candidate, what both say of each of its things, the first source first.
 
     Returns:
-        One sentence, which names where they disagree the candidate that they rank most differently; None where no rank
+        A message, which names where they disagree the candidate that they rank most differently; None where no rank
         correlation can be told.
     """
     every = [pair for own in pairs.values() for pair in own]
     found = rank_correlation(every)
     if found is None:
         return None
-    told = {"by1": one, "by2": other, "judged1": what, "judged2": what, "rho": f"{found:.2f}", "count": len(every)}
+    told = {"by1": one, "by2": other, "judged1": what, "judged2": what, "rho": found, "count": len(every)}
     if found >= ALIKE_FROM:
-        return sentence("agreement.alike", **told)
+        return message("agreement.alike", **told)
     ranks = iter(zip(*_ranks_of_both(every), strict=True))
     apart = {name: abs(fmean(a - b for a, b in islice(ranks, len(own)))) for name, own in pairs.items() if own}
     farthest = max(apart, key=lambda name: apart[name])
     first, second = (fmean(side) for side in zip(*pairs[farthest], strict=True))
-    return sentence("agreement.apart", **told, candidate=farthest, one=f"{first:.1f}", other=f"{second:.1f}")
+    return message("agreement.apart", **told, candidate=farthest, one=first, other=second)
 
 
 def _ranks_of_both(pairs: Sequence[Pair]) -> tuple[list[float], list[float]]:

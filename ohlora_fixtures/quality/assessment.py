@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..base.messages import sentence
+from ..base.messages import message
 from ..inputs.dataset import prompt_text
 from ..results.answers import GivenAnswer
+from ..results.record import Assessment
 from .scoring import Reference, is_overfitted, judge, nats_per_character, reference_of
 
 if TYPE_CHECKING:
@@ -33,19 +34,20 @@ class Expected:
     held_out: tuple[Likelihood, ...]
     """Others."""
 
-    def facts(self, prefix: str = "") -> dict[str, float | None]:
-        """By the record's field names, which begin with `prefix`."""
+    @property
+    def loss(self) -> float | None:
+        """Of the held-out rows, nats a token."""
         tokens = sum(row.tokens for row in self.held_out)
-        return {
-            f"{prefix}trained_nats_per_character": nats_per_character(self.trained),
-            f"{prefix}held_out_nats_per_character": nats_per_character(self.held_out),
-            f"{prefix}held_out_loss": sum(row.nats for row in self.held_out) / tokens if tokens else None,
-        }
+        return sum(row.nats for row in self.held_out) / tokens if tokens else None
+
+
+NOT_JUDGED = Assessment(not_judged=message("not_judged.random_weights"))
+"""Of a model with random weights, whose answers say nothing."""
 
 
 @dataclass
 class Assessor:
-    """Judges one candidate, untuned and at each rank.
+    """Judges one candidate, untuned and in each variant.
 
     At random weights it does the same work on a few rows, so that a rehearsal has seen it, and tells nothing of it.
     """
@@ -74,33 +76,43 @@ class Assessor:
             for row, text, length, seconds in zip(rows, answered.answers, answered.lengths, seconds_each, strict=False)
         ]
 
-    def untuned(self, given: Sequence[GivenAnswer]) -> dict[str, Any]:
-        """What the untuned model is worth, by the record's field names."""
-        expected = self._expected_untuned(self.loaded.model)
-        return self._facts(given, expected, expected.facts())
+    def untuned(self, given: Sequence[GivenAnswer]) -> Assessment:
+        """What the untuned model is worth."""
+        return self._assessment(given, self._expected_untuned(self.loaded.model))
 
-    def tuned(self, model: Any, given: Sequence[GivenAnswer]) -> dict[str, Any]:
-        """What a fine-tuned model, the candidate's with its adapter, is worth, by the record's field names."""
+    def tuned(self, model: Any, given: Sequence[GivenAnswer]) -> Assessment:
+        """What a fine-tuned model, the candidate's with its adapter, is worth."""
         before, after = self._expected_untuned(model), self._expected(model)
-        facts: dict[str, Any] = after.facts() | before.facts("untuned_")
-        if after.trained and after.held_out:
-            facts["is_overfitted"] = is_overfitted(
-                (facts["untuned_trained_nats_per_character"], facts["trained_nats_per_character"]),
-                (facts["untuned_held_out_nats_per_character"], facts["held_out_nats_per_character"]),
-            )
-        return self._facts(given, after, facts)
+        found = self._assessment(given, after)
+        if self.is_random:
+            return found
+        trained, held_out = nats_per_character(before.trained), nats_per_character(before.held_out)
+        now_trained, now_held_out = found.trained_nats_per_character, found.held_out_nats_per_character
+        overfitted = None
+        if trained is not None and held_out is not None and now_trained is not None and now_held_out is not None:
+            overfitted = is_overfitted((trained, now_trained), (held_out, now_held_out))
+        return replace(
+            found,
+            untuned_trained_nats_per_character=trained,
+            untuned_held_out_nats_per_character=held_out,
+            untuned_held_out_loss=before.loss,
+            is_overfitted=overfitted,
+        )
 
-    def _facts(self, given: Sequence[GivenAnswer], expected: Expected, facts: dict[str, Any]) -> dict[str, Any]:
+    def _assessment(self, given: Sequence[GivenAnswer], expected: Expected) -> Assessment:
         judgement = judge(given, expected.held_out, self._reference)
         if self.is_random:
-            return {"not_judged": sentence("not_judged.random_weights")}
-        return facts | {
-            "quality_score": judgement.score,
-            "quality_each": judgement.each,
-            "quality_interval": list(judgement.interval),
-            "quality_grade": judgement.grade,
-            "quality_parts": judgement.parts,
-        }
+            return NOT_JUDGED
+        return Assessment(
+            score=judgement.score,
+            each=tuple(judgement.each),
+            interval=judgement.interval,
+            grade=judgement.grade,
+            parts=judgement.parts,
+            trained_nats_per_character=nats_per_character(expected.trained),
+            held_out_nats_per_character=nats_per_character(expected.held_out),
+            held_out_loss=expected.loss,
+        )
 
     @cached_property
     def _reference(self) -> Reference:

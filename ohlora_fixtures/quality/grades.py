@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.csv_files import KnownTexts, unchanged
 from ..base.errors import InputError
-from ..base.messages import sentence
-from ..results.answers import ByRank, GivenAnswer, read_answers
-from .grading import PERSON, Judged, Subject, grade_from, points_of
+from ..base.messages import Message, message
+from ..inputs.cases import Case
+from ..results.answers import Answers, GivenAnswer, read_answers
+from .grading import PERSON, Judged, grade_from, points_of
 
 _MOST_SHOWN = 60
 
@@ -22,8 +23,8 @@ class Grade:
 
     path: Path
     """The file it stands in."""
-    subject: Subject
-    """Whom it is for."""
+    case: Case
+    """The case whose model it is for."""
     prompt: str
     """The prompt of the graded answer, as the file has it; empty for the candidate as a whole."""
     answer: str | None
@@ -32,13 +33,13 @@ class Grade:
     """One of 최상, 상, 중, 하, 최하."""
 
     @property
-    def of_what(self) -> str:
-        """What is graded, in words."""
-        candidate, rank = self.subject
-        whose = candidate if rank is None else sentence("graded.at_rank", candidate=candidate, count=rank)
+    def of_what(self) -> Message:
+        """What is graded."""
+        candidate, variant = self.case.candidate, self.case.variant
+        whose = candidate if variant is None else message("graded.in_variant", candidate=candidate, variant=variant)
         if not self.prompt:
-            return sentence("graded.whole", graded=whose)
-        return sentence("graded.answer", graded=whose, prompt=repr(self.prompt[:_MOST_SHOWN]))
+            return message("graded.whole", graded=whose)
+        return message("graded.answer", graded=whose, prompt=repr(self.prompt[:_MOST_SHOWN]))
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Grades:
         """
         known = KnownTexts(prompts)
         for each in self.grades:
-            candidate, _ = each.subject
+            candidate = each.case.candidate
             if candidate not in candidates:
                 raise InputError(
                     f"grades file {each.path} has a grade for the candidate {candidate!r}, which is unknown here: "
@@ -67,28 +68,27 @@ class Grades:
                     "prompt here: give the grades of answers to the same dataset, or remove that line"
                 )
 
-    def of(self, answers: Mapping[str, ByRank]) -> Judged:
+    def of(self, answers: Answers) -> Judged:
         """What the grades say of these answers.
 
         A grade counts for the very answer that stands beside it, and one without an answer for whatever was answered,
         unless that answer has a grade of its own. Grades that do not count are told in the notes.
         """
-        by_subject: dict[Subject, list[Grade]] = defaultdict(list)
+        by_case: dict[Case, list[Grade]] = defaultdict(list)
         for each in self.grades:
-            by_subject[each.subject].append(each)
+            by_case[each.case].append(each)
         counting: set[Grade] = set()
-        points: dict[Subject, tuple[float | None, ...]] = {}
-        for candidate, by_rank in answers.items():
-            for rank, given in by_rank.items():
-                fitting = list(_fitting(by_subject[candidate, rank], given))
-                points[candidate, rank] = tuple(points_of(found[0].grade) if found else None for found in fitting)
-                counting.update(*fitting)
-        wholes = {each.subject: points_of(each.grade) for each in self.grades if not each.prompt}
+        points: dict[Case, tuple[float | None, ...]] = {}
+        for case, given in answers.items():
+            fitting = list(_fitting(by_case[case], given))
+            points[case] = tuple(points_of(found[0].grade) if found else None for found in fitting)
+            counting.update(*fitting)
+        wholes = {each.case: points_of(each.grade) for each in self.grades if not each.prompt}
         others = Counter(each.path for each in self.grades if each.prompt and each not in counting)
-        overruled = sum(any(each is not None for each in points.get(subject, ())) for subject in wholes)
+        overruled = sum(any(each is not None for each in points.get(case, ())) for case in wholes)
         notes = [_note(path, count) for path, count in others.items()]
         if overruled:
-            notes.append(sentence("agreement.overruled", count=overruled))
+            notes.append(message("agreement.overruled", count=overruled))
         return Judged(PERSON, points, wholes, tuple(notes))
 
 
@@ -98,13 +98,13 @@ def read_grades(paths: Sequence[Path], *, may_be_none: bool = False) -> Grades:
     Raises InputError, in one sentence, for a file that cannot be read, a grade that is none, two that contradict each
     other, and, unless there may be none, where there is no grade at all.
     """
-    found: dict[tuple[Subject, str, str | None], Grade] = {}
+    found: dict[tuple[Case, str, str | None], Grade] = {}
     for each in (grade for path in paths for file in _files(path) for grade in _read(file)):
-        key = each.subject, unchanged(each.prompt), None if each.answer is None else unchanged(each.answer)
+        key = each.case, unchanged(each.prompt), None if each.answer is None else unchanged(each.answer)
         earlier = found.setdefault(key, each)
         if earlier.grade != each.grade:
             places = {"grade1": earlier.grade, "path1": earlier.path, "grade2": each.grade, "path2": each.path}
-            raise InputError(sentence("mistake.contradiction", graded=each.of_what, **places))
+            raise InputError(message("mistake.contradiction", graded=each.of_what, **places))
     if not found and not may_be_none:
         raise InputError(f"{', '.join(map(str, paths))} has no grade: fill in the column 'grade'")
     return Grades(tuple(found.values()))
@@ -115,23 +115,22 @@ def _files(path: Path) -> list[Path]:
         return [path]
     files = sorted(each for each in path.glob("*.csv") if not each.name.startswith("."))  # macOS leaves such beside
     if not files:
-        raise InputError(sentence("mistake.no_csv", path=path))
+        raise InputError(message("mistake.no_csv", path=path))
     return files
 
 
 def _read(path: Path) -> Iterator[Grade]:
-    for candidate, by_rank in read_answers(path).items():
-        for rank, answers in by_rank.items():
-            for given in answers:
-                if not given.grade:
-                    continue
-                is_whatever = not given.answer.strip() and given.tokens is None  # with tokens, nothing was answered
-                answer = None if is_whatever or not given.prompt.strip() else given.answer
-                each = Grade(path, (candidate, rank), given.prompt.strip(), answer, grade_from(given.grade) or "")
-                if not each.grade:
-                    shown = repr(given.grade[:_MOST_SHOWN])
-                    raise InputError(sentence("mistake.no_grade", path=path, grade=shown, graded=each.of_what))
-                yield each
+    for case, answers in read_answers(path).items():
+        for given in answers:
+            if not given.grade:
+                continue
+            is_whatever = not given.answer.strip() and given.tokens is None  # with tokens, nothing was answered
+            answer = None if is_whatever or not given.prompt.strip() else given.answer
+            each = Grade(path, case, given.prompt.strip(), answer, grade_from(given.grade) or "")
+            if not each.grade:
+                shown = repr(given.grade[:_MOST_SHOWN])
+                raise InputError(message("mistake.no_grade", path=path, grade=shown, graded=each.of_what))
+            yield each
 
 
 def _fitting(grades: Iterable[Grade], answers: Sequence[GivenAnswer]) -> Iterator[list[Grade]]:
@@ -150,5 +149,5 @@ def _means(grade: Grade, this: KnownTexts) -> bool:
     return grade.answer is not None and this.find(grade.answer) is not None
 
 
-def _note(path: Path, count: int) -> str:
-    return sentence("agreement.other_answer" if count == 1 else "agreement.other_answers", path=path, count=count)
+def _note(path: Path, count: int) -> Message:
+    return message("agreement.other_answer" if count == 1 else "agreement.other_answers", path=path, count=count)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from ..base.messages import Message
+from ..inputs.cases import Case
+
 GRADES = ("최상", "상", "중", "하", "최하")
 """The study's scale, best first."""
 
@@ -59,9 +62,6 @@ def _drawn_again(sample: Sequence[Any], chance: random.Random) -> Sequence[Any]:
 
 PERSON, JUDGE, COMPUTED = "person", "judge", "computed"
 
-Subject = tuple[str, int | None]
-"""Whose answers: a candidate's name and its LoRA rank, None for the untuned model."""
-
 
 @dataclass(frozen=True)
 class Quality:
@@ -85,20 +85,19 @@ class Judged:
 
     source: str
     """`person` or `judge`."""
-    points: Mapping[Subject, tuple[float | None, ...]]
+    points: Mapping[Case, tuple[float | None, ...]]
     """Of each answer, in the order in which they were given, 0 to 100; None for one that is not judged."""
-    wholes: Mapping[Subject, float] = field(default_factory=dict)
+    wholes: Mapping[Case, float] = field(default_factory=dict)
     """Of candidates judged as a whole, 0 to 100."""
-    notes: tuple[str, ...] = ()
-    """What to know of it, a sentence each."""
+    notes: tuple[Message, ...] = ()
+    """What to know of it."""
 
-    def quality(self, candidate: str, lora_rank: int | None) -> Quality | None:
-        """How good a candidate is by its judged answers, or if none is, as a whole; None if it is not judged."""
-        subject = candidate, lora_rank
-        points = [each for each in self.points.get(subject, ()) if each is not None]
-        if not points and subject in self.wholes:
-            points = [self.wholes[subject]]
-        return quality_of(points, self.source, is_tuned=lora_rank is not None) if points else None
+    def quality(self, case: Case) -> Quality | None:
+        """How good a case's model is by its judged answers, or if none is, as a whole; None if it is not judged."""
+        points = [each for each in self.points.get(case, ()) if each is not None]
+        if not points and case in self.wholes:
+            points = [self.wholes[case]]
+        return quality_of(points, self.source, is_tuned=case.variant is not None) if points else None
 
 
 def quality_of(points: Sequence[float], source: str, *, is_tuned: bool) -> Quality:

@@ -6,17 +6,17 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..base.messages import sentence
-from ..base.safe_text import cell, json_line, line
+from ..base.messages import Message, message
+from ..base.safe_text import cell, json_line
 from ..base.shipped import JUDGE_PROMPT
+from ..inputs.cases import Case
 from ..inputs.judge_settings import JudgeSettings
-from ..results.answers import ByRank, GivenAnswer
-from .grading import GRADES, JUDGE, Judged, Subject, points_of
-from .judge_cache import JudgeCache, Verdict
+from ..results.answers import Answers, GivenAnswer
+from .grading import GRADES, JUDGE, Judged, points_of
+from .judge_cache import JudgeCache, KeptVerdict
 from .judge_endpoint import RefusedError, Sleep, UnusableEndpointError, ask, estimated_tokens, without_key
 
 CACHE = "judged.jsonl"
@@ -33,7 +33,7 @@ _VERDICT_BEGINS = re.compile(r'\{\s*"(?:grade|reason)"\s*:')
 def judge_answers(
     settings: JudgeSettings,
     folder: Path,
-    answers: Mapping[str, ByRank],
+    answers: Answers,
     *,
     sleep: Sleep = time.sleep,
     timeout_seconds: float = 60.0,
@@ -45,7 +45,7 @@ def judge_answers(
     Args:
         settings: The judge.
         folder: The session's results folder.
-        answers: By candidate and rank.
+        answers: By the case whose model gave them.
         sleep: Waits before a request is tried again.
         timeout_seconds: For each try.
 
@@ -53,17 +53,14 @@ def judge_answers(
         What is known of the answers. Whatever the judge does nothing is raised: the notes say what it did.
     """
     asking = _Asking(settings, JudgeCache(folder / CACHE), sleep, timeout_seconds)
-    points: dict[Subject, list[float | None]] = {
-        (candidate, rank): [None] * len(given) for candidate, ranks in answers.items() for rank, given in ranks.items()
-    }
-    places = [(subject, place) for subject, own in points.items() for place in range(len(own))]
-    for subject, place in sorted(places, key=lambda each: each[1]):
-        candidate, rank = subject
-        if grade := asking.grade(answers[candidate][rank][place]):
-            points[subject][place] = points_of(grade)
+    points: dict[Case, list[float | None]] = {case: [None] * len(given) for case, given in answers.items()}
+    places = [(case, place) for case, own in points.items() for place in range(len(own))]
+    for case, place in sorted(places, key=lambda each: each[1]):
+        if grade := asking.grade(answers[case][place]):
+            points[case][place] = points_of(grade)
     judged = sum(each is not None for own in points.values() for each in own)
     notes = asking.notes(judged, len(places)) if places else ()
-    return Judged(JUDGE, {subject: tuple(own) for subject, own in points.items()}, notes=notes)
+    return Judged(JUDGE, {case: tuple(own) for case, own in points.items()}, notes=notes)
 
 
 class _Asking:
@@ -81,7 +78,7 @@ class _Asking:
         self._useless = 0
         """Answers that got no grade although the judge replied."""
         self._useless_in_a_row = 0
-        self._has_ended: str | None = None
+        self._has_ended: Message | None = None
         """Why nothing more is asked: what the judge does, in a phrase."""
 
     def grade(self, given: GivenAnswer) -> str | None:
@@ -93,52 +90,52 @@ class _Asking:
             verdict = self._ask(key, given)
         return verdict.grade if verdict else None
 
-    def notes(self, judged: int, total: int) -> tuple[str, ...]:
-        """What to know of the judging, a sentence each."""
+    def notes(self, judged: int, total: int) -> tuple[Message, ...]:
+        """What to know of the judging."""
         url, count = self._settings.url, {"count1": judged, "count2": total}
         told = f"{JUDGE_PROMPT.name} ({self._told_sha256[:_HASH_DIGITS]})"
-        asked = {"model": self._settings.model, "url": url, "prompt": told, "count3": f"{self._tokens:,}"}
-        notes = [sentence("agreement.judged", **count, **asked)]
+        asked = {"model": self._settings.model, "url": url, "prompt": told, "count3": self._tokens}
+        notes = [message("agreement.judged", **count, **asked)]
         if self._has_ended:
-            notes.append(sentence("agreement.ended", url=url, obstacle=self._has_ended, **count))
+            notes.append(message("agreement.ended", url=url, obstacle=self._has_ended, **count))
         if self._useless:
-            notes.append(sentence("agreement.useless", url=url, count1=self._useless, count2=total))
+            notes.append(message("agreement.useless", url=url, count1=self._useless, count2=total))
         if self._cache.problem:
-            notes.append(sentence("agreement.not_kept", file=CACHE, problem=self._cache.problem))
-        return tuple(map(line, notes))
+            notes.append(message("agreement.not_kept", file=CACHE, problem=self._cache.problem))
+        return tuple(notes)
 
-    def _ask(self, key: str, given: GivenAnswer) -> Verdict | None:
+    def _ask(self, key: str, given: GivenAnswer) -> KeptVerdict | None:
         # as a JSON string an answer cannot end the material and begin instructions
         material = json_line({"prompt": given.prompt, "answer": given.answer}).decode()
         text = f"{self._told}\n{material}"
-        problem = ""
+        problem: Message | None = None
         tokens_before = self._tokens
         for _ in range(_TRIES):
             if self._tokens + estimated_tokens(text) > self._settings.most_tokens:
-                self._has_ended = sentence("obstacle.cap", count=f"{self._settings.most_tokens:,}")
+                self._has_ended = message("obstacle.cap", count=self._settings.most_tokens)
                 return None
             try:
                 reply = ask(self._settings, text, sleep=self._sleep, timeout_seconds=self._timeout_seconds)
             except UnusableEndpointError as error:
-                self._has_ended = str(error)
+                self._has_ended = error.said
                 return None
             except RefusedError as error:
-                problem = str(error)
+                problem = error.said
                 break
             self._tokens += reply.tokens
             if found := read_verdict(reply.content or ""):
                 self._useless_in_a_row = 0
                 grade, reason = found
                 reason = without_key(reason, self._settings)[:_MOST_REASON_CHARACTERS]
-                verdict = Verdict(key, grade, reason, self._tokens - tokens_before, self._settings.model)
+                verdict = KeptVerdict(key, grade, reason, self._tokens - tokens_before, self._settings.model)
                 self._cache.add(verdict)
                 return verdict
             said = without_key(reply.content or "", self._settings)[:_MOST_SHOWN]
-            problem = sentence("obstacle.says", said=repr(said)) if said else sentence("obstacle.no_completion")
+            problem = message("obstacle.says", said=repr(said)) if said else message("obstacle.no_completion")
         self._useless += 1
         self._useless_in_a_row += 1
         if self._useless_in_a_row == _MOST_USELESS_IN_A_ROW:
-            self._has_ended = sentence("obstacle.no_grade", count=_MOST_USELESS_IN_A_ROW, obstacle=problem)
+            self._has_ended = message("obstacle.no_grade", count=_MOST_USELESS_IN_A_ROW, obstacle=problem)
         return None
 
 

@@ -12,7 +12,7 @@ from .grading import GRADES
 
 
 @dataclass(frozen=True)
-class Verdict:
+class KeptVerdict:
     """What a judge says of one answer; a line of the file."""
 
     key: str
@@ -32,7 +32,7 @@ class JudgeCache:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts: dict[str, KeptVerdict] = {}
         self.problem: str | None = None
         """Why a verdict is not on disk, in the system's words; None if all are."""
         try:
@@ -44,11 +44,11 @@ class JudgeCache:
             if each:
                 self._verdicts[each.key] = each
 
-    def get(self, key: str) -> Verdict | None:
+    def get(self, key: str) -> KeptVerdict | None:
         """The verdict of that key."""
         return self._verdicts.get(key)
 
-    def add(self, verdict: Verdict) -> None:
+    def add(self, verdict: KeptVerdict) -> None:
         """Keep a verdict; it has reached the disk, or `problem` says why not."""
         self._verdicts[verdict.key] = verdict
         data = b"\n" * self._ends_within_a_line + json_line(asdict(verdict))
@@ -65,10 +65,10 @@ class JudgeCache:
             self._ends_within_a_line = False
 
 
-def _verdict(data: bytes) -> Verdict | None:
+def _verdict(data: bytes) -> KeptVerdict | None:
     try:
         facts = json.loads(data)
-        verdict = Verdict(**{field.name: facts[field.name] for field in fields(Verdict)})
+        verdict = KeptVerdict(**{field.name: facts[field.name] for field in fields(KeptVerdict)})
     except (ValueError, RecursionError, LookupError, TypeError):
         return None
     is_one = isinstance(verdict.key, str) and verdict.grade in GRADES

@@ -8,12 +8,12 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.message import Message
+from email.message import Message as Headers
 from http.client import HTTPException
 from typing import Any
 from urllib.error import URLError
 
-from ..base.messages import sentence
+from ..base.messages import Message, message
 from ..base.safe_text import line
 from ..inputs.judge_settings import OWN_KEY, JudgeSettings
 
@@ -32,12 +32,20 @@ _HINTS = {401: "reply.key", 403: "reply.key", 404: "reply.model", 405: "reply.ju
 Sleep = Callable[[float], None]
 
 
-class UnusableEndpointError(Exception):
-    """No further request will fare better; the message is what the judge does, in a phrase."""
+class EndpointError(Exception):
+    """What the judge does instead of answering."""
+
+    def __init__(self, said: Message) -> None:
+        super().__init__(said)
+        self.said = said
 
 
-class RefusedError(Exception):
-    """This request is refused, another may be taken; the message says why, in a phrase."""
+class UnusableEndpointError(EndpointError):
+    """No further request will fare better."""
+
+
+class RefusedError(EndpointError):
+    """This request is refused, another may be taken."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Reply:
 class _Response:
     status: int
     reason: str
-    headers: Message
+    headers: Headers
     body: bytes
     """Empty if it was too long."""
 
@@ -78,13 +86,12 @@ def ask(settings: JudgeSettings, text: str, *, sleep: Sleep, timeout_seconds: fl
         UnusableEndpointError: The tries are spent, or the endpoint is not one.
         RefusedError: It will not take this message.
     """
-    problem = ""
     for attempt in range(TRIES):
         wait_seconds = random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt)  # noqa: S311 - nothing secret
         try:
             response = _post(settings, text, timeout_seconds)
         except (OSError, HTTPException, UnicodeError) as error:  # the last is of a name that DNS cannot have
-            problem = sentence("obstacle.unreachable", problem=_shown(_reason(error), settings))
+            problem = message("obstacle.unreachable", problem=_shown(_reason(error), settings))
         else:
             if 200 <= response.status < 300:  # noqa: PLR2004 - success, as HTTP has it
                 return _reply(response.body, text)
@@ -142,19 +149,19 @@ def _reply(body: bytes, text: str) -> Reply:
     return Reply(content, tokens if is_count else estimated_tokens(text) + estimated_tokens(content or ""))
 
 
-def _problem(response: _Response, settings: JudgeSettings) -> str:
-    """What a status that is no success tells, in a phrase."""
+def _problem(response: _Response, settings: JudgeSettings) -> Message:
+    """What a status that is no success tells."""
     facts = _parsed(response.body)
     told = [_at(facts, "error", "message"), _at(facts, "error"), _at(facts, "message"), response.reason]
-    reply = _shown(next((each for each in told if isinstance(each, str) and each), ""), settings)
+    reply: str | Message = _shown(next((each for each in told if isinstance(each, str) and each), ""), settings)
     if 300 <= response.status < 400:  # noqa: PLR2004 - redirection, as HTTP has it
-        reply = sentence("reply.moved", location=_shown(response.headers.get("Location", "nowhere"), settings))
+        reply = message("reply.moved", location=_shown(response.headers.get("Location", "nowhere"), settings))
     elif response.status in _HINTS:
-        reply = sentence(_HINTS[response.status], said=reply, name=OWN_KEY)
-    return sentence("obstacle.status", count=response.status, reply=reply)
+        reply = message(_HINTS[response.status], said=reply, name=OWN_KEY)
+    return message("obstacle.status", count=response.status, reply=reply)
 
 
-def _asked_wait(headers: Message, otherwise_seconds: float) -> float:
+def _asked_wait(headers: Headers, otherwise_seconds: float) -> float:
     """How long to wait, as the server asks in seconds (RFC 9110, 10.2.3); its dates depend on two clocks."""
     asked = headers.get("Retry-After", "").strip()
     return min(float(asked), _LONGEST_WAIT_SECONDS) if asked.isascii() and asked.isdigit() else otherwise_seconds

@@ -69,7 +69,7 @@ class Marks(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Score:
     """How good a model is at answering as the dataset does."""
 
     score: float
@@ -107,7 +107,7 @@ def marks_of(given: Sequence[GivenAnswer], reference: Reference) -> list[Marks]:
     ]
 
 
-def judge(given: Sequence[GivenAnswer], held_out: Sequence[Likelihood], reference: Reference) -> Judgement:
+def judge(given: Sequence[GivenAnswer], held_out: Sequence[Likelihood], reference: Reference) -> Score:
     """Judge a model by its answers, at least one, and by the likelihood it gives to rows it was not trained on.
 
     Without such rows the score is that of the answers alone, and `expected` is not among the parts.
@@ -123,7 +123,7 @@ def judge(given: Sequence[GivenAnswer], held_out: Sequence[Likelihood], referenc
     value = score(goods, held_out)
     parts = {name: sum(getattr(each, name) for each in marks) / len(marks) for name in Marks._fields}
     parts |= {"said": sum(goods) / len(goods), **({} if expected is None else {"expected": expected})}
-    return Judgement(value, interval(score, goods, held_out), grade_of(value), [100 * good for good in goods], parts)
+    return Score(value, interval(score, goods, held_out), grade_of(value), [100 * good for good in goods], parts)
 
 
 def nats_per_character(rows: Iterable[Likelihood]) -> float | None:

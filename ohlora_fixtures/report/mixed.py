@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..base.messages import sentence
+from ..base.messages import message
 from ..results.record import Record
 
 _MOST_NAMES = 8
@@ -21,22 +21,22 @@ def mixed_notes(records: Sequence[Record]) -> list[str]:
     ran = [record for record in records if record.planned_workload is None]
     notes = []
     if len(devices := distinct("device", ran)) > 1:
-        found = [sentence("names.on_device", device=device, names=_candidates(ran, device)) for device in devices]
-        notes.append(sentence("note.devices", count=len(devices), names="; ".join(found)))
+        found = [message("names.on_device", device=device, names=_candidates(ran, device)) for device in devices]
+        notes.append(message("note.devices", count=len(devices), names="; ".join(found)))
     notes += [
-        sentence(f"note.{name}", values=", ".join(value[:12] for value in values))
+        message(f"note.{name}", values=", ".join(value[:12] for value in values))
         for name, those in (("weights", ran), ("protocol_hash", records), ("dataset_sha256", records))
         if len(values := distinct(name, those)) > 1
     ]
     if versions := _versions(records):
-        notes.append(sentence("note.versions", versions="; ".join(versions)))
+        notes.append(message("note.versions", versions="; ".join(versions)))
     return notes
 
 
 def listed(names: Sequence[str], most: int = _MOST_NAMES) -> str:
     """Names in a row, and how many more there are."""
     more, some = len(names) - most, ", ".join(names[:most])
-    return sentence("names.more", names=some, count=more) if more > 0 else some
+    return message("names.more", names=some, count=more) if more > 0 else some
 
 
 def _candidates(records: Iterable[Record], device: str) -> str:

@@ -12,11 +12,13 @@ from pathlib import Path
 from ..base.csv_files import read_rows
 from ..base.errors import InputError
 from ..base.files import replace_text
-from ..base.messages import sentence
+from ..base.messages import message
 from ..base.safe_text import cell, line
+from ..inputs.cases import Case, answering_case
 
 FOLDER = "answers"
-COLUMNS = ("candidate", "lora_rank", "prompt", "answer", "tokens", "seconds", "ended", "grade")
+COLUMNS = ("candidate", "variant", "prompt", "answer", "tokens", "seconds", "ended", "grade")
+_OLD_COLUMN = "lora_rank"
 BY_ITSELF, CUT_OFF = "by itself", "cut off"
 
 _BYTE_ORDER_MARK = "\ufeff"
@@ -42,10 +44,8 @@ class GivenAnswer:
     """What a person has written beside it."""
 
 
-ByRank = Mapping[int | None, Sequence[GivenAnswer]]
-"""A candidate's answers: untuned under None, fine-tuned under their LoRA rank."""
-Answers = dict[str, dict[int | None, list[GivenAnswer]]]
-"""Those of several candidates, by name."""
+Answers = dict[Case, list[GivenAnswer]]
+"""By the case whose model has given them."""
 
 
 def name_of(candidate: str) -> str:
@@ -62,48 +62,46 @@ def read_folder(folder: Path, candidates: Iterable[str]) -> Answers:
     for name in candidates:
         path = folder / name_of(name)
         if path.exists():
-            found |= {each: by_rank for each, by_rank in read_answers(path).items() if each == name}
+            found |= {case: given for case, given in read_answers(path).items() if case.candidate == name}
     return found
 
 
-def write_answers(path: Path, candidate: str, answers: ByRank) -> None:
+def write_answers(path: Path, answers: Mapping[Case, Sequence[GivenAnswer]]) -> None:
     """Write a candidate's answers as CSV that a spreadsheet will not run as formulas; what is untuned stands first.
 
     The file begins with a byte-order mark: without it Excel takes UTF-8 for the system's own encoding.
-
     Raises OSError if it cannot be written; an older file is then as it was.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL)  # an answer may hold line ends
     writer.writerow(COLUMNS)
-    for rank in sorted(answers, key=lambda rank: rank or 0):
-        for each in answers[rank]:
+    for case in sorted(answers, key=lambda case: case.variant is not None):
+        for each in answers[case]:
             ended = {None: "", True: CUT_OFF, False: BY_ITSELF}[each.is_cut_off]
             seconds = "" if each.seconds is None else f"{each.seconds:.3f}"
             tokens = "" if each.tokens is None else each.tokens
             texts = (cell(each.prompt), cell(each.answer), tokens, seconds, ended, cell(line(each.grade)))
-            writer.writerow([candidate, "" if rank is None else rank, *texts])
+            writer.writerow([case.candidate, case.variant or "", *texts])
     replace_text(path, _BYTE_ORDER_MARK + buffer.getvalue())
 
 
 def read_answers(path: Path) -> Answers:
-    """Read such a file, perhaps graded and saved by a spreadsheet: answers by candidate and rank.
+    """Read such a file, perhaps graded and saved by a spreadsheet: answers by case.
 
     Texts are as the file has them, with the apostrophe that keeps a formula from running. Columns may stand in any
-    order, and those but `candidate`, `prompt` and `grade` may be missing. `csv_files` tells what else a spreadsheet may
-    have done.
+    order, and those but `candidate`, `prompt` and `grade` may be missing. `csv_files.read_rows` tells what else a
+    spreadsheet may have done.
 
     Raises InputError, in one sentence, for what cannot be read so.
     """
     found: Answers = {}
-    for number, cells in read_rows(path, "answers file", ("candidate", "prompt", "grade"), COLUMNS):
+    what, optional = message("what.answers_file"), (*COLUMNS, _OLD_COLUMN)
+    for number, cells in read_rows(path, what, ("candidate", "prompt", "grade"), optional):
         texts = {name: cells.get(name, "") for name in COLUMNS}
         where = {"path": path, "count": number}
-        candidate, rank = texts["candidate"].strip(), _whole(texts["lora_rank"], where, "lora_rank")
+        candidate, variant = texts["candidate"].strip(), _variant(cells, where)
         if not candidate:
-            raise InputError(sentence("mistake.no_candidate", **where))
-        if rank == 0:
-            raise InputError(sentence("mistake.rank", **where))
+            raise InputError(message("mistake.no_candidate", **where))
         given = GivenAnswer(
             prompt=texts["prompt"],
             answer=texts["answer"],
@@ -112,8 +110,19 @@ def read_answers(path: Path) -> Answers:
             is_cut_off={BY_ITSELF: False, CUT_OFF: True}.get(texts["ended"].strip()),
             grade=texts["grade"].strip(),
         )
-        found.setdefault(candidate, {}).setdefault(rank, []).append(given)
+        found.setdefault(answering_case(candidate, variant), []).append(given)
     return found
+
+
+def _variant(cells: Mapping[str, str], where: Mapping[str, object]) -> str | None:
+    """The variant a line names; files of the first version have a LoRA rank in its place."""
+    variant = cells.get("variant", "").strip()
+    if variant or not cells.get(_OLD_COLUMN, "").strip():
+        return variant or None
+    rank = _whole(cells[_OLD_COLUMN], where, _OLD_COLUMN)
+    if rank == 0:
+        raise InputError(message("mistake.rank", **where))
+    return f"r{rank}"
 
 
 def _whole(text: str, where: Mapping[str, object], column: str) -> int | None:
@@ -121,7 +130,7 @@ def _whole(text: str, where: Mapping[str, object], column: str) -> int | None:
     if figure is None:
         return None
     if figure != int(figure):
-        raise InputError(sentence("mistake.whole", **where, column=column, text=repr(text)))
+        raise InputError(message("mistake.whole", **where, column=column, text=repr(text)))
     return int(figure)
 
 
@@ -134,5 +143,5 @@ def _figure(text: str, where: Mapping[str, object], column: str) -> float | None
     except ValueError:
         figure = math.nan
     if not 0 <= figure < _LARGEST:
-        raise InputError(sentence("mistake.figure", **where, column=column, text=repr(text)))
+        raise InputError(message("mistake.figure", **where, column=column, text=repr(text)))
     return figure

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..base.units import Verdict
+from ..base.messages import Message
 from ..inputs.candidates import Candidate
+from ..inputs.cases import Case, answering_case
+from .fit import Fit, fit_of, fit_of_all
 from .folder import read_records
-from .record import Record, seconds_a_prompt
-
-INFERENCE = "inference"
-FINE_TUNING = "fine_tuning"
-
-Key = tuple[str, int | None]
-"""A workload and its LoRA rank."""
+from .record import Record
 
 
 @dataclass(frozen=True)
@@ -29,17 +25,67 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """What is known of one case."""
+
+    measured: Record | None = None
+    """What was measured."""
+    plan: Record | None = None
+    """What was planned."""
+    published: Published | None = None
+    """The study's figures."""
+
+    @property
+    def fit(self) -> Fit:
+        """Whether it fits the budget."""
+        return fit_of(self.measured, self.plan)
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Those there are, the measured one first."""
+        return tuple(record for record in (self.measured, self.plan) if record is not None)
+
+
+_NOTHING = Cell()
+
+
+@dataclass(frozen=True)
 class Row:
-    """One candidate's figures."""
+    """One candidate's cases."""
 
     candidate: Candidate
     """Which candidate."""
-    records: dict[Key, Record]
-    """What this session measured."""
-    plans: dict[Key, Record]
-    """What it planned, by what it is the plan of."""
-    published: dict[Key, Published]
-    """The study's figures, where it has any."""
+    cells: Mapping[Case, Cell] = field(hash=False)
+    """By the case that is, or would be, measured."""
+
+    def cell(self, variant: str | None) -> Cell:
+        """That of fine-tuning in a variant, or of inference for None; an empty one where nothing is known."""
+        return self.cells.get(answering_case(self.candidate.name, variant), _NOTHING)
+
+    @property
+    def measured(self) -> list[Record]:
+        """The records of all that was measured."""
+        return [cell.measured for cell in self.cells.values() if cell.measured is not None]
+
+    @property
+    def plans(self) -> list[Record]:
+        """The records of all that was planned."""
+        return [cell.plan for cell in self.cells.values() if cell.plan is not None]
+
+    @property
+    def has_published(self) -> bool:
+        """Whether the study has figures of it."""
+        return any(cell.published is not None for cell in self.cells.values())
+
+    @property
+    def fit_as_measured(self) -> Fit:
+        """Whether all that was measured keeps to the budget."""
+        return fit_of_all(fit_of(record, None) for record in self.measured)
+
+    @property
+    def fit_as_planned(self) -> Fit:
+        """Whether all that was planned keeps to the budget."""
+        return fit_of_all(fit_of(None, record) for record in self.plans)
 
 
 @dataclass(frozen=True)
@@ -48,68 +94,68 @@ class Comparison:
 
     rows: tuple[Row, ...]
     """The candidates that ran, in their file's order."""
-    lora_ranks: tuple[int, ...]
-    """The ranks that ran, in the given order."""
+    variants: tuple[str, ...]
+    """The names of the variants that ran, in the given order."""
     records: tuple[Record, ...]
     """Every record, in the order the cases ended."""
-    notes: tuple[str, ...] = ()
-    """What else must be said of them, a sentence each."""
+    notes: tuple[Message, ...] = ()
+    """What else must be said of them."""
+
+    @property
+    def measured(self) -> list[Record]:
+        """The records of all that was measured."""
+        return [record for record in self.records if not record.case.is_planned]
+
+    @property
+    def plans(self) -> list[Record]:
+        """The records of all that was planned."""
+        return [record for record in self.records if record.case.is_planned]
+
+    @property
+    def columns(self) -> list[str | None]:
+        """What a candidate has figures of: each variant, and None for inference if any ran or was planned."""
+        has_inference = any(record.case.variant is None for record in self.records)
+        return [*self.variants, *([None] if has_inference else [])]
 
     @property
     def is_rehearsal(self) -> bool:
         """Whether mini replicas ran."""
-        return any(record.scale == "mini" for record in self.records)
+        return any(record.environment.scale == "mini" for record in self.records)
 
     @property
     def has_device_memory(self) -> bool:
         """Whether any case's memory on a card was measured."""
-        return any(record.peak_device_mib is not None for record in self.records if not record.planned_workload)
-
-
-def within_budget(records: Mapping[Key, Record]) -> bool | None:
-    """Whether every judged case keeps to the budget; None if no case could be judged."""
-    judged = [
-        Verdict(record.peak_device_mib, record.budget_mib).within
-        for record in records.values()
-        if record.peak_device_mib is not None
-    ]
-    if any(record.outcome == "out_of_memory" for record in records.values()):
-        return False
-    return all(judged) if judged else None
+        return any(record.peak_device_mib is not None for record in self.measured)
 
 
 def compare(
     candidates: Iterable[Candidate],
-    lora_ranks: Sequence[int],
+    variants: Sequence[str],
     records: Sequence[Record],
-    published: dict[str, dict[Key, Published]],
-    notes: tuple[str, ...] = (),
+    published: Mapping[Case, Published],
+    notes: tuple[Message, ...] = (),
 ) -> Comparison:
     """Sort records into a row a candidate; candidates without a record get none.
 
-    Ranks that only the records know stand behind the given ones.
+    Variants that only the records know stand behind the given ones, in the order of the records.
     """
-    by_candidate: dict[str, list[Record]] = {}
-    for record in records:
-        by_candidate.setdefault(record.candidate, []).append(record)
-    rows = []
-    for candidate in candidates:
-        own = by_candidate.get(candidate.name, [])
-        measured = {(each.workload, each.lora_rank): each for each in own if each.planned_workload is None}
-        plans = {(each.planned_workload, each.lora_rank): each for each in own if each.planned_workload is not None}
-        if own:
-            rows.append(Row(candidate, measured, plans, published.get(candidate.name, {})))
-    ran = {record.lora_rank for record in records if record.lora_rank is not None}
-    ranks = [rank for rank in lora_ranks if rank in ran] + sorted(ran.difference(lora_ranks))
-    return Comparison(tuple(rows), tuple(ranks), tuple(records), notes)
+    by_case = {record.case: record for record in records}
+    own: dict[str, dict[Case, Cell]] = {}
+    for case in dict.fromkeys([*(record.case.measured for record in records), *published]):
+        cell = Cell(by_case.get(case), by_case.get(case.planned), published.get(case))
+        own.setdefault(case.candidate, {})[case] = cell
+    has_records = {record.case.candidate for record in records}
+    rows = [Row(each, own[each.name]) for each in candidates if each.name in has_records]
+    ran = dict.fromkeys(record.case.variant for record in records if record.case.variant is not None)
+    in_order = [*(name for name in variants if name in ran), *(name for name in ran if name not in variants)]
+    return Comparison(tuple(rows), tuple(in_order), tuple(records), notes)
 
 
-def read_published(folder: Path) -> dict[str, dict[Key, Published]]:
-    """The study's figures by candidate, from its results folder."""
-    figures: dict[str, dict[Key, Published]] = {}
+def read_published(folder: Path) -> dict[Case, Published]:
+    """The study's figures by case, from its results folder."""
+    figures: dict[Case, Published] = {}
     for record in read_records(folder).records:
-        seconds = seconds_a_prompt(record) if record.workload == INFERENCE else record.seconds
-        if seconds is not None and record.allocated_after_mib is not None:
-            published = Published(seconds, record.allocated_after_mib)
-            figures.setdefault(record.candidate, {})[record.workload, record.lora_rank] = published
+        seconds, after_mib = record.seconds, record.measured.memory.allocated_after_mib
+        if seconds is not None and after_mib is not None:
+            figures[record.case] = Published(seconds, after_mib)
     return figures

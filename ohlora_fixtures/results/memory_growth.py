@@ -10,6 +10,7 @@ from typing import Any
 
 from ..base.errors import InputError
 from ..base.units import parse_size_mib
+from .flat import figure
 from .record import Record
 
 QUANTITIES: Mapping[str, tuple[str, ...]] = {
@@ -97,7 +98,7 @@ class Exceeded:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class MemoryGrowth:
     """What one stored run says about this run's memory."""
 
     stored_run: str
@@ -120,9 +121,9 @@ def parse_limits(text: str) -> tuple[Limit, ...]:
     return tuple(_parse_limit(part.strip()) for part in text.split(","))
 
 
-def judge(
+def held_against(
     limits: Sequence[Limit], records: Iterable[Record], stored_run: Mapping[str, Any], selected: Iterable[str]
-) -> Verdict:
+) -> MemoryGrowth:
     """Set this session's measured cases beside a stored run's.
 
     Args:
@@ -131,7 +132,7 @@ def judge(
         stored_run: The run, as pytest-benchmark keeps it.
         selected: The ids of the measured cases that this session was to run.
     """
-    measured = {record.case: record for record in records if record.planned_workload is None}
+    measured = {record.case.id: record for record in records if not record.case.is_planned}
     stored = extra_info_of(stored_run)
     growths: list[tuple[Limit, Growth]] = []
     not_compared: list[NotCompared] = []
@@ -151,7 +152,7 @@ def judge(
                 not_compared.append(found)
             else:
                 growths.append((limit, found))
-    return Verdict(
+    return MemoryGrowth(
         stored_run=date_of(stored_run),
         compared=tuple(dict.fromkeys(found.case for _, found in growths)),
         exceeded=tuple(Exceeded(found, limit) for limit, found in growths if not limit.allows(found)),
@@ -160,7 +161,7 @@ def judge(
     )
 
 
-def has_failed(verdicts: Sequence[Verdict]) -> bool:
+def has_failed(verdicts: Sequence[MemoryGrowth]) -> bool:
     """Whether memory grew beyond a limit, or nothing at all could be compared."""
     return any(verdict.exceeded for verdict in verdicts) or not any(verdict.compared for verdict in verdicts)
 
@@ -170,11 +171,11 @@ def why_not(record: Record, stored: Mapping[str, Any] | None) -> str | None:
     if stored is None:
         return "the stored run has no such case"
     for name, word in _SAME:
-        now, then = getattr(record, name), stored.get(name)
+        now, then = figure(record, name), stored.get(name)
         if then is None:
             return f"the stored run does not tell its {name}"
         if now is None:
-            return f"it ended before its {name} was known ({record.outcome})"
+            return f"it ended before its {name} was known ({record.outcome.kind})"
         if now != then:
             return f"the stored run was made {word} {then}, this one {word} {now}"
     return None
@@ -183,14 +184,14 @@ def why_not(record: Record, stored: Mapping[str, Any] | None) -> str | None:
 def growth(record: Record, stored: Mapping[str, Any], fields: Sequence[str]) -> Growth | NotCompared:
     """The first of the record's fields that either run has a figure for, if both have."""
     for name in fields:
-        now_mib, stored_mib = getattr(record, name), stored.get(name)
+        now_mib, stored_mib = figure(record, name), stored.get(name)
         if now_mib is not None and stored_mib is not None:
-            return Growth(record.case, name, stored_mib, now_mib)
+            return Growth(record.case.id, name, stored_mib, now_mib)
         if now_mib is not None:
-            return NotCompared(record.case, f"the stored run has no {name}")
+            return NotCompared(record.case.id, f"the stored run has no {name}")
         if stored_mib is not None:
-            return NotCompared(record.case, f"this run has no {name} ({record.outcome})")
-    return NotCompared(record.case, f"neither run has {' or '.join(fields)}")
+            return NotCompared(record.case.id, f"this run has no {name} ({record.outcome.kind})")
+    return NotCompared(record.case.id, f"neither run has {' or '.join(fields)}")
 
 
 def extra_info_of(stored_run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -24,7 +24,8 @@ from ..inputs.gpu_profiles import GpuProfile, choose_profile, read_profiles
 from ..inputs.judge_settings import judge_settings
 from ..inputs.options import OPTIONS, SWITCHES, by_name
 from ..inputs.protocol import parse_protocol
-from ..inputs.settings import SCALES, WEIGHTS, Settings, parse_ranks
+from ..inputs.settings import SCALES, WEIGHTS, Settings
+from ..inputs.variants import DEFAULT, Variant, read_variants, select_variants, variants_of_ranks
 from ..meters.nvml import Nvml
 from ..quality.grades import read_grades
 from ..results.memory_growth import Limit, parse_limits
@@ -95,7 +96,7 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
     settings = Settings(
         candidates=_chosen(config, candidates),
         dialogues=dialogues,
-        lora_ranks=_read(config, "lora_ranks", parse_ranks) or (16, 32, 64),
+        variants=_variants(config),
         scale=scale,
         weights=weights,
         model_dir=model_dir,
@@ -121,6 +122,20 @@ def _chosen(config: pytest.Config, candidates: Sequence[Candidate]) -> tuple[Can
     if names is not None:
         return select_names(candidates, names)
     return select_group(candidates, _value(config, "candidate_group") or "seed")
+
+
+def _variants(config: pytest.Config) -> tuple[Variant, ...]:
+    """The ways to fine-tune asked for; the command line goes over an ini file, names over ranks."""
+    file = _path(config, "variants_file")
+    known = read_variants(file or DATA / "variants.toml")
+    is_by_rank = config.getoption("variants") is None and config.getoption("lora_ranks") is not None
+    names = None if is_by_rank else _value(config, "variants")
+    ranks = _value(config, "lora_ranks")
+    if names is None and ranks is not None:
+        return variants_of_ranks(known, ranks)
+    if names is None:
+        return known if file else select_variants(known, ",".join(DEFAULT))
+    return select_variants(known, names)
 
 
 def _choosing(config: pytest.Config, candidates: Iterable[Candidate], dialogues: Dialogues) -> Choosing:

@@ -1,9 +1,8 @@
-"""Cases: which candidates and ranks a bench runs with, what they are called, in which order they run."""
+"""Cases as pytest's items: which candidates and variants a bench runs with, and in which order."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterable
 from fnmatch import filter as fnmatch_filter
 from fnmatch import fnmatch
@@ -12,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..inputs.cases import BENCH, FINE_TUNING, INFERENCE, PLAN, Case
 from .asked import SETTINGS
 
 if TYPE_CHECKING:
     from ..inputs.candidates import Candidate
+    from ..inputs.settings import Settings
+    from ..inputs.variants import Variant
 
-_BENCH = "bench_"
-_FILES = f"{_BENCH}*.py"
-_ID = re.compile(rf"::{_BENCH}(\w+)\[(.+)\](?:@|$)")
-_RANK = re.compile(r"-r[0-9]+$")
-PLAN = "plan"
-_WORKLOADS = (PLAN, "inference", "fine_tuning")
+_FILES = f"{BENCH}*.py"
+_ORDER = (PLAN, INFERENCE, FINE_TUNING)
 """In running order: a plan is known first, and inference wants the untouched model."""
 
 
@@ -44,14 +42,13 @@ def _holds_bench(folder: Path, passed_over: list[str]) -> bool:
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Run a bench once for each candidate and, if it asks for a LoRA rank, each rank.
+    """Run a bench once for each candidate and, if it asks for a variant, each variant.
 
     Ids are `[gemma-2-2b-it]` and `[gemma-2-2b-it-r16]`; a plan's are `[gemma-2-2b-it-inference]` and the latter. One
-    candidate's cases form an xdist group, so that
-    with `--dist loadgroup` one worker loads its model, once.
+    candidate's cases form an xdist group, so that with `--dist loadgroup` one worker loads its model, once.
     """
     settings = metafunc.config.stash.get(SETTINGS, None)
-    is_bench = metafunc.function.__name__.startswith(_BENCH) and "candidate" in metafunc.fixturenames
+    is_bench = metafunc.function.__name__.startswith(BENCH) and "candidate" in metafunc.fixturenames
     if settings is None or not is_bench:
         return
     candidates = [
@@ -59,17 +56,24 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         for candidate in settings.candidates
     ]
     metafunc.parametrize("candidate", candidates, indirect=True, scope="session")
-    if "lora_rank" in metafunc.fixturenames:
-        ranks = [pytest.param(rank, id=f"r{rank}") for rank in settings.lora_ranks]
-        metafunc.parametrize("lora_rank", ranks, indirect=True)
-    if "planned_rank" in metafunc.fixturenames:
-        ranks = [pytest.param(rank, id=f"r{rank}") for rank in settings.lora_ranks]
-        metafunc.parametrize("planned_rank", [pytest.param(None, id="inference"), *ranks], indirect=True)
+    variants = [pytest.param(variant, id=variant.name) for variant in settings.variants]
+    if "variant" in metafunc.fixturenames:
+        metafunc.parametrize("variant", variants, indirect=True)
+    if "planned_variant" in metafunc.fixturenames:
+        metafunc.parametrize("planned_variant", [pytest.param(None, id=INFERENCE), *variants], indirect=True)
 
 
 def is_case(item: pytest.Item) -> bool:
     """Whether an item is one of the suite's cases."""
-    return isinstance(item, pytest.Function) and item.name.startswith(_BENCH) and _param(item, "candidate") is not None
+    return isinstance(item, pytest.Function) and item.name.startswith(BENCH) and _param(item, "candidate") is not None
+
+
+def case_of(item: pytest.Item) -> Case:
+    """Which case an item is."""
+    assert isinstance(item, pytest.Function)
+    bench, variant = item.originalname.removeprefix(BENCH), variant_of(item)
+    workload = bench if bench != PLAN else INFERENCE if variant is None else FINE_TUNING
+    return Case(candidate_of(item).name, workload, variant.name if variant else None, is_planned=bench == PLAN)
 
 
 def candidate_of(item: pytest.Item) -> Candidate:
@@ -78,85 +82,46 @@ def candidate_of(item: pytest.Item) -> Candidate:
     return candidate
 
 
-def lora_rank_of(item: pytest.Item) -> int | None:
-    """The LoRA rank of a case, measured or planned; None for inference."""
-    rank: int | None = _param(item, "planned_rank" if workload_of(item) == PLAN else "lora_rank")
-    return rank
+def variant_of(item: pytest.Item) -> Variant | None:
+    """The variant of a case, measured or planned; None for the untuned model."""
+    variant: Variant | None = _param(item, "variant") or _param(item, "planned_variant")
+    return variant
 
 
-def planned_workload_of(item: pytest.Item) -> str | None:
-    """What a plan is the plan of; None for what is measured."""
-    if workload_of(item) != PLAN:
-        return None
-    return "inference" if lora_rank_of(item) is None else "fine_tuning"
-
-
-def workload_of(item: pytest.Item) -> str:
-    """The workload of a case: its bench's name without the prefix."""
-    assert isinstance(item, pytest.Function)
-    return item.originalname.removeprefix(_BENCH)
-
-
-def by_kind(items: Iterable[pytest.Item]) -> tuple[set[Candidate], list[tuple[Candidate, int | None]]]:
-    """The candidates that are measured, and what is planned: candidates with their ranks."""
+def by_kind(items: Iterable[pytest.Item]) -> tuple[set[Candidate], list[tuple[Candidate, Variant | None]]]:
+    """The candidates that are measured, and what is planned: candidates with their variants."""
     measured, planned = set(), []
     for item in items:
-        if planned_workload_of(item) is None:
-            measured.add(candidate_of(item))
+        if case_of(item).is_planned:
+            planned.append((candidate_of(item), variant_of(item)))
         else:
-            planned.append((candidate_of(item), lora_rank_of(item)))
+            measured.add(candidate_of(item))
     return measured, planned
 
 
-def measured_names(items: Iterable[pytest.Item]) -> list[str]:
+def measured_ids(items: Iterable[pytest.Item]) -> list[str]:
     """The ids of the measured cases among items."""
-    return [item.name for item in items if is_case(item) and planned_workload_of(item) is None]
+    return [item.name for item in items if is_case(item) and not case_of(item).is_planned]
 
 
-def chosen_in(ids: Iterable[str], candidates: Iterable[Candidate]) -> tuple[set[Candidate], set[Candidate]]:
+def parsed(node_id: str, settings: Settings) -> Case | None:
+    """The session's case with a node id; None if it is no case's."""
+    candidates, variants = ([each.name for each in those] for those in (settings.candidates, settings.variants))
+    return Case.parse(node_id, candidates, variants)
+
+
+def chosen_in(node_ids: Iterable[str], settings: Settings) -> tuple[set[Candidate], set[Candidate]]:
     """The candidates that the cases with these node ids are about, and those among them that are measured."""
-    by_name = {candidate.name: candidate for candidate in candidates}
-    chosen, measured = set(), set()
-    for found in filter(None, map(_ID.search, ids)):
-        name = found[2].removesuffix("-inference") if found[1] == PLAN else found[2]
-        candidate = by_name.get(_RANK.sub("", name))
-        if candidate is not None:
-            chosen.add(candidate)
-            if found[1] != PLAN:
-                measured.add(candidate)
-    return chosen, measured
+    found = {case for node_id in node_ids if (case := parsed(node_id, settings)) is not None}
+    chosen = {case.candidate for case in found}
+    measured = {case.candidate for case in found if not case.is_planned}
+    candidates = settings.candidates
+    return {each for each in candidates if each.name in chosen}, {each for each in candidates if each.name in measured}
 
 
-def are_among(ids: Iterable[str]) -> bool:
-    """Whether any of these node ids is a case's."""
-    return any(map(_ID.search, ids))
-
-
-def described(nodeid: str, candidates: Iterable[Candidate]) -> dict[str, Any] | None:
-    """What a case's node id tells of it, by the record's field names; None if it is no case's."""
-    found = _ID.search(nodeid)
-    if found is None:
-        return None
-    workload, name = found[1], found[2]
-    stem = name.removesuffix("-inference") if workload == PLAN else name
-    rank = None if workload == "inference" else _RANK.search(stem)
-    stem = stem[: rank.start()] if rank else stem
-    candidate = next((each for each in candidates if each.name == stem), None)
-    planned = None if workload != PLAN else "inference" if rank is None else "fine_tuning"
-    if candidate is None:
-        return None
-    return {
-        "case": f"{_BENCH}{workload}[{name}]",
-        "candidate": candidate.name,
-        "workload": workload,
-        "planned_workload": planned,
-        "lora_rank": int(rank[0].removeprefix("-r")) if rank else None,
-    }
-
-
-def leave_out(items: list[pytest.Item], names: Collection[str]) -> None:
+def leave_out(items: list[pytest.Item], ids: Collection[str]) -> None:
     """Deselect, in place, the cases with these ids."""
-    left_out = [item for item in items if is_case(item) and item.name in names]
+    left_out = [item for item in items if is_case(item) and item.name in ids]
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         left_out[0].config.hook.pytest_deselected(items=left_out)
@@ -165,19 +130,20 @@ def leave_out(items: list[pytest.Item], names: Collection[str]) -> None:
 def sort(items: list[pytest.Item]) -> None:
     """Put each candidate's cases next to each other, in place, so that its model is loaded once.
 
-    Items that are no cases stay where they are.
+    A plan is known first, and inference wants the untouched model. Items that are no cases stay where they are.
     """
     places = [index for index, item in enumerate(items) if is_case(item)]
     if not places:
         return
     settings = items[places[0]].config.stash[SETTINGS]
-    order = {candidate.name: index for index, candidate in enumerate(settings.candidates)}
+    candidates = {candidate.name: index for index, candidate in enumerate(settings.candidates)}
+    variants = {variant.name: index for index, variant in enumerate(settings.variants, 1)}
 
     def key(item: pytest.Item) -> tuple[int, int, int]:
-        workload = workload_of(item)
-        position = _WORKLOADS.index(workload) if workload in _WORKLOADS else len(_WORKLOADS)
-        rank = lora_rank_of(item)
-        return order[candidate_of(item).name], position, settings.lora_ranks.index(rank) if rank else 0
+        case = case_of(item)
+        kind = PLAN if case.is_planned else case.workload
+        position = _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
+        return candidates[case.candidate], position, variants[case.variant] if case.variant else 0
 
     for place, item in zip(places, sorted((items[place] for place in places), key=key), strict=True):
         items[place] = item

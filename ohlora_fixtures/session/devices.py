@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..base.units import MIB
+from ..base.versions import versions
 from ..inputs.gpu_profiles import Peaks
 from ..meters.card import CardWatch
 from ..meters.clock import Clock, CudaClock, WallClock
@@ -17,6 +18,7 @@ from ..meters.memory import CudaMemory, HostMemory, Memory
 from ..meters.memory_cap import WORKSPACE_VARIABLE, MemoryCap, enabled_backends, settings_of
 from ..meters.nvml import Nvml
 from ..results.environment import allocator_settings
+from ..results.record import Environment, unknown_environment
 from ..workloads.models import quieten_libraries
 from .preflight import model_source
 
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 class Device:
     """The session's device and the instruments for it."""
 
-    name: str
-    """What records call it."""
     source: ModelSource
     """Where models come from, and onto which device they go."""
     clock: Clock
@@ -43,8 +43,8 @@ class Device:
     """Keeps a GPU's memory to the budget."""
     peaks: Peaks = field(default_factory=Peaks)
     """What a GPU can do at most."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """What else records say of it, by the record's field names."""
+    environment: Environment = field(default_factory=unknown_environment)
+    """What records say of it."""
 
     @property
     def cap_mib(self) -> float | None:
@@ -62,15 +62,15 @@ def choose_device(place: int) -> CudaContext:
     return CudaContext(nvml)
 
 
-def device_ahead(settings: Settings) -> dict[str, str]:
-    """Scale, weights and device of the cases about to be measured, by the record's field names; the device if known.
+def environment_ahead(settings: Settings) -> Environment:
+    """Scale, weights and, if known, device of the cases about to be measured.
 
     NVML is asked for its name: PyTorch would put a CUDA context on it, also from a process that only waits.
     """
     source = model_source(settings)
     gpu = Nvml().gpu(os.environ.get("CUDA_VISIBLE_DEVICES"))
     name = describe_cpu() if source.device == "cpu" else gpu and gpu.name
-    return {"scale": source.scale, "weights": source.weights, **({"device": name} if name else {})}
+    return Environment(dict(versions()), source.scale, source.weights, name or None)
 
 
 @contextmanager
@@ -87,7 +87,8 @@ def opened_device(settings: Settings, context: CudaContext) -> Iterator[Device]:
         # A replica's operations are too small to share, and at full size two threads on one physical core
         # (or on a core that another process holds) wait for each other: half of the logical cores is safe.
         torch.set_num_threads(1 if source.scale == "mini" else max(1, available_cores() // 2))
-        yield Device(describe_cpu(), source, WallClock(), HostMemory())
+        environment = Environment(dict(versions()), source.scale, source.weights, describe_cpu())
+        yield Device(source, WallClock(), HostMemory(), environment=environment)
         return
     properties = torch.cuda.get_device_properties(0)
     capability = (properties.major, properties.minor)
@@ -104,17 +105,20 @@ def opened_device(settings: Settings, context: CudaContext) -> Iterator[Device]:
         present = next((each for each in settings.known_profiles if each.is_of(properties.name, memory_mib)), None)
         drop_workspaces = torch._C._cuda_clearCublasWorkspaces  # noqa: SLF001 - has no public name
         yield Device(
-            name=properties.name,
             source=source,
             clock=CudaClock(torch.cuda),
             memory=CudaMemory(torch.cuda, context, drop_workspaces, cap),
             card=CardWatch(Nvml(), context, memory_mib, settings.budget_mib),
             cap=cap,
             peaks=present.peaks if present else Peaks(),
-            facts={
-                "allocator_settings": allocator_settings(),
-                "cublas_workspace_config": os.environ.get(WORKSPACE_VARIABLE),
-                "attention_backends": enabled_backends(torch.backends.cuda),
-                "native_bf16": torch.cuda.is_bf16_supported(including_emulation=False),
-            },
+            environment=Environment(
+                versions=dict(versions()),
+                scale=source.scale,
+                weights=source.weights,
+                device=properties.name,
+                native_bf16=torch.cuda.is_bf16_supported(including_emulation=False),
+                allocator_settings=allocator_settings(),
+                cublas_workspace_config=os.environ.get(WORKSPACE_VARIABLE),
+                attention_backends=tuple(enabled_backends(torch.backends.cuda)),
+            ),
         )

@@ -12,6 +12,7 @@ from ..workloads.inference import Answered
 
 if TYPE_CHECKING:
     from ..inputs.candidates import Candidate
+    from ..inputs.variants import Variant
     from ..meters.meter import Measurement
     from ..planner.plan import Plan
     from ..planner.planner import OfMeasured, Planner
@@ -26,7 +27,7 @@ class Expectation:
     """The session's."""
     candidate: Candidate
     """The case's."""
-    lora_rank: int | None
+    variant: Variant | None
     """The case's; None for inference."""
     measured: OfMeasured
     """The tokenizer."""
@@ -36,7 +37,7 @@ class Expectation:
     def plan(self) -> Plan | None:
         """The case's plan; None for a candidate that cannot be planned, which its own plan's case tells."""
         try:
-            return self.planner.plan(self.candidate, self.lora_rank, self.measured)
+            return self.planner.plan(self.candidate, self.variant, self.measured)
         except CandidateError:
             return None
 
@@ -45,7 +46,7 @@ class Expectation:
         result = measurement.result
         lengths = result.lengths if isinstance(result, Answered) else ()
         try:
-            work_each = self.planner.work_each(self.candidate, self.lora_rank, self.measured, lengths)
+            work_each = self.planner.work_each(self.candidate, self.variant, self.measured, lengths)
         except CandidateError:
             return Utilization()
         share = decoding_utilization if isinstance(result, Answered) else training_utilization

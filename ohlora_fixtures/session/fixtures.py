@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ..base.messages import sentence
+from ..base.messages import message
+from ..base.versions import versions
 from ..inputs.dataset import encode_all, prompt_text
 from ..inputs.settings import Settings
 from ..meters.memory import is_leak, leaked_mib
 from ..planner.plan import Plan
-from ..results.record import facts_of_plan
+from ..results.record import Environment
 from ..workloads import models
-from ..workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
+from ..workloads.adapters import attach_adapter, detach_adapter, trainable_parameters
 from .asked import SETTINGS
-from .case_facts import note, told_in_one_sentence
 from .devices import Device, opened_device
+from .drafts import DEVICE, Draft, draft_of, told_in_one_sentence
 from .outcomes import CaseFailure
-from .session import CUDA_CONTEXT, LEFT_BEHIND, PLANNER, SESSION_FACTS
+from .session import CUDA_CONTEXT, LEFT_BEHIND, PLANNER
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ..inputs.candidates import Candidate
     from ..inputs.dataset import Dialogues, Example
     from ..inputs.protocol import Protocol
+    from ..inputs.variants import Variant
     from ..workloads.models import LoadedModel
 
 
@@ -52,8 +55,7 @@ def dialogues(settings: Settings) -> Dialogues:
 def device(pytestconfig: pytest.Config, settings: Settings) -> Iterator[Device]:
     """The device all cases run on, and its instruments."""
     with opened_device(settings, pytestconfig.stash[CUDA_CONTEXT]) as found:
-        facts = {"device": found.name, "scale": found.source.scale, "weights": found.source.weights, **found.facts}
-        pytestconfig.stash[SESSION_FACTS] = facts
+        pytestconfig.stash[DEVICE] = found.environment
         yield found
 
 
@@ -65,32 +67,45 @@ def candidate(request: pytest.FixtureRequest) -> Candidate:
 
 
 @pytest.fixture
-def lora_rank(request: pytest.FixtureRequest) -> int:
-    """The LoRA rank of a case."""
-    rank: int = request.param
-    return rank
+def variant(request: pytest.FixtureRequest) -> Variant:
+    """The variant of a case."""
+    found: Variant = request.param
+    return found
 
 
 @pytest.fixture
-def planned_rank(request: pytest.FixtureRequest) -> int | None:
-    """The LoRA rank that a plan is for, None for inference."""
-    rank: int | None = request.param
-    return rank
+def planned_variant(request: pytest.FixtureRequest) -> Variant | None:
+    """The variant that a plan is for, None for inference."""
+    found: Variant | None = request.param
+    return found
 
 
 @pytest.fixture
-def plan(request: pytest.FixtureRequest, settings: Settings) -> Callable[[Candidate, int | None], Plan]:
-    """Plans a candidate's fine-tuning at a rank, or its inference for None, on the session's GPU profile."""
+def training(protocol: Protocol, variant: Variant) -> Protocol:
+    """The experiment with the variant's own training settings."""
+    return variant.protocol(protocol)
+
+
+@pytest.fixture
+def draft(request: pytest.FixtureRequest) -> Draft:
+    """What is known of the running case, for its record."""
+    return draft_of(request.node)
+
+
+@pytest.fixture
+def plan(
+    request: pytest.FixtureRequest, settings: Settings, draft: Draft
+) -> Callable[[Candidate, Variant | None], Plan]:
+    """Plans a candidate's fine-tuning in a variant, or its inference for None, on the session's GPU profile."""
     planner = request.config.stash[PLANNER]
     profile = settings.gpu_profile
 
-    def make(candidate: Candidate, lora_rank: int | None) -> Plan:
-        note(request, device=profile.card[0], gpu_profile=profile.name, scale="full")
+    def make(candidate: Candidate, variant: Variant | None) -> Plan:
+        draft.environment = Environment(dict(versions()), "full", device=profile.card[0], gpu_profile=profile.name)
         with told_in_one_sentence():
-            found: Plan = planner.plan(candidate, lora_rank)
-            note(request, **facts_of_plan(found))
-            note(request, advice=planner.advice(candidate, lora_rank))
-        return found
+            draft.plan = planner.plan(candidate, variant)
+            draft.plan = replace(draft.plan, advice=planner.advice(candidate, variant))
+        return draft.plan
 
     return make
 
@@ -107,38 +122,28 @@ def loaded_model(
     models.release(loaded)
     left_mib = leaked_mib(before_mib, device.memory.settle())
     if is_leak(left_mib):
-        pytestconfig.stash[LEFT_BEHIND] = sentence(
-            "taint.left_behind", count=f"{left_mib:.0f}", candidate=candidate.name
-        )
+        pytestconfig.stash[LEFT_BEHIND] = message("taint.left_behind", count=left_mib, candidate=candidate.name)
 
 
 @pytest.fixture
-def returned_memory(
-    request: pytest.FixtureRequest, settings: Settings, device: Device, loaded_model: LoadedModel
-) -> Iterator[None]:
+def returned_memory(settings: Settings, device: Device, draft: Draft, loaded_model: LoadedModel) -> Iterator[None]:
     """Sees that a case gives back what it has taken; whatever puts something on the device asks for this first."""
     before_mib = device.memory.settle()
     yield
-    left_mib = leaked_mib(before_mib, device.memory.settle())
-    note(request, leaked_mib=left_mib)
+    draft.leaked_mib = left_mib = leaked_mib(before_mib, device.memory.settle())
     if settings.strict_gpu and is_leak(left_mib):
-        raise CaseFailure("failed", sentence("reason.left_behind", mib=f"{left_mib:.0f}"))
+        raise CaseFailure("failed", message("reason.left_behind", mib=left_mib))
 
 
 @pytest.fixture
 def adapted_model(
-    request: pytest.FixtureRequest,
-    device: Device,
-    loaded_model: LoadedModel,
-    lora_rank: int,
-    protocol: Protocol,
-    returned_memory: None,
+    device: Device, draft: Draft, loaded_model: LoadedModel, variant: Variant, training: Protocol, returned_memory: None
 ) -> Iterator[PeftModel]:
     """The candidate's model with a fresh adapter; afterwards its base is as it was."""
     device.memory.start()
     with told_in_one_sentence(device):
-        adapted = attach_adapter(loaded_model.model, lora_rank, loaded_model.candidate.target_modules, protocol)
-    note(request, trainable_parameters=trainable_parameters(adapted))
+        adapted = attach_adapter(loaded_model.model, variant, loaded_model.candidate.target_modules, training)
+    draft.measured = replace(draft.measured, trainable_parameters=trainable_parameters(adapted))
     yield adapted
     detach_adapter(adapted)
     models.collect_garbage()

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..base.messages import sentence
-from ..base.units import Verdict
+from ..base.messages import message
 from ..inputs.settings import Settings
 from ..meters.meter import Measurement, Tick, measure, timed
 from ..planner.planner import OfMeasured
-from ..quality.assessment import Assessor
-from ..results.record import compact, facts_of, facts_of_expected
+from ..quality.assessment import NOT_JUDGED, Assessor
+from ..results.fit import above_budget
+from ..results.flat import extra_info
+from ..results.record import Assessment, Outcome
 from ..workloads import models
 from ..workloads.fine_tuning import FineTuned
 from ..workloads.inference import Answered, answer
 from ..workloads.likelihood import in_training_scale
 from . import cases
-from .case_facts import facts_so_far, note, told_in_one_sentence
 from .devices import Device
+from .drafts import Draft, told_in_one_sentence
 from .expectation import Expectation
 from .outcomes import CaseFailure
 from .progress import progress_on_terminal
-from .session import ANSWERS, LEFT_BEHIND, PLANNER, SESSION_FACTS
+from .session import LEFT_BEHIND, PLANNER
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -47,7 +47,7 @@ def expectation(
         return None
     measured = OfMeasured(loaded_model.tokenizer, loaded_model.tokenizer_origin)
     planner = request.config.stash[PLANNER]
-    return Expectation(planner, candidate, cases.lora_rank_of(request.node), measured, device.peaks)
+    return Expectation(planner, candidate, cases.variant_of(request.node), measured, device.peaks)
 
 
 @pytest.fixture
@@ -55,9 +55,8 @@ def meter(
     request: pytest.FixtureRequest,
     benchmark: Any,
     device: Device,
+    draft: Draft,
     loaded_model: LoadedModel,
-    protocol: Protocol,
-    dialogues: Dialogues,
     returned_memory: None,
     expectation: Expectation | None,
 ) -> Callable[..., Measurement[Any]]:
@@ -67,12 +66,13 @@ def meter(
     """
 
     def run(work: Callable[..., Any], *arguments: Any, total: int, unit: str, warm_up: int) -> Measurement[Any]:
-        note(request, parameters=loaded_model.parameters, tokenizer=loaded_model.tokenizer_origin)
-        plan = expectation.plan() if expectation else None
-        note(request, **facts_of_expected(plan))
-        benchmark.group = cases.workload_of(request.node)
+        draft.measured = replace(
+            draft.measured, parameters=loaded_model.parameters, tokenizer=loaded_model.tokenizer_origin
+        )
+        draft.plan = expectation.plan() if expectation else None
+        benchmark.group = cases.case_of(request.node).workload
         try:
-            with told_in_one_sentence(device, plan), _progress(request, device, total, unit) as watch:
+            with told_in_one_sentence(device, draft.plan), _progress(request, device, total, unit) as watch:
                 measurement: Measurement[Any] = benchmark.pedantic(
                     measure,
                     args=(lambda tick: work(*arguments, tick), device.clock, device.memory, device.card, watch),
@@ -80,19 +80,16 @@ def meter(
         except BaseException:  # pytest-benchmark looks for ordinary errors only, and trips over an interrupted case
             benchmark.has_error = True
             raise
-        facts = facts_of(measurement, warm_up)
-        note(request, **facts, cap_mib=device.cap_mib)
-        if measurement.card is not None:
-            left_behind = request.config.stash.get(LEFT_BEHIND, None)
-            note(request, taints=[*measurement.card.taints, *([left_behind] if left_behind else [])])
+        measured = replace(draft.measured.with_run(measurement, warm_up), cap_mib=device.cap_mib)
+        left_behind = request.config.stash.get(LEFT_BEHIND, None)
+        if measured.card.taints is not None and left_behind is not None:
+            measured = replace(measured, card=replace(measured.card, taints=(*measured.card.taints, left_behind)))
         if expectation is not None:
-            note(request, **asdict(expectation.utilization(measurement, warm_up)))
-        benchmark.extra_info.update(
-            compact(request.config.stash[SESSION_FACTS] | facts_so_far(request))
-            | {"protocol_hash": protocol.hash(), "dataset_sha256": dialogues.sha256}
-        )
-        if not all(map(math.isfinite, facts["losses"] or ())):
-            raise CaseFailure("failed", sentence("reason.diverged"))
+            measured = replace(measured, utilization=expectation.utilization(measurement, warm_up))
+        draft.measured = measured
+        benchmark.extra_info.update(extra_info(draft.record(request.node, Outcome("passed"))))
+        if measured.has_diverged:
+            raise CaseFailure("failed", message("reason.diverged"))
         return measurement
 
     return run
@@ -105,26 +102,23 @@ def assessor(device: Device, loaded_model: LoadedModel, dialogues: Dialogues, pr
 
 
 @pytest.fixture
-def assess_untuned(
-    request: pytest.FixtureRequest, device: Device, assessor: Assessor
-) -> Callable[[Measurement[Answered]], None]:
+def assess_untuned(device: Device, draft: Draft, assessor: Assessor) -> Callable[[Measurement[Answered]], None]:
     """Keeps an inference case's answers for `answers/<candidate>.csv`, and judges them and the model."""
 
     def assess(measurement: Measurement[Answered]) -> None:
-        given = assessor.given(measurement.result, measurement.seconds_each)
-        request.node.stash[ANSWERS] = given
+        draft.answers = assessor.given(measurement.result, measurement.seconds_each)
         if _has_nothing_to_judge(device):
-            note(request, not_judged=sentence("not_judged.random_weights"))
+            draft.quality = NOT_JUDGED
             return
-        with _memory_may_run_out(request):
-            note(request, **assessor.untuned(given))
+        with _memory_may_run_out(draft):
+            draft.quality = assessor.untuned(draft.answers)
 
     return assess
 
 
 @pytest.fixture
 def assess_tuned(
-    request: pytest.FixtureRequest, device: Device, assessor: Assessor, protocol: Protocol
+    request: pytest.FixtureRequest, device: Device, draft: Draft, assessor: Assessor, protocol: Protocol
 ) -> Callable[[PeftModel, Measurement[FineTuned]], None]:
     """Lets a fine-tuned model answer the protocol's prompts, keeps what it says, and judges it and the model.
 
@@ -133,18 +127,17 @@ def assess_tuned(
 
     def assess(model: PeftModel, measurement: Measurement[FineTuned]) -> None:
         if _has_nothing_to_judge(device):
-            note(request, not_judged=sentence("not_judged.random_weights"))
+            draft.quality = NOT_JUDGED
             return
         measurement.result.end()
         prompts = assessor.prompts_of_tuned
-        with _memory_may_run_out(request), in_training_scale(model), told_in_one_sentence():
+        with _memory_may_run_out(draft), in_training_scale(model), told_in_one_sentence():
             with _progress(request, device, len(prompts), "prompts") as watch:
                 answered, seconds_each = timed(
                     lambda tick: answer(model, assessor.loaded.tokenizer, prompts, protocol, tick), device.clock, watch
                 )
-            given = assessor.given(answered, seconds_each)
-            request.node.stash[ANSWERS] = given
-            note(request, **assessor.tuned(model, given))
+            draft.answers = assessor.given(answered, seconds_each)
+            draft.quality = assessor.tuned(model, draft.answers)
 
     return assess
 
@@ -157,11 +150,9 @@ def enforce_budget(settings: Settings) -> Callable[[float | None], None]:
     """
 
     def enforce(peak_device_mib: float | None) -> None:
-        if peak_device_mib is None:
-            return
-        verdict = Verdict(peak_device_mib, settings.budget_mib)
-        if not verdict.within:
-            raise CaseFailure("over_budget", verdict.sentence())
+        above = None if peak_device_mib is None else above_budget(peak_device_mib, settings.budget_mib)
+        if above is not None:
+            raise CaseFailure("over_budget", above)
 
     return enforce
 
@@ -183,11 +174,11 @@ def _has_nothing_to_judge(device: Device) -> bool:
 
 
 @contextmanager
-def _memory_may_run_out(request: pytest.FixtureRequest) -> Iterator[None]:
+def _memory_may_run_out(draft: Draft) -> Iterator[None]:
     """Where a model is judged: a card that is too full for that leaves the case's figures, which are taken, alone."""
     try:
         yield
     except Exception as error:
         if not models.is_out_of_memory(error):
             raise
-        note(request, not_judged=sentence("not_judged.out_of_memory"))
+        draft.quality = Assessment(not_judged=message("not_judged.out_of_memory"))

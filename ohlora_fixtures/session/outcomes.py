@@ -5,21 +5,49 @@ from __future__ import annotations
 import contextlib
 import re
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
 
 import pytest
 
 from ..base import safe_text
 from ..base.errors import one_line
-from ..base.messages import sentence
-
-Ending = Literal["failed", "over_budget", "out_of_memory", "error"]
+from ..base.messages import Message, message, verbatim
+from ..meters.memory import MemoryReading
+from ..results.record import Ending, Measured, Outcome
 
 _ASKED_FOR = re.compile(r"Tried to allocate ([0-9.]+) (bytes|KiB|MiB|GiB)")
 """In PyTorch's message (`c10/cuda/CUDACachingAllocator.cpp`)."""
 _MIB = {"bytes": 2**-20, "KiB": 2**-10, "MiB": 1.0, "GiB": 1024.0}
+
+
+@dataclass(frozen=True)
+class RanOut:
+    """The device's memory ran out: MiB, None where it is not known."""
+
+    requested_mib: float | None
+    """What was asked for last."""
+    memory: MemoryReading
+    """What the run took until then."""
+    cap_mib: float | None
+    """What the segments were capped at."""
+
+    def reason(self, planned_peak_reserved_mib: float | None) -> Message:
+        """All that is known, and what the case's plan says it needs in segments."""
+        said = message("reason.ran_out")
+        for key, mib in (
+            ("reason.ran_out_at_request", self.requested_mib),
+            ("reason.ran_out_reserved", self.memory.peak_reserved_mib),
+            ("reason.ran_out_allocated", self.memory.peak_allocated_mib),
+            ("reason.ran_out_under_cap", self.cap_mib),
+            ("reason.ran_out_against_plan", planned_peak_reserved_mib),
+        ):
+            if mib is not None:
+                said = message(key, reason=said, mib=mib)
+        return said
+
+    def put_into(self, measured: Measured) -> Measured:
+        """What was measured, with this."""
+        return replace(measured, memory=self.memory, requested_mib=self.requested_mib, cap_mib=self.cap_mib)
 
 
 class CaseFailure(pytest.fail.Exception):  # type: ignore[name-defined, misc]
@@ -27,41 +55,10 @@ class CaseFailure(pytest.fail.Exception):  # type: ignore[name-defined, misc]
 
     __module__ = "builtins"  # as pytest does with its own: its summary has room for the name or for the sentence
 
-    def __init__(self, outcome: Ending, reason: str, facts: Mapping[str, Any] | None = None) -> None:
-        """`facts` are what its record says besides, by the record's field names."""
-        super().__init__(safe_text.line(reason), pytrace=False)
-        self.outcome: Ending = outcome
-        self.facts = dict(facts or {})
-
-
-@dataclass(frozen=True)
-class OutOfMemory:
-    """The device's memory ran out: MiB, None where it is not known."""
-
-    requested_mib: float | None
-    """What was asked for last."""
-    peak_allocated_mib: float | None
-    """Most in live blocks until then."""
-    peak_reserved_mib: float | None
-    """Most in the allocator's segments until then."""
-    cap_mib: float | None
-    """What the segments were capped at."""
-    planned_peak_reserved_mib: float | None
-    """What the case's plan says it needs in segments."""
-
-    def sentence(self) -> str:
-        """All that is known, in one sentence."""
-        said = sentence("reason.ran_out")
-        for key, mib in (
-            ("reason.ran_out_at_request", self.requested_mib),
-            ("reason.ran_out_reserved", self.peak_reserved_mib),
-            ("reason.ran_out_allocated", self.peak_allocated_mib),
-            ("reason.ran_out_under_cap", self.cap_mib),
-            ("reason.ran_out_against_plan", self.planned_peak_reserved_mib),
-        ):
-            if mib is not None:
-                said = sentence(key, reason=said, mib=f"{mib:.2f}")
-        return said
+    def __init__(self, kind: Ending, reason: Message, ran_out: RanOut | None = None) -> None:
+        super().__init__(safe_text.line(str(reason)), pytrace=False)
+        self.outcome = Outcome(kind, reason)
+        self.ran_out = ran_out
 
 
 def requested_mib(error: BaseException) -> float | None:
@@ -70,18 +67,17 @@ def requested_mib(error: BaseException) -> float | None:
     return None if found is None else float(found[1]) * _MIB[found[2]]
 
 
-def outcome_and_reason(call: pytest.CallInfo[None], report: pytest.TestReport) -> tuple[str, str | None]:
-    """A record's outcome and its one-line reason."""
+def outcome_of(call: pytest.CallInfo[None], report: pytest.TestReport) -> Outcome:
+    """How a case ended."""
     error = call.excinfo.value if call.excinfo is not None else None
     if error is None:
-        return "passed", None
-    if report.skipped:
-        return "skipped", " ".join(safe_text.line(str(error)).split())
+        return Outcome("passed")
     if isinstance(error, CaseFailure):
-        return error.outcome, " ".join(str(error).split())
-    if isinstance(error, (AssertionError, pytest.fail.Exception)):
-        return "failed", one_line(error)
-    return "error", one_line(error)
+        return error.outcome
+    if report.skipped:
+        return Outcome("skipped", verbatim(" ".join(safe_text.line(str(error)).split())))
+    kind: Ending = "failed" if isinstance(error, (AssertionError, pytest.fail.Exception)) else "error"
+    return Outcome(kind, verbatim(one_line(error)))
 
 
 def let_go(error: BaseException | None) -> None:

@@ -29,14 +29,14 @@ class Work:
 
 
 def work_of(case: pytest.Item, *, is_full_size: bool) -> Work:
-    """A case's kind: its workload, or for a plan, of which one rank does the work of all, its rank, too.
+    """A case's kind: its workload, or for a plan, of which one rank does the work of all, its variant, too.
 
     Measured at full size it takes as long as its model is large; mini replicas are alike.
     """
-    workload = cases.workload_of(case)
-    if workload == cases.PLAN:
-        return Work(f"{workload} {cases.lora_rank_of(case)}")
-    return Work(workload, cases.candidate_of(case).parameters if is_full_size else 1.0)
+    found = cases.case_of(case)
+    if found.is_planned:
+        return Work(f"plan {found.variant}")
+    return Work(found.workload, cases.candidate_of(case).parameters if is_full_size else 1.0)
 
 
 class Remaining:

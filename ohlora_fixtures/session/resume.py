@@ -1,4 +1,4 @@
-"""Going on with an interrupted session: what must be the same, which cases are kept, and what is said of it."""
+"""Resuming an interrupted session: what must be the same, which cases are kept, and what is said of it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
-from ..base.messages import sentence
+from ..base.messages import Message, message
 from ..base.versions import versions
+from ..inputs.cases import Case
 from ..results.folder import SESSION, TORN
-from ..results.record import Record
+from ..results.record import SCHEMA, Environment, Record
 
 if TYPE_CHECKING:
     from ..inputs.gpu_profiles import GpuProfile
@@ -30,40 +31,40 @@ class Resumed:
     """Its results folder, which is this session's too."""
     records: tuple[Record, ...]
     """What it has left."""
-    kept: frozenset[str]
-    """The ids of the cases that are not run again."""
+    kept: frozenset[Case]
+    """The cases that are not run again."""
     is_torn: bool
     """Whether its last line had broken off."""
-    differences: tuple[str, ...]
+    differences: tuple[Message, ...]
     """What is not as it was, such as `torch was 2.12.0 and is 2.13.0`; empty if all is."""
     may_differ: bool
     """Whether the user wants to go on all the same."""
 
     def accepted(self) -> Resumed:
-        """The same, if it may be gone on with.
+        """The same, if it may be resumed.
 
         Raises InputError if something differs that must not.
         """
         if self.differences and not self.may_differ:
             raise InputError(
-                f"results folder {self.folder} cannot be gone on with: {'; '.join(self.differences)}: make it as it "
-                "was, or add --resume-anyway, and the comparison will say so"
+                f"results folder {self.folder} cannot be resumed: {'; '.join(map(str, self.differences))}: make it as "
+                "it was, or add --resume-anyway, and the comparison will say so"
             )
         return self
 
-    def on_device(self, device: Mapping[str, str], profiles: Iterable[GpuProfile]) -> Resumed:
+    def on_device(self, device: Environment, profiles: Iterable[GpuProfile]) -> Resumed:
         """The same once scale, weights and device are known, on which cases are about to be measured.
 
         Raises InputError if one differs from a record's and must not.
         """
         same_cards = [set(profile.card) for profile in profiles]
-        found = list(self.differences)
+        found, now = list(self.differences), _place(device)
         for record in self.records:
-            if record.planned_workload is None:
-                was = {name: getattr(record, name) for name in device if getattr(record, name) is not None}
-                if any({was.get("device"), device.get("device")} <= cards for cards in same_cards):
-                    was["device"] = device["device"]  # NVIDIA's libraries spell one card in several ways
-                found += _changes(was, device)
+            if not record.case.is_planned:
+                was = {name: value for name, value in _place(record.environment).items() if name in now}
+                if any({was.get("device"), now.get("device")} <= cards for cards in same_cards):
+                    was["device"] = now["device"]  # NVIDIA's libraries spell one card in several ways
+                found += _changes(was, now)
         return replace(self, differences=tuple(dict.fromkeys(found))).accepted()
 
     def header(self) -> str:
@@ -72,19 +73,21 @@ class Resumed:
         torn = f"; its last line had broken off and is now in {TORN}" if self.is_torn else ""
         return f"resuming {self.folder}: {len(self.kept)} of its {count} {_cases(count)} are kept{torn}"
 
-    def notes(self, now: Iterable[Record]) -> tuple[str, ...]:
+    def notes(self, now: Iterable[Record]) -> tuple[Message, ...]:
         """What the comparison of the session's records, `now`, must say of those that are not its own."""
         count = sum(any(record is each for each in self.records) for record in now)
-        notes = [sentence("note.resumed_one" if count == 1 else "note.resumed", count=count)] if count else []
+        notes = [message("note.resumed_one" if count == 1 else "note.resumed", count=count)] if count else []
         if self.differences:
-            notes.append(sentence("note.resumed_anyway", difference="; ".join(self.differences)))
+            notes.append(message("note.resumed_anyway", difference=self.differences))
         return tuple(notes)
 
 
 def identity(settings: Settings) -> dict[str, Any]:
     """What `session.json` keeps: what a session must share with the one that it resumes."""
     return {
+        "schema": SCHEMA,
         "candidates": {each.name: _entry(each) for each in settings.candidates},
+        "variants": {each.name: each.as_dict() for each in settings.variants},
         "dataset_sha256": settings.dialogues.sha256,
         "protocol": settings.protocol.as_dict(),
         "gpu_profile": json.loads(json.dumps(asdict(settings.gpu_profile))),
@@ -105,13 +108,19 @@ def read_identity(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         is_whole = False
     if not is_whole:
-        raise InputError(f"{path} cannot be read, so nobody knows what this session would go on with: start anew")
+        raise InputError(f"{path} cannot be read, so nobody knows what this session would resume: start anew")
+    if found.get("schema") != SCHEMA:
+        raise InputError(
+            f"results folder {folder} is of another version of this suite, which alone can resume it: start anew, and "
+            "`python -m ohlora_fixtures merge` puts both together"
+        )
     return dict(found)
 
 
 def joined(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """The first session's identity, with the candidates that have come since, and how this one chooses."""
-    return {**then, "candidates": {**now["candidates"], **then["candidates"]}, "choice": now["choice"]}
+    """The first session's identity, with the candidates and variants that have come since, and how this one chooses."""
+    both = {name: {**now[name], **then.get(name, {})} for name in ("candidates", "variants")}
+    return {**then, **both, "choice": now["choice"]}
 
 
 def environment_after(path: Path, now: dict[str, Any]) -> dict[str, Any]:
@@ -145,11 +154,12 @@ def is_kept(record: Record, budget_mib: float, *, is_strict: bool) -> bool:
     It is if its end was of passing nature: an error, a skip, a tainted measurement that was refused, or a lack of
     memory under another budget. Where taints are refused now, one that passed with them runs again, too.
     """
-    if record.taints and (is_strict or record.outcome == "failed"):
+    kind = record.outcome.kind
+    if record.taints and (is_strict or kind == "failed"):
         return False
-    if record.outcome in ("out_of_memory", "over_budget"):
-        return record.budget_mib == budget_mib
-    return record.outcome in ("passed", "failed")
+    if kind in ("out_of_memory", "over_budget"):
+        return record.experiment.budget_mib == budget_mib
+    return kind in ("passed", "failed")
 
 
 def _entry(candidate: Any) -> dict[str, Any]:
@@ -158,41 +168,52 @@ def _entry(candidate: Any) -> dict[str, Any]:
     return entry | {"target_modules": list(candidate.target_modules)}
 
 
-def _differences(then: Mapping[str, Any], now: Mapping[str, Any], records: Iterable[Record]) -> Iterator[str]:
-    for name in dict.fromkeys(record.candidate for record in records):
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any], records: Iterable[Record]) -> Iterator[Message]:
+    for name in dict.fromkeys(record.case.candidate for record in records):
         if name not in now["candidates"]:
-            yield sentence("difference.gone", candidate=name)
+            yield message("difference.gone", candidate=name)
         else:
             for each in _changes(then["candidates"].get(name, {}), now["candidates"][name]):
-                yield sentence("difference.of_candidate", candidate=name, difference=each)
+                yield message("difference.of_candidate", candidate=name, difference=each)
+    for name, was in then.get("variants", {}).items():
+        if name in now["variants"]:
+            for each in _changes(was, now["variants"][name]):
+                yield message("difference.of_variant", variant=name, difference=each)
     yield from _protocol_changes(then["protocol"], now["protocol"])
     yield from _changes({"dataset_sha256": then.get("dataset_sha256")}, {"dataset_sha256": now["dataset_sha256"]})
     yield from _changes(then["versions"], now["versions"])
     yield from _profile_changes(then["gpu_profile"], now["gpu_profile"])
     for record in records:
-        yield from _protocol_changes(record.protocol, now["protocol"])
-        yield from _changes({"dataset_sha256": record.dataset_sha256}, {"dataset_sha256": now["dataset_sha256"]})
-        yield from _changes(record.versions, now["versions"])
+        experiment = record.experiment
+        yield from _protocol_changes(experiment.protocol, now["protocol"])
+        yield from _changes({"dataset_sha256": experiment.dataset_sha256}, {"dataset_sha256": now["dataset_sha256"]})
+        yield from _changes(record.environment.versions, now["versions"])
 
 
-def _protocol_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _protocol_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Message]:
     for each in _changes(then, now):
-        yield sentence("difference.of_protocol", difference=each)
+        yield message("difference.of_protocol", difference=each)
 
 
-def _profile_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _profile_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Message]:
     if then.get("name") != now["name"]:
-        yield sentence("difference.profile", was=_short(then.get("name")), now=_short(now["name"]))
+        yield message("difference.profile", was=_short(then.get("name")), now=_short(now["name"]))
         return
     for each in _changes(then, now):
-        yield sentence("difference.of_profile", profile=now["name"], difference=each)
+        yield message("difference.of_profile", profile=now["name"], difference=each)
 
 
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Message]:
     """What differs among the names of `then`."""
     for name, was in then.items():
         if was != now.get(name):
-            yield sentence("difference.changed", name=name, was=_short(was), now=_short(now.get(name)))
+            yield message("difference.changed", name=name, was=_short(was), now=_short(now.get(name)))
+
+
+def _place(environment: Environment) -> dict[str, str]:
+    """Where cases are measured, as far as it is known."""
+    found = {"scale": environment.scale, "weights": environment.weights, "device": environment.device}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _short(value: Any) -> str:

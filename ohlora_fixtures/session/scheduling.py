@@ -23,12 +23,12 @@ class CandidateScheduling(LoadGroupScheduling):  # type: ignore[misc]
 
     def __init__(self, config: pytest.Config, log: Any) -> None:
         super().__init__(config, log)
-        self._candidates = config.stash[SETTINGS].candidates
+        self._settings = config.stash[SETTINGS]
 
     def _split_scope(self, nodeid: str) -> str:
         """The group that an item with this id belongs to."""
-        facts = cases.described(nodeid, self._candidates)
-        return str(facts["candidate"] if facts else super()._split_scope(nodeid))
+        case = cases.parsed(nodeid, self._settings)
+        return str(case.candidate if case else super()._split_scope(nodeid))
 
     def remove_node(self, node: Any) -> str | None:
         """When a worker is gone: the case it died of, if it did; the rest of its cases are handed out anew."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,39 +10,33 @@ import pytest
 
 from ..base.errors import InputError
 from ..base.files import replace_text
+from ..base.messages import Message, message
 from ..base.safe_text import json_page
 from ..base.shipped import REFERENCE
 from ..choice.selection import Selection
+from ..inputs.cases import Case
 from ..meters.device import CudaContext
 from ..meters.nvml import Nvml
 from ..planner.planner import Planner
 from ..report import choice_text, files, stored
 from ..report.closing import closing
 from ..report.fitting import Terminal
-from ..results import answers, comparison, memory_growth
-from ..results.answers import GivenAnswer
+from ..results import comparison, memory_growth
+from ..results.answers import Answers, name_of, read_folder, write_answers
 from ..results.environment import describe_environment
 from ..results.folder import ENVIRONMENT, SESSION, RecordStore, stored_records
-from ..results.record import Record, ended, facts_of_settings
+from ..results.record import Environment, Outcome, Record, experiment_of, unknown_environment
 from . import cases, resume
+from .drafts import Unended
 
 if TYPE_CHECKING:
     from ..inputs.settings import Settings
     from .asked import Reporting
 
-SESSION_FACTS = pytest.StashKey[dict[str, Any]]()
-"""Where, on the config, the device fixture puts what holds for every case, by the record's field names."""
-
-CASE_FACTS = pytest.StashKey[dict[str, Any]]()
-"""Where, on its item, a case's fixtures put what they found out, by the record's field names."""
-
-ANSWERS = pytest.StashKey[list[GivenAnswer]]()
-"""Where, on its item, a case puts what its model has answered."""
-
 CUDA_CONTEXT = pytest.StashKey[CudaContext]()
 """Where, on the config, stands what was on the cards before this process used one."""
 
-LEFT_BEHIND = pytest.StashKey[str]()
+LEFT_BEHIND = pytest.StashKey[Message]()
 """Where, on the config, stands what a candidate has left on the card: it taints whatever is measured from then on."""
 
 PLANNER = pytest.StashKey[Planner]()
@@ -60,13 +54,13 @@ class Session:
         self._settings = settings
         self._store = RecordStore(settings.results_dir)
         self._resumed: resume.Resumed | None = None
-        self._records: dict[str, Record] = {}
+        self._records: dict[Case, Record] = {}
         """By case, in the order in which they ended; in a resumed session, those of the earlier one, too."""
-        self._answers: answers.Answers = {}
-        self._unended: dict[str, dict[str, Any]] = {}
-        """By node id, what is known of cases that are being torn down."""
+        self._answers: Answers = {}
+        self._unended: dict[Case, Unended] = {}
+        """Cases that are being torn down."""
         self._stored_runs: list[dict[str, Any]] = []
-        self._verdicts: list[memory_growth.Verdict] = []
+        self._verdicts: list[memory_growth.MemoryGrowth] = []
         self._selection: Selection | None = None
         self._environment: dict[str, Any] | None = None
         self._told_problem: str | None = None
@@ -88,7 +82,7 @@ class Session:
             raise
         if not is_dry_run:
             self._records = {record.case: record for record in found.records}
-            self._answers = answers.read_folder(settings.results_dir, {each.candidate for each in found.records})
+            self._answers = read_folder(settings.results_dir, {each.case.candidate for each in found.records})
 
     def begin(self) -> None:
         """Before the first case: take the results folder, and put down what this session is made with.
@@ -115,7 +109,7 @@ class Session:
                 "or give --results-dir another one"
             )
 
-    def measure_on(self, device: Mapping[str, str]) -> None:
+    def measure_on(self, device: Environment) -> None:
         """Before the first measured case, once scale, weights and device are known.
 
         Raises InputError if a resumed session had others.
@@ -124,8 +118,8 @@ class Session:
             self._resumed = self._resumed.on_device(device, self._settings.known_profiles)
 
     @property
-    def kept_cases(self) -> frozenset[str]:
-        """The ids of the cases that a resumed session does not run again."""
+    def kept_cases(self) -> frozenset[Case]:
+        """The cases that a resumed session does not run again."""
         return self._resumed.kept if self._resumed else frozenset()
 
     @property
@@ -144,27 +138,25 @@ class Session:
         if found is None:
             return
         if "record" in found:
-            self._unended[report.nodeid] = found
-        elif report.nodeid in self._unended:
-            described = self._unended[report.nodeid]
-            described["record"] = ended(Record(**described["record"]), **found["ended"]).as_dict()
-            self._write(report.nodeid)
+            unended = Unended.of(found)
+            self._unended[unended.record.case] = unended
+        elif (case := cases.parsed(report.nodeid, self._settings)) is not None and case in self._unended:
+            self._unended[case].end(found)
+            self._write(case)
 
     def keep_crashed(self, nodeid: str, report: pytest.TestReport, worker: str) -> None:
         """When a case has ended its worker's process: keep what is known of it, and say so instead of a traceback."""
-        facts = cases.described(nodeid, self._settings.candidates)
-        if facts is None or self._is_own(facts["case"]):
+        case = cases.parsed(nodeid, self._settings)
+        if case is None or self._is_own(case):
             return
-        reason = f"the process of worker {worker} died while this case ran"
-        report.longrepr = reason
-        if nodeid in self._unended:
-            described = self._unended[nodeid]
-            record = ended(Record(**described["record"]), "error", reason, None)
+        outcome = Outcome("error", message("reason.process_died", worker=worker))
+        report.longrepr = str(outcome.reason)
+        if case in self._unended:
+            self._unended[case].record = self._unended[case].record.ended(outcome, None)
         else:
-            described = self._unended[nodeid] = {"answers": []}
-            record = Record(**facts, outcome="error", reason=reason, **facts_of_settings(self._settings))
-        described["record"] = record.as_dict()
-        self._write(nodeid)
+            record = Record(case, outcome, experiment_of(self._settings, case), unknown_environment())
+            self._unended[case] = Unended(record, [])
+        self._write(case)
 
     def news(self) -> list[str]:
         """What the user should know of the disk, a sentence each, once."""
@@ -182,23 +174,22 @@ class Session:
         """Let other sessions have the results folder."""
         self._store.close()
 
-    def _is_own(self, case: str) -> bool:
+    def _is_own(self, case: Case) -> bool:
         """Whether a case has ended in this session."""
         before = self._resumed.records if self._resumed else ()
         return case in self._records and not any(self._records[case] is record for record in before)
 
-    def _write(self, nodeid: str) -> None:
+    def _write(self, case: Case) -> None:
         """Write a case's record; it stays among the unended until then, so that an interruption loses nothing."""
-        described = self._unended[nodeid]
-        record, answers = Record(**described["record"]), described["answers"]
-        self._records.pop(record.case, None)
-        self._records[record.case] = record
-        self._store.add(record)
-        if answers:
-            name, by_rank = record.candidate, self._answers.setdefault(record.candidate, {})
-            by_rank[record.lora_rank] = [GivenAnswer(**each) for each in answers]
-            self._store.write(answers.name_of(name), partial(answers.write_answers, candidate=name, answers=by_rank))
-        del self._unended[nodeid]
+        unended = self._unended[case]
+        self._records.pop(case, None)
+        self._records[case] = unended.record
+        self._store.add(unended.record)
+        if unended.answers:
+            self._answers[case] = unended.answers
+            own = {each: given for each, given in self._answers.items() if each.candidate == case.candidate}
+            self._store.write(name_of(case.candidate), partial(write_answers, answers=own))
+        del self._unended[case]
 
     def compare_with(self, stored_run: dict[str, Any]) -> None:
         """Set this session's memory beside that of a run pytest-benchmark has stored."""
@@ -212,7 +203,7 @@ class Session:
         kept = [self._records[case] for case in self.kept_cases]
         if exit_status == pytest.ExitCode.NO_TESTS_COLLECTED and kept:  # all that was asked for is there
             exit_status = pytest.ExitCode.OK
-        has_failed = any(record.outcome != "passed" for record in kept) or self._store.problem is not None
+        has_failed = any(record.outcome.kind != "passed" for record in kept) or self._store.problem is not None
         if self._reporting.memory_limits and memory_growth.has_failed(self._verdicts):
             has_failed = True
         return pytest.ExitCode.TESTS_FAILED if has_failed and exit_status == pytest.ExitCode.OK else exit_status
@@ -222,13 +213,13 @@ class Session:
 
         The selected items should all have told of their memory.
         """
-        for nodeid in list(self._unended):
-            self._write(nodeid)
+        for case in list(self._unended):
+            self._write(case)
         settings, found, beside = self._settings, self._comparison(), ""
         if limits := self._reporting.memory_limits:
-            names = cases.measured_names(selected)
+            names = cases.measured_ids(selected)
             ran = self._records.values()
-            self._verdicts = [memory_growth.judge(limits, ran, run, names) for run in self._stored_runs]
+            self._verdicts = [memory_growth.held_against(limits, ran, run, names) for run in self._stored_runs]
             beside = stored.markdown(limits, self._verdicts)
         self._selection = self._reporting.choosing.choose(found, self._answers, settings.results_dir)
         findings = files.Findings(found, self._selection, self._answers, self._environment)
@@ -256,5 +247,6 @@ class Session:
         settings = self._settings
         published = comparison.read_published(REFERENCE)
         ran = tuple(self._records.values())
+        variants = [variant.name for variant in settings.variants]
         notes = self._resumed.notes(ran) if self._resumed else ()
-        return comparison.compare(settings.candidates, settings.lora_ranks, ran, published, notes)
+        return comparison.compare(settings.candidates, variants, ran, published, notes)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ..report import case_line
-from ..results.record import Record
+from ..results.record import record_of
 from . import cases, progress
 from .remaining import Remaining, work_of
 
@@ -74,7 +74,7 @@ class TerminalHooks:
         self._is_typical |= report.when == "call" and report.passed
         described = getattr(report, "ohlora", {})
         if not self._is_watched and "record" in described:
-            self._told = (report, case_line.figures(Record(**described["record"])))
+            self._told = (report, case_line.figures(record_of(described["record"])))
         try:
             return (yield)
         finally:

@@ -1,4 +1,4 @@
-"""LoRA fine-tuning: an adapter put on, trained with `transformers.Trainer`, and taken off again."""
+"""Fine-tuning: an adapted model trained with `transformers.Trainer`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
     from ..inputs.dataset import Example
     from ..inputs.protocol import Protocol
@@ -30,44 +30,6 @@ class FineTuned:
         self.trainer.accelerator.free_memory()
         self.trainer.optimizer = self.trainer.lr_scheduler = None
         self.trainer.model.zero_grad(set_to_none=True)
-
-
-def attach_adapter(
-    model: PreTrainedModel, lora_rank: int, target_modules: Sequence[str], protocol: Protocol
-) -> PeftModel:
-    """Put a fresh LoRA adapter (fp32 on a bf16 base) on the target modules and freeze the rest."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import set_seed
-
-    set_seed(protocol.seed)
-    config = LoraConfig(
-        r=lora_rank,
-        lora_alpha=protocol.lora_alpha,
-        lora_dropout=protocol.lora_dropout,
-        target_modules=list(target_modules),
-        init_lora_weights="gaussian",
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-    adapted: PeftModel = get_peft_model(model, config)
-    return adapted
-
-
-def detach_adapter(adapted: PeftModel) -> None:
-    """Take the adapter off; its base model is again what it was before `attach_adapter`."""
-    base = adapted.unload()
-    if hasattr(base, "peft_config"):  # older peft leaves it, and warns of a second adapter next time
-        del base.peft_config
-    base.zero_grad(set_to_none=True)
-    renamed = hasattr(base, "activation_checkpointing_disable")  # in newer transformers
-    (base.activation_checkpointing_disable if renamed else base.gradient_checkpointing_disable)()
-    base.disable_input_require_grads()  # which checkpointing had switched on
-    base.requires_grad_(requires_grad=True).eval()
-
-
-def trainable_parameters(model: PeftModel) -> int:
-    """Parameters that training changes."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def fine_tune(

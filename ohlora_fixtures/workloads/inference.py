@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base.errors import CandidateError
-from ..base.messages import sentence
+from ..base.messages import message
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -63,7 +63,7 @@ def answer(
         prompt_tokens = encoded["input_ids"].shape[1]
         if prompt_tokens >= protocol.max_length:
             raise CandidateError(
-                sentence("reason.long_prompt", count1=number, count2=prompt_tokens, count3=protocol.max_length)
+                message("reason.long_prompt", count1=number, count2=prompt_tokens, count3=protocol.max_length)
             )
         output = generate(**encoded, do_sample=True, max_length=protocol.max_length, use_cache=True)
         new_ids = output[0, prompt_tokens:]

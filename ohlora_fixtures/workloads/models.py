@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from ..base.errors import CandidateError, one_line
-from ..base.messages import sentence
+from ..base.messages import message
 from .stand_ins import mini_architecture, stand_in_tokenizer
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def build_on_meta(candidate: Candidate) -> PreTrainedModel:
         with torch.device("meta"):
             return _from_architecture(candidate.architecture())
     except Exception as error:  # any library error is this candidate's, not the session's
-        raise CandidateError(sentence("reason.not_built", candidate=candidate.name, error=one_line(error))) from error
+        raise CandidateError(message("reason.not_built", candidate=candidate.name, error=one_line(error))) from error
 
 
 def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> LoadedModel:
@@ -133,7 +133,7 @@ def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> Loa
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise CandidateError(sentence("reason.not_loaded", candidate=candidate.name, error=one_line(error))) from error
+        raise CandidateError(message("reason.not_loaded", candidate=candidate.name, error=one_line(error))) from error
 
 
 def tokenizer_at_hand(candidate: Candidate, model_dir: Path | None) -> Path | None:
@@ -158,7 +158,7 @@ def load_tokenizer(candidate: Candidate, where: str, **origin: Any) -> PreTraine
 
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(where, **origin)
     if tokenizer.eos_token_id is None:
-        raise CandidateError(sentence("reason.no_end_token", candidate=candidate.name))
+        raise CandidateError(message("reason.no_end_token", candidate=candidate.name))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
@@ -215,7 +215,7 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
     from transformers import AutoModelForCausalLM
 
     if candidate.remote_code and not source.allow_remote_code:
-        raise CandidateError(sentence("reason.remote_code", candidate=candidate.name))
+        raise CandidateError(message("reason.remote_code", candidate=candidate.name))
     origin: dict[str, Any] = {"trust_remote_code": candidate.remote_code and source.allow_remote_code}
     if source.model_dir is None:
         where = candidate.repo
@@ -235,7 +235,7 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
     parameters = count_parameters(model)
     if parameters != candidate.parameters:
         raise CandidateError(
-            sentence(
+            message(
                 "reason.parameters",
                 candidate=candidate.name,
                 where=where,

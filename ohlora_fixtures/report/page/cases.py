@@ -9,7 +9,7 @@ from ...base.words import Say
 from ...results import comparison
 from ...results.comparison import INFERENCE, Comparison, Key, Row
 from ...results.record import Record
-from . import digits
+from .. import digits
 
 
 def keys(found: Comparison) -> list[Key]:

@@ -9,7 +9,7 @@ from ...base.messages import again
 from ...base.words import Say
 from ...choice.selection import CRITERIA, Option, Selection
 from ...quality.grading import Quality
-from . import digits
+from .. import digits
 from .figure import Column, Table
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ...base.messages import again
 from ...base.words import Say
 from ...results.comparison import Comparison
-from . import digits
+from .. import digits
 from .figure import Column, Table
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ...base.words import Say
 from ...results.comparison import INFERENCE, Comparison, within_budget
 from ...results.record import Record
-from . import digits
+from .. import digits
 from .cases import full_size, keys, name_of
 from .figure import Column, Table
 

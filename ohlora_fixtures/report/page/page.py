@@ -15,8 +15,9 @@ from ...base.words import Language, Say, texts
 from ...choice.selection import Selection
 from ...results.answers import ByRank
 from ...results.comparison import Comparison
+from .. import digits
 from ..mixed import distinct, listed, mixed_notes
-from . import circumstances, digits, listings, svg
+from . import circumstances, listings, svg
 from .charts import losses, memory, quality, times
 from .choice import choice_of, name_of
 from .figure import Figure, Table

@@ -9,7 +9,8 @@ from markupsafe import Markup
 from ....base.words import Say
 from ....results.comparison import Comparison, Key, Row
 from ....results.record import Record
-from .. import digits, svg
+from ... import digits
+from .. import svg
 from ..cases import full_size, keys, name_of, verdict
 from ..figure import Figure, Mark, Panel
 from ..textures import texture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ....base.words import Say
 from ....results.comparison import Comparison, Row
 from ....results.record import Record
+from ... import digits
 from ...plans import advised
-from .. import digits
 from ..cases import full_size, keys, name_of, verdict
 from ..figure import Column, Table
 

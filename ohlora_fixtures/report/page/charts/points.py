@@ -10,7 +10,7 @@ from ....choice.selection import Option, Selection
 from ....quality.grading import Quality
 from ....results.comparison import FINE_TUNING, Comparison
 from ....results.record import Record
-from .. import digits
+from ... import digits
 from ..cases import full_size
 from ..figure import Column, Table
 

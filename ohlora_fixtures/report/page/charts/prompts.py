@@ -9,7 +9,8 @@ from markupsafe import Markup
 from ....base.words import Say
 from ....results.comparison import INFERENCE, Comparison
 from ....results.record import Record
-from .. import digits, svg
+from ... import digits
+from .. import svg
 from ..cases import full_size, warm_up
 from ..figure import Column, Mark, Panel, Table
 from .spread import spread

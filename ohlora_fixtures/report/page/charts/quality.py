@@ -9,7 +9,8 @@ from markupsafe import Markup
 from ....base.words import Say
 from ....choice.selection import Selection
 from ....results.comparison import Comparison
-from .. import digits, svg
+from ... import digits
+from .. import svg
 from ..figure import Figure, Mark, Panel
 from .points import CHOSEN, KINDS, Point, points_of, table
 

@@ -9,7 +9,8 @@ from markupsafe import Markup
 from ....base.words import Say
 from ....results.comparison import FINE_TUNING, Comparison, Row
 from ....results.record import Record
-from .. import digits, svg
+from ... import digits
+from .. import svg
 from ..cases import full_size, keys, name_of, verdict
 from ..figure import Column, Figure, Mark, Panel, Table
 from . import prompts

@@ -48,3 +48,8 @@ def tick(figure: float) -> str:
 def score(part: float | None) -> str:
     """A score from 0 to 1."""
     return NONE if part is None else f"{part:.2f}"
+
+
+def rate(figure: float | None) -> str:
+    """A rate, with one digit behind the point."""
+    return NONE if figure is None else f"{figure:,.1f}"

@@ -1,0 +1,99 @@
+"""The catalogue of quantities: each figure of a record once, with where it stands and how people read it.
+
+Every table, file and page that shows figures takes them from here. A unit is the end of the name. What a quantity is
+called, and what it means, the texts say under its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from ..results.flat import PATHS, PATHS_OF_PLAN
+from ..results.record import Record
+from . import digits
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One figure of a record."""
+
+    name: str
+    """Its name, with its unit, such as `peak_device_mib`."""
+    form: Callable[[Any], str]
+    """How it is written for people."""
+    is_planned: bool = False
+    """Whether a plan's record has it."""
+
+    def read(self, record: Record | None) -> Any:
+        """The figure; None where it is not known or does not apply."""
+        if record is None or (self.is_planned and record.plan is None):
+            return None
+        return attrgetter((PATHS_OF_PLAN if self.is_planned else PATHS)[self.name])(record)
+
+    def write(self, record: Record | None) -> str:
+        """The figure as people read it."""
+        return self.form(self.read(record))
+
+    @property
+    def bare_name(self) -> str:
+        """Its name without its unit."""
+        return next((self.name.removesuffix(unit) for unit in _UNITS if self.name.endswith(unit)), self.name)
+
+
+_UNITS = ("_mib", "_seconds", "_mhz", "_c")
+
+MEASURED = (
+    Quantity("seconds", digits.seconds),
+    Quantity("steady_median_seconds", digits.seconds),
+    Quantity("steady_iqr_seconds", digits.seconds),
+    Quantity("allocated_after_mib", digits.mib),
+    Quantity("peak_allocated_mib", digits.mib),
+    Quantity("peak_reserved_mib", digits.mib),
+    Quantity("context_mib", digits.mib),
+    Quantity("peak_device_mib", digits.mib),
+    Quantity("peak_rss_growth_mib", digits.mib),
+    Quantity("cap_mib", digits.mib),
+    Quantity("requested_mib", digits.mib),
+    Quantity("leaked_mib", digits.mib),
+    Quantity("tflops_per_second", digits.rate),
+    Quantity("flops_utilization", digits.share),
+    Quantity("gb_per_second", digits.rate),
+    Quantity("bandwidth_utilization", digits.share),
+    Quantity("highest_temperature_c", digits.count),
+    Quantity("lowest_sm_clock_mhz", digits.count),
+    Quantity("tokens", digits.count),
+    Quantity("trainable_parameters", digits.count),
+)
+"""Of a measured case, in the order in which tables have them."""
+
+PLANNED = (
+    Quantity("allocated_after_mib", digits.mib, is_planned=True),
+    Quantity("peak_allocated_mib", digits.mib, is_planned=True),
+    Quantity("peak_reserved_mib", digits.mib, is_planned=True),
+    Quantity("context_mib", digits.mib, is_planned=True),
+    Quantity("peak_device_mib", digits.mib, is_planned=True),
+    Quantity("longest_tokens", digits.count, is_planned=True),
+    Quantity("trainable_parameters", digits.count, is_planned=True),
+)
+"""Of a plan."""
+
+QUALITY = (
+    Quantity("quality_score", digits.points),
+    Quantity("quality_grade", str),
+    Quantity("trained_nats_per_character", digits.nats),
+    Quantity("held_out_nats_per_character", digits.nats),
+    Quantity("held_out_loss", digits.nats),
+    Quantity("untuned_trained_nats_per_character", digits.nats),
+    Quantity("untuned_held_out_nats_per_character", digits.nats),
+    Quantity("untuned_held_out_loss", digits.nats),
+)
+"""Of how good a measured case's model is."""
+
+
+def known(quantities: Iterable[Quantity], records: Iterable[Record]) -> list[Quantity]:
+    """The quantities of which any record has a figure."""
+    records = list(records)
+    return [each for each in quantities if any(each.read(record) is not None for record in records)]

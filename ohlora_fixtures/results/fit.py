@@ -1,0 +1,84 @@
+"""Whether a case fits the budget: the one verdict that every table, page and choice tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ..base.messages import Message, message
+from .record import Record
+
+Verdict = Literal["fits", "over", "failed", "not_judged"]
+
+_HAS_FAILED = ("error", "failed")
+_TOO_LARGE = ("over_budget", "out_of_memory")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a case, or several together, come to against the VRAM budget."""
+
+    verdict: Verdict
+    """`fits`, `over`, `failed` for another failure, or `not_judged` where no peak is known."""
+    reason: Message | None = None
+    """Why it does not fit; None if it does, or if nothing is known."""
+    is_planned: bool = False
+    """Whether the plan tells, because the measurement does not."""
+
+
+NOT_JUDGED = Fit("not_judged")
+
+
+def fit_of(measured: Record | None, plan: Record | None) -> Fit:
+    """The verdict on one case: that of its measurement, or where this tells of no peak, that of its plan.
+
+    A measurement that failed has failed, whatever its peak until then. One that was skipped tells nothing, and nor does
+    the rehearsal of a replica that passed.
+    """
+    for record in (measured, plan):
+        if record is not None and (found := _told_by(record)):
+            return found
+    return NOT_JUDGED
+
+
+def fit_of_all(fits: Iterable[Fit]) -> Fit:
+    """The verdict on several cases together: the first that stands in the way, else that they fit if any is judged."""
+    known = [fit for fit in fits if fit.verdict != "not_judged"]
+    return next((fit for fit in known if fit.verdict != "fits"), known[0] if known else NOT_JUDGED)
+
+
+def above_budget(peak_device_mib: float, budget_mib: float) -> Message | None:
+    """Both figures and the difference, if a peak on the device exceeds the budget; one that equals it keeps to it."""
+    if peak_device_mib <= budget_mib:
+        return None
+    difference = peak_device_mib - budget_mib
+    return message(
+        "reason.above_budget",
+        peak=peak_device_mib,
+        budget=budget_mib,
+        difference=difference,
+        share=difference / budget_mib,
+    )
+
+
+def reason_of(record: Record) -> Message:
+    """Why a record's case did not pass, with the kind of its end."""
+    kind, reason = record.outcome.kind, record.outcome.reason or message("reason.not_known")
+    return message(f"reason.{kind}", reason=reason)
+
+
+def _told_by(record: Record) -> Fit | None:
+    kind, peak_mib = record.outcome.kind, record.peak_device_mib
+    if kind in _HAS_FAILED:
+        return Fit("failed", _planned(record, reason_of(record)), record.case.is_planned)
+    if kind in _TOO_LARGE:
+        return Fit("over", _planned(record, reason_of(record)), record.case.is_planned)
+    if peak_mib is None or kind == "skipped":
+        return None
+    above = above_budget(peak_mib, record.experiment.budget_mib)
+    return Fit("over" if above else "fits", above and _planned(record, above), record.case.is_planned)
+
+
+def _planned(record: Record, reason: Message) -> Message:
+    return message("reason.planned", reason=reason) if record.case.is_planned else reason
