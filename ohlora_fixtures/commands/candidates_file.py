@@ -12,7 +12,7 @@ from typing import Any
 from ..base import safe_text
 from ..base.errors import CandidateError, InputError
 from ..base.files import replace_text
-from ..base.messages import sentence
+from ..base.messages import message
 from ..inputs.candidates import Candidate
 
 
@@ -37,9 +37,9 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CandidateError(sentence("reason.not_json", path=path, error=error)) from None
+        raise CandidateError(message("reason.not_json", path=path, error=error)) from None
     if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
-        raise CandidateError(sentence("reason.no_model_type", path=path))
+        raise CandidateError(message("reason.no_model_type", path=path))
     return settings
 
 
