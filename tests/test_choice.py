@@ -9,13 +9,13 @@ import pytest
 from choices import candidate, chosen, fine_tuning, inference, judged, plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ohlora_fixtures.report.fitting import Terminal
 from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
 from ohlora_fixtures.base.safe_text import json_page
 from ohlora_fixtures.choice.choosing import Choosing
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS
 from ohlora_fixtures.report import choice_text as choice
-from ohlora_fixtures.report.fitting import Terminal
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.results.folder import record_of
 

@@ -28,3 +28,7 @@ class Say:
         """What a field of other code is called; one that this version does not know goes by its own name."""
         key = f"{subject}.{field}"
         return self(key) if key in texts() else field.replace("_", " ")
+
+    def knows(self, subject: str, field: str) -> bool:
+        """Whether a field has a name of its own."""
+        return f"{subject}.{field}" in texts()
