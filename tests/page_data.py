@@ -166,8 +166,8 @@ def measured(planned, candidate, chance, quality):
         "planned_peak_reserved_mib": predicted.peak_reserved_mib,
         "planned_peak_allocated_mib": predicted.peak_allocated_mib,
         "leaked_mib": 0.0,
-        "highest_temperature_c": 61 + 2 * chance.randrange(9),
-        "lowest_sm_clock_mhz": 1665 + 15 * chance.randrange(9),
+        "highest_temperature_c": 61 + round(4 * billions),
+        "lowest_sm_clock_mhz": 1785 - 15 * round(4 * billions),
         "taints": [],
     }
     if rank:

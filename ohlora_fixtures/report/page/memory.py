@@ -37,9 +37,10 @@ _TEXTURES = {
 }
 """Of planned parts; what was measured has none."""
 
-_ROW_HEIGHT, _LONG_NAME_HEIGHT = 45, 15
-"""Of a case, and what is added for a line of its own for its name, which a name wider than this needs."""
-_LONG_NAME = 50
+_ROW_HEIGHT, _NAME_HEIGHT = 45, 15
+"""Of a case, and what is added where its name has a line of its own."""
+_LONGEST_LINE = 1.15 * svg.WIDTH
+"""Of a case's name and figures, by `svg.width_of`, which takes all for bold: what is longer needs two lines."""
 _HEIGHTS = {"planned": 12, "measured": 7}
 """Of the bars."""
 _FAR = 3
@@ -106,19 +107,17 @@ def _unsplit_mib(sizes: _Sizes) -> float | None:
 def _panel(name: str, cases: Sequence[Shown], along: svg.Scale, budgets: Sequence[float], say: Say) -> Markup:
     bars: list[Markup] = []
     texts: list[Markup] = []
-    described: list[str] = []
-    own_line = _LONG_NAME_HEIGHT if any(svg.width_of(case.name) > _LONG_NAME for case in cases) else 0
+    told = [_said(case, say) for case in cases]
+    own_line = _NAME_HEIGHT if any(svg.width_of("".join(said)) > _LONGEST_LINE for said in told) else 0
     height = _ROW_HEIGHT + own_line
     bottom = 16.0 + height * len(cases)
-    for row, case in enumerate(cases):
+    for row, (case, said) in enumerate(zip(cases, told, strict=True)):
         top = 18.0 + height * row
-        said = _said(case, say)
-        described.append(" ".join(said))
         texts.append(_row_text(said, top + 11, own_line))
         bars += _bars(case, along, top + own_line + 16, say)
     axis = svg.x_axis(along, 14, bottom, digits.tick, say("axis.mib"))
     lines = [part for budget in budgets for part in _budget_line(budget, along, bottom, say)]
-    description = say("memory.description", candidate=name, cases="; ".join(described))
+    description = say("memory.description", candidate=name, cases="; ".join(map(" ".join, told)))
     return svg.drawing(bottom + 34, description, [*axis, *bars, *lines, *texts])
 
 
