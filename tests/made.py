@@ -41,11 +41,16 @@ def _with(facts, figures, *, is_planned):
         for group in groups:
             place[group] = place.get(group) or {}
             place = place[group]
-        place[last] = _said(value) if name in (*_SAID, "reason") else plain(value)
+        place[last] = _as_message(value) if name in (*_SAID, "reason") else plain(value)
     return facts
 
 
-def _said(value):
+def _as_message(value):
     if isinstance(value, (list, tuple)):
-        return list(map(_said, value))
+        return list(map(_as_message, value))
     return plain(verbatim(value) if isinstance(value, str) else value) if isinstance(value, (str, Message)) else value
+
+
+def said(messages):
+    """The English texts of messages."""
+    return tuple(map(str, messages))
