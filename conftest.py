@@ -1,3 +1,3 @@
-"""Loads the plugin, so that a checkout needs no installation."""
+"""Turns the plugin on, as a project that uses it does."""
 
 pytest_plugins = ["ohlora_fixtures.plugin"]

@@ -12,7 +12,7 @@ from .base.errors import InputError
 from .inputs.cases import is_case_id
 from .planner.plan_cache import PlanStore
 from .planner.planner import Planner
-from .report.fitting import Terminal
+from .report.terminal import Terminal
 from .session import cases, devices, drafts, outcomes, stored_benchmarks, workers
 from .session.asked import REPORTING, SETTINGS, add_options, read_settings
 from .session.fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names

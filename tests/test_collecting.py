@@ -97,6 +97,32 @@ def test_a_session_without_benches_is_left_alone(pytester, monkeypatch):
     assert not (pytester.path / "results").exists()
 
 
+def test_benches_in_a_virtual_environment_are_not_asked_for(pytester):
+    pytester.makeconftest("pytest_plugins = ['ohlora_fixtures.plugin']")
+    installed = pytester.mkdir("env")
+    installed.joinpath("pyvenv.cfg").touch()
+    installed.joinpath("bench_plan.py").touch()
+    assert pytester.runpytest("--candidates", "none.toml").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert pytester.runpytest("env", "--candidates", "none.toml").ret == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize("module", ["shipped.benches", "shipped.benches.bench_plan", "shipped.benches.bench_plan::any"])
+def test_benches_are_asked_for_by_the_names_of_their_modules(pytester, module):
+    pytester.makeconftest("pytest_plugins = ['ohlora_fixtures.plugin']")
+    for name in ("__init__", "benches/__init__", "benches/bench_plan"):
+        path = pytester.path / "site" / "shipped" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    pytester.syspathinsert("site")
+    assert pytester.runpytest("--pyargs", module, "--candidates", "none.toml").ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_module_without_benches_is_left_alone(pytester):
+    pytester.makeconftest("pytest_plugins = ['ohlora_fixtures.plugin']")
+    result = pytester.runpytest("--pyargs", "json.tool", "--candidates", "none.toml")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
 @pytest.mark.parametrize("option", ["--candidates", "--protocol", "--vram-budget", "--allow-remote-code"])
 def test_help_explains_the_options(suite, option):
     assert option in suite.runpytest("--help").stdout.str()

@@ -39,11 +39,13 @@ ROOT = Path(__file__).parents[1]
 README, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
 DOCS = ROOT / "docs"
 PAGES = [README, KOREAN, *sorted(DOCS.glob("*.md"))]
+RESULTS = ROOT / "results" / "README.md"
 
 FROM_THE_NETWORK = "installs from the network; CI does it as the README says"
 MINUTES = "takes minutes; CI runs the first two"
 A_GPU = "asks a GPU"
 AT_GITHUB = "acts on a repository at GitHub"
+INSTALLED = "needs the package installed; tests/test_another_project.py runs it"
 MACHINES = "needs other machines; what they are told to run is run here"
 NOT_RUN = {
     "python3 -m venv .venv": FROM_THE_NETWORK,
@@ -52,6 +54,11 @@ NOT_RUN = {
     "pip install -q tox": FROM_THE_NETWORK,
     "pip install -q torch==2.13.0 --index-url https://download.pytorch.org/whl/cu126": FROM_THE_NETWORK,
     "git clone -q https://github.com/OWNER/REPOSITORY ohlora": FROM_THE_NETWORK,
+    "pip install -q ../ohlora": FROM_THE_NETWORK,
+    "pytest --pyargs ohlora_fixtures.benches": INSTALLED,
+    "pytest --pyargs ohlora_fixtures.benches -k plan and FinguAI and r16": INSTALLED,
+    "pytest --pyargs ohlora_fixtures.benches -k FinguAI and r16 and not plan": INSTALLED,
+    "pytest -p ohlora_fixtures.plugin -p no:django --pyargs ohlora_fixtures.benches": INSTALLED,
     "pytest tests -n 2 --dist loadfile": MINUTES,
     "tox -e lint": MINUTES,
     "pytest overhead -k 28_cases": MINUTES,
@@ -86,6 +93,10 @@ true
 """Stands in for a program and notes how it was called. What another machine would run is called here."""
 
 
+def name_of_page(page):
+    return str(page.relative_to(ROOT))
+
+
 def read(page):
     return page.read_text(encoding="utf-8")
 
@@ -103,7 +114,7 @@ def prose(page):
 def scripts(page):
     """What a reader could type: shell blocks, and commands within a sentence or a table."""
     fenced = [text for language, text in blocks(page) if language == "sh"]
-    inline = re.findall(r"`((?:[A-Z_]+= )?(?:pytest|python -m) [^`]+)`", prose(page))
+    inline = re.findall(r"`((?:[A-Z_]+= )?(?:pytest |python -m |python tests/)[^`]+)`", prose(page))
     return [*fenced, *(each for each in inline if not re.fullmatch(r"python -m ohlora_fixtures( \w+)?", each))]
 
 
@@ -206,7 +217,7 @@ def run(world, printed, monkeypatch, capsys):
 
 
 @pytest.mark.filterwarnings("ignore:Can't compare", "ignore:Benchmarks are automatically disabled")
-@pytest.mark.parametrize("page", [page for page in PAGES if page != KOREAN], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*(page for page in PAGES if page != KOREAN), RESULTS], ids=name_of_page)
 def test_every_command_is_run_or_listed(page, world, run):
     for script in scripts(page):
         for call in calls(script, world):
@@ -243,12 +254,13 @@ def test_the_added_candidate_is_shown_as_it_is_written(world, run):
     assert shown in (world / "mine" / "candidates.toml").read_text(encoding="utf-8")
 
 
-def test_every_file_of_a_results_folder_is_in_both_readmes(world, run):
+def test_every_file_of_a_results_folder_is_in_the_readmes(world, run):
     run(["python", "-m", "ohlora_fixtures", "report", "data/reference/study-2025-04", "--into", "results/study"])
     files = {path.name for path in (world / "results/study").iterdir()}
     assert {"comparison.md", "selection.json"} <= files
     files |= {RECORDS, SESSION, LOCK, ENVIRONMENT, CACHE, name_of("<candidate>")}
-    assert [(page.name, name) for page in (README, KOREAN) for name in files if f"`{name}`" not in read(page)] == []
+    pages = (README, KOREAN, RESULTS)
+    assert [(str(page), name) for page in pages for name in files if f"`{name}`" not in read(page)] == []
 
 
 def anchors(page):
@@ -261,7 +273,7 @@ def links(page):
     return re.findall(r"\]\(([^)\s]+)\)", prose(page))
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, RESULTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=name_of_page)
 def test_links_lead_somewhere(page):
     for link in links(page):
         path, _, anchor = link.partition("#")

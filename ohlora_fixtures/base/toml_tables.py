@@ -59,7 +59,8 @@ def check_keys(entry: Mapping[str, Any], kind: type, checks: Mapping[str, Check]
 
     Raises InputError for the first that is missing, unknown or of the wrong kind, beginning with `where`.
     """
-    missing = [field.name for field in fields(kind) if field.default is MISSING and field.name not in entry]
+    needed = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
+    missing = [name for name in needed if name not in entry]
     if missing:
         raise InputError(f"{where} lacks the key {missing[0]!r}")
     unknown = sorted(set(entry) - {field.name for field in fields(kind)})

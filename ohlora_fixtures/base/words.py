@@ -67,6 +67,10 @@ class Say:
         key = f"{subject}.{field}"
         return self(key) if key in texts() else field.replace("_", " ")
 
+    def names(self, subject: str) -> set[str]:
+        """The fields of a subject that have a name."""
+        return {key.partition(".")[2] for key in texts() if key.partition(".")[0] == subject}
+
     def listed(self, names: list[str]) -> str:
         """Names in a row."""
         return ", ".join(names)

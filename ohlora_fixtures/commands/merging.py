@@ -13,19 +13,20 @@ from typing import Any, Literal
 
 from ..base.errors import InputError
 from ..base.files import replace_text
-from ..base.messages import message
+from ..base.messages import Message, message
 from ..base.safe_text import json_page
 from ..base.shipped import REFERENCE
 from ..base.words import language_of
 from ..choice.choosing import Choosing
 from ..choice.selection import DEFAULT_WEIGHTS, Selection
 from ..inputs.candidates import Candidate, read_candidates
+from ..inputs.cases import Case
 from ..report import files
-from ..report.mixed import distinct, listed
+from ..report.notes import distinct, listed
 from ..results.answers import Answers, name_of, read_folder, write_answers
 from ..results.comparison import Comparison, compare, read_published
 from ..results.folder import RECORDS, read_records
-from ..results.record import Record, as_line
+from ..results.record import Record
 
 Keep = Literal["first", "last"]
 
@@ -78,9 +79,10 @@ def merge(
     _check_candidates(origins, candidates, candidates_path)
     _check_agreement(origins, anyway=anyway)
     order = {candidate.name: place for place, candidate in enumerate(candidates)}
-    records.sort(key=lambda record: order[record.candidate])  # sorting leaves each candidate's cases in their order
-    ranks = sorted({record.lora_rank for record in records if record.lora_rank is not None})
-    found = compare(candidates, ranks, records, read_published(REFERENCE), tuple(_notes(shards, clashes, keep)))
+    records.sort(
+        key=lambda record: order[record.case.candidate]
+    )  # sorting leaves each candidate's cases in their order
+    found = compare(candidates, (), records, read_published(REFERENCE), tuple(_notes(shards, clashes, keep)))
     try:
         return found, _write(into, found, shards, origins)
     except OSError as error:
@@ -95,7 +97,7 @@ def _read(folder: Path, known: Collection[str]) -> Shard:
         environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         environment = None
-    answers = read_folder(folder, {record.candidate for record in stored.records if record.candidate in known})
+    answers = read_folder(folder, {record.case.candidate for record in stored.records} & set(known))
     return Shard(folder, stored.records, stored.torn_line is not None, answers, environment)
 
 
@@ -104,17 +106,17 @@ def _one_of_each_case(shards: Sequence[Shard], keep: Keep | None) -> tuple[list[
 
     Raises InputError for such a case if nothing says which record to keep.
     """
-    found: dict[str, tuple[Record, Shard]] = {}
+    found: dict[Case, tuple[Record, Shard]] = {}
     clashes: dict[str, None] = {}
     for shard in shards:
         for record in shard.records:
             if (earlier := found.get(record.case)) is None:
                 found[record.case] = record, shard
                 continue
-            clashes[record.case] = None
+            clashes[record.case.id] = None
             if keep is None:
                 raise InputError(
-                    f"case {record.case!r} is in {earlier[1].folder} and in {shard.folder}: leave one folder out, or "
+                    f"case {record.case.id!r} is in {earlier[1].folder} and in {shard.folder}: leave one folder out, or "
                     "say with --keep first or --keep last which folder counts"
                 )
             if keep == "last":
@@ -127,9 +129,9 @@ def _check_candidates(
 ) -> None:
     known = {candidate.name for candidate in candidates}
     for record, shard in origins:
-        if record.candidate not in known:
+        if record.case.candidate not in known:
             raise InputError(
-                f"candidate {record.candidate!r} of {shard.folder} is not in the candidates file {candidates_path}: "
+                f"candidate {record.case.candidate!r} of {shard.folder} is not in the candidates file {candidates_path}: "
                 "give --candidates the file it ran with"
             )
 
@@ -138,27 +140,32 @@ def _check_agreement(origins: Sequence[tuple[Record, Shard]], *, anyway: bool) -
     first, first_shard = origins[0]
     for record, shard in origins:
         for name, what in _MUST_AGREE:
-            one, other = getattr(first, name), getattr(record, name)
+            one, other = getattr(first.experiment, name), getattr(record.experiment, name)
             if one != other and not anyway:
                 raise InputError(
                     f"{first_shard.folder} and {shard.folder} have different {what} ({one[:12]}, {other[:12]}): what "
                     "they measured does not compare; merge them with --anyway, and the comparison says so"
                 )
-    if len(distinct("scale", measured := [record for record, _ in origins if not record.planned_workload])) > 1:
-        mini, full = (
-            next(shard.folder for record, shard in origins if record in measured and record.scale == scale)
-            for scale in distinct("scale", measured)[:2]
-        )
+    variants: dict[str, Any] = {}
+    for record, shard in origins:
+        variant, settings = record.case.variant, record.experiment.variant
+        if variant is not None and variants.setdefault(variant, settings) != settings:
+            raise InputError(
+                f"variant {variant!r} is another one in {shard.folder} than in the folders before: rename it"
+            )
+    measured = [(record.environment.scale, shard) for record, shard in origins if not record.case.is_planned]
+    if len(scales := distinct(scale for scale, _ in measured)) > 1:
+        mini, full = (next(shard.folder for scale, shard in measured if scale == wanted) for wanted in scales[:2])
         raise InputError(
             f"{mini} and {full} were measured at different scales, and a rehearsal compares nothing: merge them apart"
         )
 
 
-def _names(shards: Sequence[Shard]) -> str:
+def _names(shards: Sequence[Shard]) -> Message | str:
     return listed([str(shard.folder) for shard in shards])
 
 
-def _notes(shards: Sequence[Shard], clashes: Sequence[str], keep: Keep | None) -> list[str]:
+def _notes(shards: Sequence[Shard], clashes: Sequence[str], keep: Keep | None) -> list[Message]:
     key = "note.merged_one" if len(shards) == 1 else "note.merged"
     notes = [message(key, count=len(shards), names=_names(shards))]
     if clashes:
@@ -176,13 +183,11 @@ def _write(
     """Choose, and write every file, the records last: a folder without them can be merged into once more."""
     answers: Answers = {}
     for record, shard in origins:
-        if not record.planned_workload:
-            by_rank = shard.answers.get(record.candidate, {})
-            if record.lora_rank in by_rank:
-                answers.setdefault(record.candidate, {})[record.lora_rank] = by_rank[record.lora_rank]
+        if record.case in shard.answers:
+            answers[record.case] = shard.answers[record.case]
     into.mkdir(parents=True, exist_ok=True)
-    for name, by_rank in answers.items():
-        write_answers(into / name_of(name), name, by_rank)
+    for name in dict.fromkeys(case.candidate for case in answers):
+        write_answers(into / name_of(name), {case: given for case, given in answers.items() if case.candidate == name})
     environment = {
         "merged_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
@@ -196,5 +201,5 @@ def _write(
     findings = files.Findings(found, selection, answers, environment)
     for name, text in files.texts(findings, language_of(os.environ)):
         replace_text(into / name, text)
-    (into / RECORDS).write_bytes(b"".join(map(as_line, found.records)))
+    (into / RECORDS).write_bytes(b"".join(record.as_line() for record in found.records))
     return selection

@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 
 from ..choice.selection import Selection
-from ..report import choice_text
-from ..report.closing import closing
-from ..report.fitting import Paint, Terminal, plain
+from ..report import choice, files
+from ..report.terminal import Paint, Terminal, plain
 from ..results.comparison import Comparison
 
 _CODES = {"bold": 1, "red": 31, "green": 32, "yellow": 33}
@@ -32,7 +31,7 @@ def add_verbosity(command: argparse.ArgumentParser) -> None:
 def show(comparison: Comparison, selection: Selection, folder: Path, verbosity: int) -> None:
     """Print a comparison and its choice, and where their files are."""
     terminal = Terminal(shutil.get_terminal_size().columns, verbosity, _paint())
-    parts = (closing(comparison, selection, terminal), choice_text.terminal(selection, terminal), f"results: {folder}")
+    parts = (files.closing(comparison, selection, terminal), choice.terminal(selection, terminal), f"results: {folder}")
     say("\n\n".join(parts))
 
 

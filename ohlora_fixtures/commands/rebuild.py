@@ -35,25 +35,25 @@ class Folder:
             raise InputError(f"results folder {path} has no whole record: there is nothing to report")
         self.candidates = self._candidates(candidates_path)
         known = {candidate.name for candidate in self.candidates}
-        strange = next((each.candidate for each in self.stored.records if each.candidate not in known), None)
+        ran = [record.case.candidate for record in self.stored.records]
+        strange = next((name for name in ran if name not in known), None)
         if strange is not None:
             raise InputError(
                 f"candidate {strange!r} of {path} is not among the candidates: give --candidates the file it ran with"
             )
-        self.answers: Answers = read_folder(path, {record.candidate for record in self.stored.records})
+        self.answers: Answers = read_folder(path, set(ran))
 
     @property
     def prompts(self) -> set[str]:
         """Every prompt that was answered."""
-        return {given.prompt for by_rank in self.answers.values() for own in by_rank.values() for given in own}
+        return {given.prompt for own in self.answers.values() for given in own}
 
     def comparison(self) -> Comparison:
         """Its records set beside each other, and beside the study's unless they are the study's."""
         records = self.stored.records
         is_study = self.path.resolve() == REFERENCE.resolve()
-        ranks = sorted({record.lora_rank for record in records if record.lora_rank is not None})
         notes = (message("note.torn"),) if self.stored.torn_line is not None else ()
-        return compare(self.candidates, ranks, records, {} if is_study else read_published(REFERENCE), notes)
+        return compare(self.candidates, (), records, {} if is_study else read_published(REFERENCE), notes)
 
     @property
     def environment(self) -> Any:

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import groupby, zip_longest
 
 from ..base.safe_text import line, markdown
-from .fitting import Paint, plain, width_of
+from .terminal import Paint, plain, width_of
 
 _GAP = "  "
 

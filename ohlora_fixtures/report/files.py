@@ -1,18 +1,26 @@
-"""The files that a results folder's findings become."""
+"""The files that a results folder's findings become, and how a session ends on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..base.safe_text import json_page
+from ..base import safe_text
 from ..base.words import Language
 from ..choice.selection import Selection
 from ..results.answers import Answers
-from ..results.comparison import Comparison
-from . import choice_text, quality_table, table
+from ..results.comparison import Comparison, Row
+from . import choice, details, table
+from .columns import Column, as_markdown, for_terminal
+from .notes import REHEARSAL, distinct, notes
 from .page import page
+from .quantities import MEASURED, PLANNED, QUALITY
+from .terminal import Terminal
+
+_YES_OR_NO = {"fits": True, "over": False, "failed": False, "not_judged": None}
 
 
 @dataclass(frozen=True)
@@ -32,9 +40,95 @@ class Findings:
 def texts(found: Findings, language: Language, more: str = "") -> Iterator[tuple[str, str]]:
     """Each file's name and text, one after the other, the page last; `more` closes the Markdown."""
     comparison, selection = found.comparison, found.selection
-    judged = quality_table.markdown(comparison)
-    tables = (table.markdown(comparison, language), judged, choice_text.markdown(selection), more)
-    yield "comparison.md", "\n".join(filter(None, tables))
-    yield "comparison.csv", table.comma_separated(comparison)
-    yield "selection.json", json_page(choice_text.as_facts(selection)).decode()
+    yield "comparison.md", "\n".join(filter(None, (_markdown(found, language), choice.markdown(selection), more)))
+    yield "comparison.csv", comma_separated(comparison)
+    yield "selection.json", safe_text.json_page(choice.as_facts(selection)).decode()
     yield "report.html", page.html(comparison, selection, found.answers, found.environment, language)
+
+
+def closing(comparison: Comparison, selection: Selection | None, terminal: Terminal) -> str:
+    """The table, and what changes how it is to be read; for `-q` the table alone, for `-v` everything."""
+    parts = [terminal.filled(REHEARSAL, "yellow")] if comparison.is_rehearsal else []
+    parts.append(table.terminal(comparison, selection, terminal))
+    if terminal.verbosity > 0 and (advised := details.advice(comparison)):
+        parts += [terminal.filled(details.advice_heading(comparison)), for_terminal(advised, terminal.width)]
+    if terminal.verbosity >= 0:
+        is_all = terminal.verbosity > 0
+        told = [
+            note.text if is_all else note.brief or note.text for note in notes(comparison) if is_all or note.is_caution
+        ]
+        parts.append("\n".join(map(terminal.noted, told)))
+    return "\n\n".join(filter(None, parts))
+
+
+def _markdown(found: Findings, language: Language) -> str:
+    """The comparison as a Markdown page; the table's headings are in the language, all else in English."""
+    comparison = found.comparison
+    parts = ["# Comparison", *([f"> **{REHEARSAL}**"] if comparison.is_rehearsal else [])]
+    parts += [
+        table.markdown(comparison, found.selection, language),
+        "\n".join(f"- {safe_text.markdown(note.text)}" for note in notes(comparison)),
+    ]
+    advised = details.advice(comparison)
+    sections: Sequence[tuple[str, str, list[Column]]] = (
+        ("Plan against measurement", details.PLAN_HEADING, details.plan_against_measurement(comparison)),
+        ("How near the hardware's limits", details.LIMIT_HEADING, details.limits(comparison)),
+        ("What else would fit", details.advice_heading(comparison) if advised else "", advised),
+        ("What the planned peak is made of", details.BREAKDOWN_HEADING, details.breakdown(comparison)),
+        ("How good the answers are", details.QUALITY_HEADING, details.quality(comparison)),
+    )
+    for title, heading, columns in sections:
+        if columns:
+            parts += [f"## {title}", heading, as_markdown(columns)]
+    return "\n\n".join(parts) + "\n"
+
+
+def comma_separated(comparison: Comparison) -> str:
+    """The comparison as CSV: a line a candidate, plain numbers, an empty cell for what is not known."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(_line(comparison, None)), lineterminator="\n")
+    writer.writeheader()
+    for row in comparison.rows:
+        writer.writerow({name: _plain(value) for name, value in _line(comparison, row).items()})
+    return buffer.getvalue()
+
+
+def _line(comparison: Comparison, row: Row | None) -> dict[str, object]:
+    """A candidate's cells by column; without one, the columns."""
+    candidate = row.candidate if row else None
+    names = ("parameters", "unverified", "leaderboard_average", "card_license", "binding_license", "free_license")
+    line: dict[str, object] = {"candidate": candidate and candidate.name}
+    line |= {name: getattr(candidate, name, None) for name in names}
+    for variant in comparison.columns:
+        prefix = "inference" if variant is None else f"fine_tuning_{variant}"
+        cell = row.cell(variant) if row else None
+        record, plan, published = (cell.measured, cell.plan, cell.published) if cell else (None, None, None)
+        line |= {f"{prefix}_outcome": record and record.outcome.kind}
+        line |= {f"{prefix}_{each.name}": each.read(record) for each in (*MEASURED, *QUALITY)}
+        line |= {f"{prefix}_taints": record and "; ".join(map(str, record.taints))}
+        line |= {f"plan_{prefix}_outcome": plan and plan.outcome.kind}
+        line |= {f"plan_{prefix}_{each.name}": each.read(plan) for each in PLANNED}
+        line |= {
+            f"study_{prefix}_{name}": getattr(published, name, None) for name in ("seconds", "allocated_after_mib")
+        }
+    measured, plans = (row.measured, row.plans) if row else ([], [])
+    return {
+        **line,
+        "verdict": row and table.verdict_of(row),
+        "within_budget": row and _YES_OR_NO[row.fit_as_measured.verdict],
+        "plan_within_budget": row and _YES_OR_NO[row.fit_as_planned.verdict],
+        "scale": _each(record.environment.scale for record in measured),
+        "weights": _each(record.environment.weights for record in measured),
+        "device": _each(record.environment.device for record in measured),
+        "gpu_profile": _each(record.environment.gpu_profile for record in plans),
+        "protocol_hash": _each(record.experiment.protocol_hash for record in measured or plans),
+    }
+
+
+def _plain(value: object) -> object:
+    return safe_text.cell(safe_text.line(value)) if isinstance(value, str) else value
+
+
+def _each(values: Iterator[str | None]) -> str | None:
+    """What several records say, each once; None if they say nothing."""
+    return " and ".join(distinct(values)) or None

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..results.comparison import INFERENCE, Comparison, Row
+from ..base.messages import Message, message
+from ..results.comparison import Comparison, Row
 from ..results.record import Record
-from . import measured
-from .mixed import distinct, listed, mixed_notes
 
 REHEARSAL = (
     "REHEARSAL: every candidate ran as a mini replica with random weights. The cases are real runs of the code, but "
     "their times and memory compare nothing: neither the candidates nor this machine with another."
 )
-_STUDY = (
-    "study: the published figures, from a Colab T4 with 15 GB; its prompt s is the mean, "
-    "its MiB what was allocated after the run, not the peak"
-)
+_MOST_NAMES = 8
+"""More would hide what they are about."""
 
 
 @dataclass(frozen=True)
@@ -32,98 +29,216 @@ class Note:
     """The sentence where there is little room; empty for the same."""
 
 
+def distinct(values: Iterable[str | None]) -> list[str]:
+    """Each value once, in their order; None is left out."""
+    return list(dict.fromkeys(value for value in values if value is not None))
+
+
+def listed(names: Sequence[str], most: int = _MOST_NAMES) -> Message | str:
+    """Names in a row, and how many more there are."""
+    more, some = len(names) - most, ", ".join(names[:most])
+    return message("names.more", names=some, count=more) if more > 0 else some
+
+
 def notes(comparison: Comparison) -> Iterator[Note]:
     """Every note, in the order in which a reader meets what they are about."""
-    records = comparison.records
-    ran = [record for record in records if record.planned_workload is None]
+    records, ran = comparison.records, comparison.measured
     yield from _on_measured(comparison, ran)
-    yield from map(Note, measured.capped_notes(ran))
-    yield from _explanations(measured.workspace_notes(ran))
-    yield from map(Note, measured.settings_notes(ran))
-    yield from _explanations([*measured.limit_notes(ran), *measured.plan_notes(ran), *_on_planned(comparison)])
-    yield from _explanations((_STUDY,) if any(row.published for row in comparison.rows) else ())
+    yield from _on_settings(ran)
+    yield from _explanations([*_on_limits(ran), *_on_plans_beside(ran), *_on_planned(comparison)])
     yield from _on_protocol(records)
     for row in comparison.rows:
         if row.candidate.unverified:
             yield Note(f"?: {row.candidate.name} is unverified: {row.candidate.unverified}")
-    yield from map(Note, [*mixed_notes(records), *comparison.notes])
+    yield from (Note(str(each)) for each in (*mixed_notes(comparison), *comparison.notes))
     yield from _on_failures(records)
-    yield from map(Note, measured.taint_notes(ran))
+    yield from _on_taints(ran)
+
+
+def mixed_notes(comparison: Comparison) -> list[Message]:
+    """A message for each way in which records differ that ought to be alike; none for one session's own."""
+    records, ran = comparison.records, comparison.measured
+    found = []
+    if len(devices := distinct(record.environment.device for record in ran)) > 1:
+        names = [message("names.on_device", device=device, names=_candidates_on(device, ran)) for device in devices]
+        found.append(message("note.devices", count=len(devices), names=names))
+    for key, values in (
+        ("note.weights", distinct(record.environment.weights for record in ran)),
+        ("note.protocol_hash", distinct(record.experiment.protocol_hash for record in records)),
+        ("note.dataset_sha256", distinct(record.experiment.dataset_sha256 for record in records)),
+    ):
+        if len(values) > 1:
+            found.append(message(key, values=[value[:12] for value in values]))
+    if versions := _versions(records):
+        found.append(message("note.versions", versions=versions))
+    return found
 
 
 def meaning_of_mib(comparison: Comparison) -> str:
     """What a measured case's MiB are."""
     if comparison.has_device_memory:
         return "most memory on the device"
-    if any(record.allocated_after_mib is not None for record in comparison.records if not record.planned_workload):
+    if any(record.measured.memory.allocated_after_mib is not None for record in comparison.measured):
         return "what was allocated after the run, not the peak"
     return "growth of the process's resident set"
 
 
-def in_words(outcome: str) -> str:
-    """An outcome as a sentence has it."""
-    return outcome.replace("_", " ")
+def plan_is_off_by(record: Record, name: str) -> float | None:
+    """How far a measured case's plan is off in one figure of its memory, as a share of what was measured.
+
+    None where a case is not both planned and measured to its end.
+    """
+    measured, planned = getattr(record.measured.memory, name), getattr(record.plan, name, None)
+    if record.measured.seconds is None or not measured or planned is None:
+        return None
+    share: float = (planned - measured) / measured
+    return share
 
 
 def _explanations(texts: Iterable[str]) -> Iterator[Note]:
     return (Note(text, is_caution=False) for text in texts)
 
 
-def _on_measured(comparison: Comparison, ran: list[Record]) -> Iterator[Note]:
-    some = next((record for record in ran if record.tokenizer), None)
+def _on_measured(comparison: Comparison, ran: Sequence[Record]) -> Iterator[Note]:
+    some = next((record for record in ran if record.measured.tokenizer), None)
     if some is None:
         return
-    label = "here" if some.cap_mib is None else "capped"
     device, scale, weights, tokenizer = (
-        " and ".join(distinct(name, ran)) or None for name in ("device", "scale", "weights", "tokenizer")
+        " and ".join(distinct(values)) or None
+        for values in (
+            (record.environment.device for record in ran),
+            (record.environment.scale for record in ran),
+            (record.environment.weights for record in ran),
+            (record.measured.tokenizer for record in ran),
+        )
     )
-    what = f"{device}, {scale} size, {weights} weights, {tokenizer} tokenizer; MiB: {meaning_of_mib(comparison)}"
-    told = [f"{label}: {what}"]
-    if comparison.lora_ranks:
-        told.append(f"r{comparison.lora_ranks[0]} s: seconds of the whole fine-tuning run at that LoRA rank")
-    if any(INFERENCE in (record.workload, record.planned_workload) for record in comparison.records):
+    told = [f"measured: {device}, {scale} size, {weights} weights, {tokenizer} tokenizer"]
+    if None in comparison.columns:
         told.append(
             "prompt s: seconds of inference for one prompt, the median after the warm-up, or of all if none is left, "
             "or the mean where the single times are not known"
         )
     yield from _explanations(told)
-    if some.weights == "random" and not comparison.is_rehearsal:
+    if some.environment.weights == "random" and not comparison.is_rehearsal:
         real = "time and memory are" if comparison.has_device_memory else "time is"
         yield Note(f"weights are random: {real} real, answers are not")
 
 
+def _on_settings(ran: Sequence[Record]) -> Iterator[Note]:
+    """What was done to the card to make it the one asked for, and what else of it the figures depend on."""
+    capped = next((record for record in ran if record.measured.cap_mib is not None), None)
+    if capped is not None:
+        yield Note(
+            f"the cap: PyTorch's memory on this larger card was held to {capped.measured.cap_mib:.0f} MiB, the budget "
+            "less the CUDA context. What does not fit runs out of memory for real; times are the larger card's"
+        )
+    settled = next((record.environment for record in ran if record.environment.cublas_workspace_config), None)
+    if settled is not None:
+        backends = ", ".join(settled.attention_backends or ())
+        told = f"cuBLAS workspace {settled.cublas_workspace_config}; attention backends on: {backends}"
+        yield Note(told, is_caution=False)
+    allocator = next(
+        (record.environment.allocator_settings for record in ran if record.environment.allocator_settings), ""
+    )
+    if allocator:
+        yield Note(f"allocator settings {allocator}: reserved memory depends on them, plans know the defaults")
+    if any(record.environment.native_bf16 is False for record in ran):
+        yield Note("this card has no bf16 of its own: PyTorch emulates it, which takes time and no memory")
+
+
+def _on_limits(ran: Sequence[Record]) -> Iterator[str]:
+    """Which part of the card's peaks was reached."""
+    each = [record.measured.utilization for record in ran]
+    for shares, peak, what in (
+        (
+            [one.flops_utilization for one in each],
+            next((one.matrix_peak_tflops for one in each if one.matrix_peak_tflops), None),
+            "fine-tuning reached {} of the card's {:g} TFLOP/s of matrix products",
+        ),
+        (
+            [one.bandwidth_utilization for one in each],
+            next((one.bandwidth_peak_gb_per_second for one in each if one.bandwidth_peak_gb_per_second), None),
+            "answering reached {} of its memory's {:g} GB/s",
+        ),
+    ):
+        known = sorted(share for share in shares if share is not None)
+        if known and peak is not None:
+            ends = dict.fromkeys(f"{share:.1%}" for share in (known[0], known[-1]))
+            yield what.format(" to ".join(ends), peak)
+
+
+def _on_plans_beside(ran: Iterable[Record]) -> Iterator[str]:
+    """How far plans were off."""
+    names = ("peak_reserved_mib", "peak_allocated_mib")
+    found = [tuple(plan_is_off_by(record, name) for name in names) for record in ran]
+    compared = [
+        (reserved, allocated) for reserved, allocated in found if reserved is not None and allocated is not None
+    ]
+    if not compared:
+        return
+    parts = []
+    for name, shares in zip(("reserved", "allocated"), zip(*compared, strict=True), strict=True):
+        sizes = [abs(share) for share in shares]
+        parts.append(f"peak {name} off by at most {max(sizes):.2%}, {sum(sizes) / len(sizes):.2%} in the mean")
+    count = f"{len(compared)} {'case' if len(compared) == 1 else 'cases'}"
+    yield f"plan against measurement, {count}: {'; '.join(parts)}"
+
+
 def _on_planned(comparison: Comparison) -> Iterator[str]:
-    planned = [record for record in comparison.records if record.planned_workload is not None]
-    some = next((record for record in planned if record.tokenizer), None)
-    if some is None:
+    planned = comparison.plans
+    some = next((record for record in planned if record.plan and record.plan.tokenizer), None)
+    if some is None or some.plan is None:
         return
     estimated = [row.candidate.name for row in comparison.rows if _is_estimated(row)]
     whose = "all candidates" if len(estimated) == len(comparison.rows) else ", ".join(estimated)
     lengths = f"; lengths of {whose} estimated from characters a token" if estimated else ""
-    context = "" if some.context_mib is None else f", {some.context_mib:.0f} MiB of it for the CUDA context"
-    cards = distinct("device", planned)
-    card = f"{some.device}{context}" if len(cards) < 2 else " or ".join(cards)  # noqa: PLR2004
+    context = "" if some.plan.context_mib is None else f", {some.plan.context_mib:.0f} MiB of it for the CUDA context"
+    cards = distinct(record.environment.device for record in planned)
+    card = " or ".join(cards) if len(cards) > 1 else f"{some.environment.device}{context}"
     yield f"plan: what the full-size model would need at most on a {card}{lengths}"
 
 
 def _is_estimated(row: Row) -> bool:
-    return any(plan.tokenizer == "estimated" for plan in row.plans.values())
+    return any(record.plan is not None and record.plan.tokenizer == "estimated" for record in row.plans)
 
 
-def _on_protocol(records: Iterable[Record]) -> Iterator[Note]:
-    records = list(records)
-    budgets = " or ".join(dict.fromkeys(f"{record.budget_mib:.0f} MiB" for record in records))
-    hashes = " or ".join(distinct("protocol_hash", records))
+def _on_protocol(records: Sequence[Record]) -> Iterator[Note]:
+    budgets = " or ".join(distinct(f"{record.experiment.budget_mib:.0f} MiB" for record in records))
+    hashes = " or ".join(distinct(record.experiment.protocol_hash for record in records))
     yield Note(f"budget {budgets}, protocol {hashes}", is_caution=False)
-    for changes in dict.fromkeys(", ".join(record.protocol_changes) for record in records if record.protocol_changes):
-        yield Note(f"the protocol differs from the study's: {changes}")
+    for changes in distinct(", ".join(map(str, record.experiment.protocol_changes)) for record in records):
+        if changes:
+            yield Note(f"the protocol differs from the study's: {changes}")
 
 
 def _on_failures(records: Iterable[Record]) -> Iterator[Note]:
-    not_passed: dict[tuple[str, str | None], list[str]] = {}
+    not_passed: dict[tuple[str, str], list[str]] = {}
     for record in records:
-        if record.outcome != "passed":
-            not_passed.setdefault((record.outcome, record.reason), []).append(record.case)
-    for (outcome, reason), cases in not_passed.items():
-        told, brief = (f"{in_words(outcome)}: {names}: {reason}" for names in (", ".join(cases), listed(cases, most=1)))
-        yield Note(told, is_caution=outcome != "over_budget", brief=brief)  # of that budget a figure itself tells
+        if record.outcome.kind != "passed":
+            not_passed.setdefault((record.outcome.kind, str(record.outcome.reason)), []).append(record.case.id)
+    for (kind, reason), cases in not_passed.items():
+        word = kind.replace("_", " ")
+        told, brief = (f"{word}: {names}: {reason}" for names in (", ".join(cases), listed(cases, most=1)))
+        yield Note(told, is_caution=kind != "over_budget", brief=brief)  # of that budget a figure itself tells
+
+
+def _on_taints(records: Iterable[Record]) -> Iterator[Note]:
+    """Each taint once, with the cases it is about."""
+    cases: dict[str, list[str]] = {}
+    for record in records:
+        for taint in record.taints:
+            cases.setdefault(str(taint), []).append(record.case.id)
+    return (Note(f"tainted (*): {taint}: {', '.join(names)}") for taint, names in cases.items())
+
+
+def _candidates_on(device: str, records: Iterable[Record]) -> Message | str:
+    return listed(distinct(record.case.candidate for record in records if record.environment.device == device))
+
+
+def _versions(records: Iterable[Record]) -> list[str]:
+    """Of each package that comes in several versions, which."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        for package, version in record.environment.versions.items():
+            found.setdefault(package, {})[version] = None
+    return [f"{package} {', '.join(versions)}" for package, versions in found.items() if len(versions) > 1]

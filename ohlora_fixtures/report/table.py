@@ -1,156 +1,212 @@
-"""The comparison as text: for a terminal, as Markdown, as CSV."""
+"""The comparison as one table, a line a candidate: for a terminal as much of it as there is room for, for Markdown all."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..base import safe_text
 from ..base.words import Language, Say
-from ..results.comparison import FINE_TUNING, INFERENCE, Comparison, Key, Row, within_budget
-from ..results.record import Record, seconds_a_prompt
-from . import measured, plans
-from .columns import Column, as_markdown, for_terminal
-from .fitting import Terminal
-from .mixed import distinct
-from .notes import REHEARSAL, in_words, notes
-from .verdicts import colour_of
+from ..choice.selection import Selection
+from ..quality.grading import Quality
+from ..results.comparison import Cell, Comparison, Row
+from ..results.record import Record
+from . import digits
+from .choice import SOURCES
+from .columns import Column, aligned, as_markdown, for_terminal, needed
+from .notes import distinct, meaning_of_mib
+from .terminal import Terminal, cut
 
-_NONE = "-"
-_WITHOUT_FIGURES = ("out_of_memory", "error", "failed", "skipped")
+_PROMPT, _STUDY = "prompt", "the study's figures"
+_SHORTEST_NAME = 20
+"""A candidate's name keeps this many columns: cut further, names are hard to tell apart."""
+_CORE = 3
+"""Columns up to this importance are worth a shorter name."""
 
-
-def terminal(comparison: Comparison, terminal: Terminal) -> str:
-    """All of the comparison for a terminal, in as many tables as its width asks for."""
-    parts = [for_terminal(_columns(comparison), terminal.width, terminal.paint)]
-    advised = plans.advice(comparison)
-    if advised:
-        heading = terminal.filled(plans.advice_heading(comparison))
-        parts += [heading, for_terminal(advised, terminal.width)]
-    return "\n\n".join(parts)
-
-
-def markdown(comparison: Comparison, language: Language = "en") -> str:
-    """The comparison as a Markdown page; the table's headings are in the language, all else in English."""
-    parts = ["# Comparison", *([f"> **{REHEARSAL}**"] if comparison.is_rehearsal else [])]
-    parts += [
-        as_markdown([_headed(column, language) for column in _columns(comparison)]),
-        "\n".join(f"- {safe_text.markdown(note.text)}" for note in notes(comparison)),
-    ]
-    for title, heading, columns in (
-        ("Plan against measurement", measured.PLAN_HEADING, measured.plan_columns(comparison)),
-        ("How near the hardware's limit", measured.LIMIT_HEADING, measured.limit_columns(comparison)),
-    ):
-        if columns:
-            parts += [f"## {title}", heading, as_markdown(columns)]
-    advised, made_of = plans.advice(comparison), plans.breakdown(comparison)
-    if advised:
-        parts += ["## What else would fit", plans.advice_heading(comparison), as_markdown(advised)]
-    if made_of:
-        parts += ["## What the planned peak is made of", plans.BREAKDOWN_HEADING, as_markdown(made_of)]
-    return "\n\n".join(parts) + "\n"
+_MARKS = {"~": "planned", "*": "doubtful", "OOM": "out of memory"}
+"""What must be told of, where it stands in a table."""
+_WORDS = {"out_of_memory": "OOM", "error": "error", "failed": "failed", "skipped": "skipped"}
+_VERDICTS = {"fits": "fits", "over": "over", "failed": "failed", "not_judged": "not judged"}
+_COLOURS = {"fits": "green", "over": "red", "failed": "red"}
 
 
-def _headed(column: Column, language: Language) -> Column:
-    return replace(column, head=Say(language).name("column", column.head.replace("\n", " ")))
+@dataclass(frozen=True)
+class _Offer:
+    """A column, or several of which none says much alone, if there is room for them."""
+
+    columns: tuple[Column, ...]
+    """The columns."""
+    importance: int
+    """The lower, the earlier it gets its room."""
+    what: str
+    """What is missing without it."""
+    of: str = ""
+    """Of which case, where several offers show the same."""
 
 
-def comma_separated(comparison: Comparison) -> str:
-    """The table as CSV: a line a candidate, plain numbers, an empty cell for what is not known."""
-    heads = ["candidate", "parameters", "unverified", "leaderboard_average"]
-    heads += ["card_license", "binding_license", "free_license"]
-    keys = keys_of(comparison)
-    for workload, rank in keys:
-        prefix = workload if rank is None else f"{workload}_r{rank}"
-        heads += [f"{prefix}_{name}" for name in ("outcome", *_RECORD_FIGURES)]
-        heads += [f"plan_{prefix}_{name}" for name in ("outcome", *_PLAN_FIGURES)]
-        heads += [f"study_{prefix}_{name}" for name in ("seconds", "allocated_after_mib")]
-    heads += ["within_budget", "plan_within_budget", "scale", "weights", "device", "gpu_profile", "protocol_hash"]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(heads)
-    for row in comparison.rows:
-        candidate = row.candidate
-        line: list[object] = [candidate.name, candidate.parameters, candidate.unverified, candidate.leaderboard_average]
-        line += [candidate.card_license, candidate.binding_license, candidate.free_license]
-        for key in keys:
-            record, plan, published = row.records.get(key), row.plans.get(key), row.published.get(key)
-            line += [getattr(record, name, None) for name in ("outcome", *_RECORD_FIGURES)]
-            line += [getattr(plan, name, None) for name in ("outcome", *_PLAN_FIGURES)]
-            line += [getattr(published, name, None) for name in ("seconds", "allocated_after_mib")]
-        measured, planned = row.records.values(), row.plans.values()
-        line += [within_budget(row.records), within_budget(row.plans)]
-        line += [_each(name, measured) for name in ("scale", "weights", "device")]
-        line += [_each("gpu_profile", planned), _each("protocol_hash", measured or planned)]
-        writer.writerow(map(_plain, line))
-    return buffer.getvalue()
+def terminal(comparison: Comparison, selection: Selection | None, terminal: Terminal) -> str:
+    """The table, what its figures are, and what there was no room for; with `-v` all of it, in tables one below another."""
+    if not comparison.rows:
+        return "nothing has been measured or planned"
+    glance = _Glance(comparison, selection)
+    shown, missing = list(glance.offers()), list[str]()
+    core = [offer for offer in shown if offer.importance <= _CORE]
+    most = max(_SHORTEST_NAME, terminal.width - needed(_columns(core)))
+    names = Column("candidate", [cut(row.candidate.name, most) for row in comparison.rows])
+    if terminal.verbosity > 0:
+        table = for_terminal([names, *_columns(shown)], terminal.width, terminal.paint)
+    else:
+        shown, missing = _fitted(shown, terminal.width - names.width)
+        table = aligned([names, *_columns(shown)], terminal.paint)
+    told = [glance.meaning(shown)]
+    if missing:
+        told.append(f"not shown for lack of room: {', '.join(missing)}; -v, report.html and comparison.md have all")
+    return "\n\n".join([table, "\n".join(map(terminal.filled, told))])
 
 
-_RECORD_FIGURES = (
-    "seconds",
-    "steady_median_seconds",
-    "allocated_after_mib",
-    "peak_allocated_mib",
-    "peak_reserved_mib",
-    "peak_device_mib",
-    "peak_rss_growth_mib",
-    "planned_peak_allocated_mib",
-    "planned_peak_reserved_mib",
-    "cap_mib",
-    "flops_utilization",
-    "bandwidth_utilization",
-    "taints",
-)
+def markdown(comparison: Comparison, selection: Selection | None, language: Language) -> str:
+    """The whole table, its headings in the language, and what its figures are."""
+    glance, say = _Glance(comparison, selection), Say(language)
+    names = Column("candidate", [row.candidate.name for row in comparison.rows])
+    offers = list(glance.offers())
+    headed = [replace(each, head=_head(each.head, say)) for each in (names, *_columns(offers))]
+    return "\n\n".join([as_markdown(headed), *([glance.meaning(offers)] if comparison.rows else [])])
 
 
-_PLAN_FIGURES = ("allocated_after_mib", "peak_allocated_mib", "peak_reserved_mib", "peak_device_mib")
+def _head(head: str, say: Say) -> str:
+    """A heading line by line; a line that is a variant's name is the same in every language."""
+    return " ".join(say.name("column", line) if line in say.names("column") else line for line in head.split("\n"))
 
 
-def _plain(value: object) -> object:
-    text = "; ".join(value) if isinstance(value, list) else value
-    return safe_text.cell(safe_text.line(text)) if isinstance(text, str) else text
+def _fitted(offers: Sequence[_Offer], room: int) -> tuple[list[_Offer], list[str]]:
+    """Those that there is room for, in their order, and what is missing without the others."""
+    shown: list[_Offer] = []
+    missing: dict[str, list[str]] = {}
+    for offer in sorted(offers, key=lambda each: each.importance):
+        if offer.what not in missing and needed(_columns([*shown, offer])) <= room:
+            shown.append(offer)
+        else:
+            missing.setdefault(offer.what, []).append(offer.of)
+    told = [what + (f" ({', '.join(of)})" if all(of) else "") for what, of in missing.items()]
+    return [offer for offer in offers if offer in shown], told
 
 
-def _each(name: str, records: Iterable[Record]) -> str | None:
-    """A field of several records: what they say, each once; None if they say nothing."""
-    return " and ".join(distinct(name, records)) or None
+def _columns(offers: Iterable[_Offer]) -> list[Column]:
+    return [column for offer in offers for column in offer.columns]
 
 
-def keys_of(comparison: Comparison) -> list[Key]:
-    """What a candidate has figures of: fine-tuning at each rank, and inference if any ran or was planned."""
-    keys: list[Key] = [(FINE_TUNING, rank) for rank in comparison.lora_ranks]
-    if any(INFERENCE in (record.workload, record.planned_workload) for record in comparison.records):
-        keys.append((INFERENCE, None))
-    return keys
+class _Glance:
+    """A comparison's columns, and what they mean."""
+
+    def __init__(self, comparison: Comparison, selection: Selection | None) -> None:
+        self._comparison = comparison
+        self._ran, self._planned = comparison.measured, comparison.plans
+        options = selection.ranking if selection else ()
+        self._qualities: dict[tuple[str, str], Quality] = {
+            (each.candidate.name, each.variant): each.quality for each in options if each.quality
+        }
+        self._is_measured = comparison.has_device_memory
+        # A replica's seconds say nothing beside what the full-size model needs.
+        self._is_timed = bool(self._ran) and not (comparison.is_rehearsal and self._planned)
+
+    def offers(self) -> Iterator[_Offer]:
+        """Every column after the candidates' names, in the order in which they stand."""
+        rows = self._comparison.rows
+        verdict = Column("verdict", [verdict_of(row) for row in rows], colour=colour_of)
+        yield _Offer((verdict,), 0, "verdict")
+        if self._qualities:
+            yield self._words("grade", self._grade, 2)
+        for of, column in self._by_case("MiB", self._memory):
+            yield _Offer((column,), 5 if of == _PROMPT else 1, "MiB", of)
+        if self._is_timed:
+            for of, column in self._by_case("s", _seconds):
+                yield _Offer((column,), 4 if of == _PROMPT else 3, "seconds", of)
+        if len(distinct(record.environment.device for record in self._ran)) > 1:
+            yield self._words("device", _devices, 6)
+        yield self._words("size", size_of, 7)
+        yield self._words("Ko-LLM\naverage", lambda row: digits.points(row.candidate.leaderboard_average), 8)
+        yield self._words("licence", lambda row: row.candidate.binding_license, 9)
+        if self._is_measured and self._planned:
+            yield _Offer(tuple(column for _, column in self._by_case("MiB\nplan", _planned_mib)), 10, "the plan")
+        if any(row.has_published for row in rows):
+            both = [*self._by_case("s\nstudy", _study_seconds), *self._by_case("MiB\nstudy", _study_mib)]
+            yield _Offer(tuple(column for _, column in both), 11, _STUDY)
+
+    def meaning(self, shown: Iterable[_Offer]) -> str:
+        """What the figures are."""
+        shown = list(shown)
+        where, what = f"measured on {_on(self._ran)}", meaning_of_mib(self._comparison)
+        if self._planned and not self._is_measured:
+            timed = f", seconds {where}" if self._is_timed else ""
+            cards = distinct(record.environment.device for record in self._planned)
+            where = f"planned at full size for a {' or '.join(cards)}{timed}"
+            what = "most memory on the device"
+        budgets = dict.fromkeys(f"{record.experiment.budget_mib:.0f}" for record in self._comparison.records)
+        told = [f"MiB: {what}"]
+        if any(offer.what == "seconds" for offer in shown):
+            told.append("s: of the whole fine-tuning, or of one prompt")
+        if self._qualities:
+            judges = dict.fromkeys(SOURCES[quality.source] for quality in self._qualities.values())
+            told.append(f"grade: by {' or '.join(judges)}")
+        figures = "".join(cell for column in _columns(shown) if not column.is_text for cell in column.cells)
+        told += [f"{mark}: {meaning}" for mark, meaning in _MARKS.items() if mark in figures]
+        if any(offer.what == _STUDY for offer in shown):
+            told.append("study: as published, on a Colab T4, its MiB after the run and not the peak")
+        return f"{where}, budget {' or '.join(budgets)} MiB. {'; '.join(told)}"
+
+    def _words(self, head: str, cell: Callable[[Row], str], importance: int) -> _Offer:
+        column = Column(head, [cell(row) for row in self._comparison.rows])
+        return _Offer((column,), importance, head.replace("\n", " "))
+
+    def _by_case(self, head: str, write: Callable[[Cell], str]) -> Iterator[tuple[str, Column]]:
+        """What each case is called, and its column."""
+        for variant in self._comparison.columns:
+            of = variant or _PROMPT
+            cells = [write(row.cell(variant)) for row in self._comparison.rows]
+            yield of, Column(f"{of}\n{head}", cells, is_text=False, group=head)
+
+    def _memory(self, cell: Cell) -> str:
+        """What a case needs on the device; a word where it did not come to that.
+
+        Where anything of a device was measured, a planned figure is marked. Where nothing was measured or planned of
+        one, it is what there is in its place.
+        """
+        record, is_planned = cell.measured, bool(self._planned)
+        if record and record.peak_device_mib is not None and record.outcome.kind != "out_of_memory":
+            return digits.mib(record.peak_device_mib) + _doubt(record)
+        if record and record.outcome.kind in _WORDS and (self._is_measured or not is_planned):
+            return _WORDS[record.outcome.kind]
+        if is_planned:
+            is_marked = self._is_measured and cell.plan and cell.plan.peak_device_mib is not None
+            return f"{'~' if is_marked else ''}{_planned_mib(cell)}"
+        return digits.mib(record.memory_mib if record else None)
+
+    def _grade(self, row: Row) -> str:
+        """One grade, or if variants differ, each variant's."""
+        found = [self._qualities.get((row.candidate.name, variant)) for variant in self._comparison.variants]
+        grades = [quality.grade if quality else digits.NONE for quality in found]
+        known = set(grades) - {digits.NONE}
+        return "/".join(grades) if len(known) > 1 else next(iter(known), digits.NONE)
 
 
-def _columns(comparison: Comparison) -> list[Column]:
-    keys = keys_of(comparison)
-    sources = [source for source in _SOURCES if any(source.has(row) for row in comparison.rows)]
-    figures = []
-    if any(row.records for row in comparison.rows):
-        figures += [_figures(comparison, sources, key, "s") for key in keys]
-    figures += [_figures(comparison, sources, key, "MiB") for key in keys]
-    return [
-        _facts("candidate", comparison, lambda row: row.candidate.name),
-        Column("", ["\n".join(source.name(row) for source in sources if source.has(row)) for row in comparison.rows]),
-        _facts("size", comparison, size_of),
-        _facts("Ko-LLM\naverage", comparison, lambda row: _number(row.candidate.leaderboard_average)),
-        _facts("licence", comparison, lambda row: safe_text.line(row.candidate.binding_license)),
-        *_devices(comparison),
-        *figures,
-        Column("within\nbudget", [_within(row, sources) for row in comparison.rows], group="MiB", colour=colour_of),
-    ]
+def verdict_of(row: Row) -> str:
+    """`fits`, `over`, `failed`, `not judged`, or `only r16/r32` for the variants in which a candidate fits.
+
+    What cannot answer within the budget fits in no variant.
+    """
+    answering = row.cell(None).fit.verdict
+    by_variant = {case.variant: cell.fit.verdict for case, cell in row.cells.items() if case.variant and cell.records}
+    known = set(by_variant.values()) - {"not_judged"}
+    if answering in ("over", "failed") or not known:
+        return _VERDICTS[answering]
+    if known == {"fits"}:
+        return _VERDICTS["fits"]
+    fitting = [variant for variant, verdict in by_variant.items() if verdict == "fits"]
+    return f"only {'/'.join(fitting)}" if fitting else _VERDICTS["over" if "over" in known else "failed"]
 
 
-def _devices(comparison: Comparison) -> list[Column]:
-    """Which device each candidate was measured on, where there were several."""
-    ran = [record for record in comparison.records if record.planned_workload is None]
-    if len(distinct("device", ran)) < 2:  # noqa: PLR2004 - one needs no column
-        return []
-    return [_facts("device", comparison, lambda row: _each("device", row.records.values()) or _NONE)]
+def colour_of(word: str) -> str:
+    """The colour of a verdict."""
+    return _COLOURS.get(word, "yellow")
 
 
 def size_of(row: Row) -> str:
@@ -158,81 +214,35 @@ def size_of(row: Row) -> str:
     return f"{row.candidate.parameters / 1e9:.2f} B{'?' if row.candidate.unverified else ''}"
 
 
-def _facts(head: str, comparison: Comparison, cell: Callable[[Row], str]) -> Column:
-    return Column(head, [cell(row) for row in comparison.rows])
+def _planned_mib(cell: Cell) -> str:
+    plan = cell.plan
+    if plan is None or plan.peak_device_mib is None:
+        return digits.NONE if plan is None else _WORDS.get(plan.outcome.kind, digits.NONE)
+    return digits.mib(plan.peak_device_mib)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where a line of figures comes from."""
-
-    name: Callable[[Row], str]
-    has: Callable[[Row], bool]
-    """Whether a row has such a line."""
-    figure: Callable[[Row, Key, str], str]
-    """The cell of a case, in a unit."""
-    within: Callable[[Row], str] = lambda _: ""
-    """The word of its verdict."""
+def _seconds(cell: Cell) -> str:
+    return digits.NONE if cell.measured is None else digits.seconds(cell.measured.seconds) + _doubt(cell.measured)
 
 
-def _measured(row: Row, key: Key, unit: str) -> str:
-    record = row.records.get(key)
-    if record is None:
-        return _NONE
-    return _cell(record, seconds_of(record) if unit == "s" else memory_of(record)) + ("*" if record.taints else "")
+def _study_seconds(cell: Cell) -> str:
+    return digits.seconds(cell.published.seconds if cell.published else None)
 
 
-def _planned(row: Row, key: Key, unit: str) -> str:
-    plan = row.plans.get(key)
-    return _NONE if plan is None or unit == "s" else _cell(plan, plan.peak_device_mib)
+def _study_mib(cell: Cell) -> str:
+    return digits.mib(cell.published.allocated_after_mib if cell.published else None)
 
 
-def _published(row: Row, key: Key, unit: str) -> str:
-    published = row.published.get(key)
-    if published is None:
-        return _NONE
-    return _number(published.seconds if unit == "s" else published.allocated_after_mib)
+def _doubt(record: Record) -> str:
+    return "*" if record.taints else ""
 
 
-def _verdict(records: Mapping[Key, Record]) -> str:
-    return {True: "yes", False: "no", None: "not judged"}[within_budget(records)]
+def _devices(row: Row) -> str:
+    return " and ".join(distinct(record.environment.device for record in row.measured))
 
 
-def _here(row: Row) -> str:
-    return "capped" if any(record.cap_mib is not None for record in row.records.values()) else "here"
-
-
-_SOURCES = (
-    _Source(_here, lambda row: bool(row.records), _measured, lambda row: _verdict(row.records)),
-    _Source(lambda _: "plan", lambda row: bool(row.plans), _planned, lambda row: _verdict(row.plans)),
-    _Source(lambda _: "study", lambda row: bool(row.published), _published),
-)
-
-
-def _figures(comparison: Comparison, sources: list[_Source], key: Key, unit: str) -> Column:
-    name = "prompt" if key[1] is None else f"r{key[1]}"
-    cells = ["\n".join(each.figure(row, key, unit) for each in sources if each.has(row)) for row in comparison.rows]
-    return Column(f"{name}\n{unit}", cells, is_text=False, group=unit)
-
-
-def _cell(record: Record, figure: float | None) -> str:
-    return in_words(record.outcome) if record.outcome in _WITHOUT_FIGURES else _number(figure)
-
-
-def seconds_of(record: Record) -> float | None:
-    """The time that a case is compared by: of the whole fine-tuning run, or of one prompt."""
-    return seconds_a_prompt(record) if record.workload == INFERENCE else record.seconds
-
-
-def memory_of(record: Record) -> float | None:
-    """The memory that a case is compared by, MiB: the device's, or what there is in its place."""
-    figures = (record.peak_device_mib, record.peak_rss_growth_mib, record.allocated_after_mib)
-    return next((figure for figure in figures if figure is not None), None)
-
-
-def _within(row: Row, sources: list[_Source]) -> str:
-    return "\n".join(each.within(row) for each in sources if each.has(row)).rstrip()
-
-
-def _number(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.2f}"
+def _on(records: Sequence[Record]) -> str:
+    """Which device."""
+    devices = distinct(record.environment.device for record in records)
+    several = f"{len(devices)} devices" if len(devices) > 1 else "".join(devices)
+    return f"{several} (capped)" if any(record.measured.cap_mib is not None for record in records) else several

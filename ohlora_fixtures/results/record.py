@@ -232,6 +232,13 @@ class Record:
         """The time that a case is compared by: of the whole fine-tuning run, or of one prompt."""
         return self.seconds_a_prompt if self.case.workload == INFERENCE else self.measured.seconds
 
+    @property
+    def memory_mib(self) -> float | None:
+        """The memory that a measured case is compared by, MiB: the device's, or what there is in its place."""
+        memory = self.measured.memory
+        figures = (memory.peak_device_mib, memory.peak_rss_growth_mib, memory.allocated_after_mib)
+        return next((figure for figure in figures if figure is not None), None)
+
     def ended(self, outcome: Outcome, leaked_mib: float | None) -> Record:
         """The record once its case is torn down: a leak taints it, and a teardown that failed is the case's failure."""
         card = self.measured.card

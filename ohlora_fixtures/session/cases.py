@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection, Iterable
 from fnmatch import filter as fnmatch_filter
 from fnmatch import fnmatch
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +27,29 @@ _ORDER = (PLAN, INFERENCE, FINE_TUNING)
 
 
 def are_asked_for(config: pytest.Config) -> bool:
-    """Whether there is a bench file at or under any path that pytest was given."""
+    """Whether there is a bench file at or under any path, or with `--pyargs` any module, that pytest was given."""
     for argument in config.args:
-        path = config.invocation_params.dir / argument.partition("::")[0]
+        path = _path_of(argument.partition("::")[0], config)
         if fnmatch(path.name, _FILES) or _holds_bench(path, config.getini("norecursedirs")):
             return True
     return False
 
 
+def _path_of(argument: str, config: pytest.Config) -> Path:
+    if config.option.pyargs:
+        with contextlib.suppress(AttributeError, ImportError, ValueError):  # what find_spec raises for a path
+            spec = find_spec(argument)
+            if spec is not None and spec.origin is not None:
+                file = Path(spec.origin)
+                return file if spec.submodule_search_locations is None else file.parent
+    return config.invocation_params.dir / argument
+
+
 def _holds_bench(folder: Path, passed_over: list[str]) -> bool:
-    for _, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder):
+        if "pyvenv.cfg" in files and Path(parent) != folder:
+            folders.clear()  # pytest passes over a virtual environment, in which our own benches may be installed
+            continue
         folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in passed_over)]
         if fnmatch_filter(files, _FILES):
             return True

@@ -18,9 +18,8 @@ from ..inputs.cases import Case
 from ..meters.device import CudaContext
 from ..meters.nvml import Nvml
 from ..planner.planner import Planner
-from ..report import choice_text, files, stored
-from ..report.closing import closing
-from ..report.fitting import Terminal
+from ..report import choice, files, stored_run
+from ..report.terminal import Terminal
 from ..results import comparison, memory_growth
 from ..results.answers import Answers, name_of, read_folder, write_answers
 from ..results.environment import describe_environment
@@ -91,8 +90,8 @@ class Session:
         """
         folder = self._settings.results_dir
         choosing = self._reporting.choosing
-        choice = {"weights": dict(choosing.weights), "any_license": choosing.any_license}
-        now = resume.identity(self._settings) | {"choice": choice}
+        chosen_by = {"weights": dict(choosing.weights), "any_license": choosing.any_license}
+        now = resume.identity(self._settings) | {"choice": chosen_by}
         environment = describe_environment(Nvml())
         if self._resumed is None:
             self._store.claim()
@@ -192,7 +191,7 @@ class Session:
         del self._unended[case]
 
     def compare_with(self, stored_run: dict[str, Any]) -> None:
-        """Set this session's memory beside that of a run pytest-benchmark has stored."""
+        """Set this session's memory beside that of a run pytest-benchmark has growth."""
         self._stored_runs.append(stored_run)
 
     def exit_status(self, exit_status: int) -> int:
@@ -220,7 +219,7 @@ class Session:
             names = cases.measured_ids(selected)
             ran = self._records.values()
             self._verdicts = [memory_growth.held_against(limits, ran, run, names) for run in self._stored_runs]
-            beside = stored.markdown(limits, self._verdicts)
+            beside = stored_run.markdown(limits, self._verdicts)
         self._selection = self._reporting.choosing.choose(found, self._answers, settings.results_dir)
         findings = files.Findings(found, self._selection, self._answers, self._environment)
         for name, text in files.texts(findings, self._reporting.language, beside):
@@ -228,12 +227,12 @@ class Session:
 
     def summary(self, terminal: Terminal) -> str:
         """The comparison and the choice for a terminal, and where their files are."""
-        parts = [closing(self._comparison(), self._selection, terminal)]
-        parts += [stored.memory_beside(self._records.values(), run) for run in self._stored_runs]
+        parts = [files.closing(self._comparison(), self._selection, terminal)]
+        parts += [stored_run.memory_beside(self._records.values(), run) for run in self._stored_runs]
         if limits := self._reporting.memory_limits:
-            parts.append(stored.terminal(limits, self._verdicts, terminal.width))
+            parts.append(stored_run.terminal(limits, self._verdicts, terminal.width))
         if self._selection is not None:
-            parts.append(choice_text.terminal(self._selection, terminal))
+            parts.append(choice.terminal(self._selection, terminal))
         parts.append(f"results: {self._settings.results_dir}")
         self._store.flush()
         if self._store.problem is not None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from ..report import case_line
-from ..results.record import record_of
+from ..inputs.cases import INFERENCE
+from ..report import digits
+from ..results.record import Record, record_of
 from . import cases, progress
 from .remaining import Remaining, work_of
 
@@ -74,7 +75,7 @@ class TerminalHooks:
         self._is_typical |= report.when == "call" and report.passed
         described = getattr(report, "ohlora", {})
         if not self._is_watched and "record" in described:
-            self._told = (report, case_line.figures(record_of(described["record"])))
+            self._told = (report, figures(record_of(described["record"])))
         try:
             return (yield)
         finally:
@@ -91,3 +92,20 @@ class TerminalHooks:
     @property
     def _remaining(self) -> Remaining | None:
         return self._config.stash.get(progress.REMAINING, None)
+
+
+def figures(record: Record) -> str:
+    """What a case came to, such as `58.7 s, peak 9,120 MiB of 12,288`; empty if it came to nothing."""
+    parts = []
+    if record.outcome.kind in ("over_budget", "out_of_memory"):
+        parts.append(record.outcome.kind.replace("_", " "))
+    if record.environment.scale == "mini":
+        parts.append("rehearsed")
+    if record.seconds is not None:
+        parts.append(f"{digits.seconds(record.seconds)} s{' a prompt' if record.case.workload == INFERENCE else ''}")
+    if record.peak_device_mib is not None:
+        what, budget = "planned peak" if record.case.is_planned else "peak", record.experiment.budget_mib
+        parts.append(f"{what} {digits.mib(record.peak_device_mib)} MiB of {digits.mib(budget)}")
+    if record.taints:
+        parts.append("doubtful")
+    return ", ".join(parts)

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..base import safe_text
-from ..choice.selection import CRITERIA, Exclusion, Option, Selection
+from ..choice.contenders import Exclusion
+from ..choice.selection import CRITERIA, Option, Selection
 from ..choice.sensitivity import Shift
 from ..quality.grading import Quality
+from . import digits
 from .columns import Column, as_markdown
-from .fitting import Terminal
-from .mixed import listed
+from .notes import listed
+from .terminal import Terminal
 
 SOURCES = {"person": "a person", "judge": "the judge", "computed": "the computed score"}
 _UNITS = {"quality": "", "leaderboard": "", "seconds": " s", "memory": " MiB"}
@@ -50,10 +52,10 @@ def as_facts(selection: Selection) -> dict[str, Any]:
             {name: value for name, value in vars(each).items() if name != "becomes"} | _place(each.becomes)
             for each in selection.shifts
         ],
-        "excluded": [vars(each) for each in selection.excluded],
-        "unknown": list(selection.unknown),
-        "cautions": list(selection.cautions),
-        "judging": list(selection.agreement),
+        "excluded": [{**vars(each), "reason": str(each.reason)} for each in selection.excluded],
+        "unknown": list(map(str, selection.unknown)),
+        "cautions": list(map(str, selection.cautions)),
+        "judging": list(map(str, selection.agreement)),
     }
 
 
@@ -62,14 +64,14 @@ def conclusion(selection: Selection) -> Iterator[str]:
     choice, reserve = selection.choice, selection.reserve
     if choice is None:
         why = "no candidate meets the conditions" if selection.excluded else "nothing was measured or planned"
-        yield f"No choice: {'nothing that has a weight is known of any option' if selection.ranking else why}"
+        yield f"No choice: {'nothing that counts is known of any option' if selection.ranking else why}"
         return
     what = "Provisional choice, answers not judged" if selection.is_provisional else "Final choice"
-    yield f"{what}: {_named(choice)} ({_quality(choice.quality)}total {choice.total:.1f} of 100)"
+    yield f"{what}: {_short(choice)} ({_quality(choice.quality)}total {choice.total:.1f} of 100)"
     if reserve is None:
         yield "Reserve: none, no other candidate meets the conditions"
     else:
-        yield f"Reserve: {_named(reserve)} ({_quality(reserve.quality)}total {reserve.total:.1f})"
+        yield f"Reserve: {_short(reserve)} ({_quality(reserve.quality)}total {reserve.total:.1f})"
 
 
 _WEIGHED = (
@@ -87,23 +89,23 @@ def _reasons(selection: Selection) -> Iterator[str]:
         yield from _turns(selection.shifts)
         if selection.reserve is not None and {each.criterion for each in selection.shifts} != {*CRITERIA}:
             yield f"no {'other' if selection.shifts else 'single'} weight, moved alone, changes the choice"
-    yield from (*selection.unknown, *selection.cautions, *selection.agreement)
+    yield from map(str, (*selection.unknown, *selection.cautions, *selection.agreement))
 
 
 def _cautions(selection: Selection) -> Iterator[str]:
-    """What must be known with the choice: who was no option at any rank, what is not known, what speaks against one."""
-    yield from _by_reason((each for each in selection.excluded if each.lora_rank is None), most=_MOST_EXCLUDED)
-    yield from (*selection.unknown, *selection.cautions, *selection.agreement)
+    """What must be known with the choice: who was no option in any variant, what is not known, what speaks against one."""
+    yield from _by_reason((each for each in selection.excluded if each.variant is None), most=_MOST_EXCLUDED)
+    yield from map(str, (*selection.unknown, *selection.cautions, *selection.agreement))
 
 
 def _by_reason(exclusions: Iterable[Exclusion], most: int) -> Iterator[str]:
-    """Each reason with the candidates that were excluded for it, so many of them by name, and at which ranks."""
+    """Each reason with the candidates that were excluded for it, so many of them by name, and in which variants."""
     found: dict[str, dict[str, list[str]]] = {}
     for each in exclusions:
-        ranks = found.setdefault(each.reason, {}).setdefault(each.candidate, [])
-        ranks += [] if each.lora_rank is None else [f"r{each.lora_rank}"]
+        variants = found.setdefault(str(each.reason), {}).setdefault(each.candidate, [])
+        variants += [] if each.variant is None else [each.variant]
     for reason, candidates in found.items():
-        names = [f"{name} {'/'.join(ranks)}".rstrip() for name, ranks in candidates.items()]
+        names = [f"{name} {'/'.join(variants)}".rstrip() for name, variants in candidates.items()]
         yield f"excluded: {listed(names, most)}: {reason}"
 
 
@@ -116,12 +118,8 @@ def _turns(shifts: Iterable[Shift]) -> Iterator[str]:
         yield f"{option} would be chosen with a weight of {', or of '.join(those)}"
 
 
-def _named(option: Option) -> str:
-    return f"{option.candidate.name} at LoRA rank {option.lora_rank}"
-
-
 def _short(option: Option) -> str:
-    return f"{option.candidate.name} r{option.lora_rank}"
+    return f"{option.candidate.name} {option.variant}"
 
 
 def _quality(quality: Quality | None) -> str:
@@ -134,7 +132,7 @@ def _columns(selection: Selection) -> list[Column]:
     names = [f"{_short(each)}{'*' if id(each) in front else ''}" for each in options]
     columns = [
         Column("option", names),
-        Column("total", ["-" if each.total is None else f"{each.total:.1f}" for each in options], is_text=False),
+        Column("total", [digits.points(each.total) for each in options], is_text=False),
         Column("judged by", [SOURCES[each.quality.source] if each.quality else "-" for each in options]),
     ]
     for name in CRITERIA:
@@ -151,11 +149,12 @@ def _figure(option: Option, criterion: str) -> str:
         return f"({score:.2f})"
     unit = _UNITS[criterion.rpartition("_")[2]]
     grade = f"{option.quality.grade} " if criterion == "quality" and option.quality else ""
-    return f"{grade}{figure:.0f}{unit} ({score:.2f})" if unit == " MiB" else f"{grade}{figure:.2f}{unit} ({score:.2f})"
+    written = digits.mib(figure) if unit == " MiB" else digits.seconds(figure) if unit else digits.points(figure)
+    return f"{grade}{written}{unit} ({digits.score(score)})"
 
 
 def _place(option: Option) -> dict[str, Any]:
-    return {"candidate": option.candidate.name, "lora_rank": option.lora_rank}
+    return {"candidate": option.candidate.name, "variant": option.variant}
 
 
 def _facts(option: Option | None) -> Mapping[str, Any] | None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..base import safe_text
-from ..results.memory_growth import Limit, NotCompared, Verdict, date_of, extra_info_of, growth, has_failed, why_not
+from ..results.memory_growth import (
+    Limit,
+    MemoryGrowth,
+    NotCompared,
+    date_of,
+    extra_info_of,
+    growth,
+    has_failed,
+    why_not,
+)
 from ..results.record import Record
 from .columns import Column, as_markdown, for_terminal
+from .terminal import filled
 
 _QUANTITIES = ("peak_device_mib", "peak_reserved_mib", "peak_rss_growth_mib")
 """The first that both runs have is compared."""
@@ -21,23 +30,23 @@ def memory_beside(records: Iterable[Record], stored_run: Mapping[str, Any]) -> s
     A stored case of another device, scale, other weights or another protocol is told apart, not compared.
     """
     stored = extra_info_of(stored_run)
-    lines = [_line(record, stored[record.case]) for record in records if record.case in stored]
+    lines = [_line(record, stored[record.case.id]) for record in records if record.case.id in stored]
     return "\n".join(map(safe_text.line, [f"memory beside the run of {date_of(stored_run)}:", *lines]))
 
 
-def terminal(limits: Sequence[Limit], verdicts: Sequence[Verdict], width: int) -> str:
+def terminal(limits: Sequence[Limit], verdicts: Sequence[MemoryGrowth], width: int) -> str:
     """The verdicts of every stored run for a terminal of `width` characters."""
     parts = []
     for verdict in verdicts:
-        parts.append(_wrapped(_sentence(limits, verdict), width))
+        parts.append(filled(_sentence(limits, verdict), width))
         if verdict.exceeded:
             parts.append(for_terminal(_columns(verdict), width))
         if notes := _notes(verdict):
-            parts.append("\n".join(_wrapped(note, width) for note in notes))
-    return "\n\n".join([*parts, _wrapped(_conclusion(verdicts), width)])
+            parts.append("\n".join(filled(note, width) for note in notes))
+    return "\n\n".join([*parts, filled(_conclusion(verdicts), width)])
 
 
-def markdown(limits: Sequence[Limit], verdicts: Sequence[Verdict]) -> str:
+def markdown(limits: Sequence[Limit], verdicts: Sequence[MemoryGrowth]) -> str:
     """The same as a section of a Markdown page."""
     parts = ["## Memory beside the stored run"]
     for verdict in verdicts:
@@ -52,16 +61,16 @@ def markdown(limits: Sequence[Limit], verdicts: Sequence[Verdict]) -> str:
 def _line(record: Record, stored: Mapping[str, Any]) -> str:
     reason = why_not(record, stored)
     if reason is not None:
-        return f"{record.case}: not compared, times neither: {reason}"
+        return f"{record.case.id}: not compared, times neither: {reason}"
     for quantity in _QUANTITIES:
         found = growth(record, stored, (quantity,))
         if not isinstance(found, NotCompared):
             figures = f"{quantity} {found.now_mib:.2f}, stored {found.stored_mib:.2f} ({found.change})"
-            return f"{record.case}: {figures}"
-    return f"{record.case}: no memory figure in both runs"
+            return f"{record.case.id}: {figures}"
+    return f"{record.case.id}: no memory figure in both runs"
 
 
-def _sentence(limits: Sequence[Limit], verdict: Verdict) -> str:
+def _sentence(limits: Sequence[Limit], verdict: MemoryGrowth) -> str:
     beyond = len({each.growth.case for each in verdict.exceeded})
     not_compared = len({each.case for each in verdict.not_compared} - set(verdict.compared))
     return (
@@ -70,7 +79,7 @@ def _sentence(limits: Sequence[Limit], verdict: Verdict) -> str:
     )
 
 
-def _conclusion(verdicts: Sequence[Verdict]) -> str:
+def _conclusion(verdicts: Sequence[MemoryGrowth]) -> str:
     if any(verdict.exceeded for verdict in verdicts):
         return "Memory has grown beyond its limit, so the run fails."
     if has_failed(verdicts):
@@ -79,7 +88,7 @@ def _conclusion(verdicts: Sequence[Verdict]) -> str:
     return "No memory that could be compared has grown beyond its limit."
 
 
-def _columns(verdict: Verdict) -> list[Column]:
+def _columns(verdict: MemoryGrowth) -> list[Column]:
     growths = [each.growth for each in verdict.exceeded]
     return [
         Column("case\nquantity", [f"{each.case}\n{each.quantity}" for each in growths]),
@@ -91,7 +100,7 @@ def _columns(verdict: Verdict) -> list[Column]:
     ]
 
 
-def _notes(verdict: Verdict) -> list[str]:
+def _notes(verdict: MemoryGrowth) -> list[str]:
     """What was not compared, each reason told once, and how much of the stored run was not asked for."""
     by_reason: dict[str, list[str]] = {}
     for each in verdict.not_compared:
@@ -104,9 +113,3 @@ def _notes(verdict: Verdict) -> list[str]:
 
 def _cases(count: int) -> str:
     return f"{count} case" if count == 1 else f"{count} cases"
-
-
-def _wrapped(text: str, width: int) -> str:
-    return textwrap.fill(
-        safe_text.line(text), width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )

@@ -1,0 +1,158 @@
+"""Tables beside the comparison: what else would fit, what plans are made of, plan against measurement, quality."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..planner.plan import Advice
+from ..results.comparison import Comparison
+from ..results.record import Record
+from . import digits, quantities
+from .columns import Column
+from .notes import plan_is_off_by
+
+BREAKDOWN_HEADING = (
+    "MiB at the moment when most is allocated; reserved is the allocator's segments, card adds the context."
+)
+PLAN_HEADING = "Both for the very lengths of the run; how far the plan is off, as a share of what was measured."
+LIMIT_HEADING = (
+    "Rates after the warm-up; operations and bytes are those of matrix products and attention alone, counted with "
+    "PyTorch's FLOP counter: lower bounds. Temperature is the hottest sample, clock the slowest."
+)
+QUALITY_HEADING = (
+    "The computed score, 0 to 100, with its 95 % interval over the prompts; `said` is what is left of the answers "
+    "after the faults, of which the share of each stands beside it; `expected` is the share of the characters' "
+    "entropy that the model takes away from rows it was not trained on. Nats are a character of the dataset's own "
+    "answers, before → after fine-tuning."
+)
+_PARTS = ("said", "expected", "empty", "same", "repetition", "foreign", "cut_off", "stray_beginning")
+_LIMITS = (
+    "tflops_per_second",
+    "flops_utilization",
+    "gb_per_second",
+    "bandwidth_utilization",
+    "highest_temperature_c",
+    "lowest_sm_clock_mhz",
+)
+
+
+def advice_heading(comparison: Comparison) -> str:
+    """What the advice is about."""
+    record, found = _advised(comparison)[0]
+    return (
+        f"What else would fit into {record.experiment.budget_mib:.0f} MiB, with {found.variant}, batch "
+        f"{found.batch_size} and rows as long as the longest; found by planning:"
+    )
+
+
+def advice(comparison: Comparison) -> list[Column]:
+    """A row for each candidate that has been advised; no columns without one."""
+    advised = _advised(comparison)
+    if not advised:
+        return []
+
+    def figures(head: str, text: Callable[[Advice], str]) -> Column:
+        return Column(head, [text(found) for _, found in advised], is_text=False)
+
+    return [
+        Column("candidate", [record.case.candidate for record, _ in advised]),
+        figures("longest\nrow", lambda each: digits.count(each.row_tokens)),
+        figures("largest\nbatch", lambda each: digits.count(each.largest_batch or None)),
+        figures("largest\nrank", lambda each: digits.count(each.largest_rank or None)),
+        figures("gradient checkpointing\nsaves MiB", lambda each: digits.mib(each.checkpointing_saves_mib)),
+    ]
+
+
+def breakdown(comparison: Comparison) -> list[Column]:
+    """A row for each planned case; no columns without one."""
+    found = [(record, record.plan) for record in comparison.plans if record.plan and record.plan.breakdown_mib]
+    if not found:
+        return []
+    names = dict.fromkeys(name for _, plan in found for name in plan.breakdown_mib or ())
+    parts = [_figures(_words(name), [(plan.breakdown_mib or {}).get(name) for _, plan in found]) for name in names]
+    totals = [
+        _figures("allocated", [plan.peak_allocated_mib for _, plan in found]),
+        _figures("reserved", [plan.peak_reserved_mib for _, plan in found]),
+        _figures("card", [plan.peak_device_mib for _, plan in found]),
+    ]
+    return [Column("case", [_name(record, "inference") for record, _ in found]), *parts, *totals]
+
+
+def plan_against_measurement(comparison: Comparison) -> list[Column]:
+    """A row for each case that has been planned and measured; no columns without one."""
+    names = ("peak_reserved_mib", "peak_allocated_mib")
+    records = [record for record in comparison.measured if None not in [plan_is_off_by(record, name) for name in names]]
+    if not records:
+        return []
+    columns = [Column("case", [record.case.id for record in records])]
+    for name in names:
+        columns += [
+            _figures(
+                f"{_words(name.removesuffix('_mib'))}: measured",
+                [getattr(each.measured.memory, name) for each in records],
+            ),
+            _figures("planned", [getattr(each.plan, name) for each in records]),
+            Column("off by", [f"{plan_is_off_by(each, name):+.2%}" for each in records], is_text=False),
+        ]
+    return [*columns, _figures("CUDA context: measured", [each.measured.memory.context_mib for each in records])]
+
+
+def limits(comparison: Comparison) -> list[Column]:
+    """A row for each case of which it is known how near the card's limits it came; no columns without one."""
+    shown = [each for each in quantities.MEASURED if each.name in _LIMITS]
+    records = [record for record in comparison.measured if any(each.read(record) is not None for each in shown)]
+    if not records:
+        return []
+    figures = [
+        Column(_words(each.name), [each.write(record) for record in records], is_text=False)
+        for each in quantities.known(shown, records)
+    ]
+    return [Column("case", [record.case.id for record in records]), *figures]
+
+
+def quality(comparison: Comparison) -> list[Column]:
+    """A row for each judged model, untuned or tuned; no columns without one."""
+    records = [record for record in comparison.measured if record.quality.score is not None]
+    if not records:
+        return []
+    found = [record.quality for record in records]
+    columns = [
+        Column("model", [_name(record, "untuned") for record in records]),
+        Column("score", [digits.points(each.score) for each in found], is_text=False),
+        Column("95 %", [" to ".join(map(digits.points, each.interval or ())) for each in found], is_text=False),
+        Column("grade", [each.grade or "" for each in found]),
+    ]
+    for part in _PARTS:
+        columns.append(
+            Column(_words(part), [digits.score((each.parts or {}).get(part)) for each in found], is_text=False)
+        )
+    trained = [(each.untuned_trained_nats_per_character, each.trained_nats_per_character) for each in found]
+    held_out = [(each.untuned_held_out_nats_per_character, each.held_out_nats_per_character) for each in found]
+    columns += [
+        Column("nats, trained rows", list(map(_before_and_after, trained)), is_text=False),
+        Column("nats, held-out rows", list(map(_before_and_after, held_out)), is_text=False),
+        Column("overfitted", ["yes" if each.is_overfitted else "" for each in found]),
+    ]
+    return columns
+
+
+def _advised(comparison: Comparison) -> list[tuple[Record, Advice]]:
+    """The plans that come with advice."""
+    return [(record, record.plan.advice) for record in comparison.plans if record.plan and record.plan.advice]
+
+
+def _before_and_after(nats: Sequence[float | None]) -> str:
+    return " → ".join(digits.nats(each) for each in nats if each is not None) or digits.NONE
+
+
+def _name(record: Record, without_variant: str) -> str:
+    return f"{record.case.candidate}, {record.case.variant or without_variant}"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _figures(head: str, values: Iterable[Any]) -> Column:
+    return Column(head, [digits.mib(value) for value in values], is_text=False)
