@@ -71,6 +71,12 @@ def test_where_the_measurement_does_not_tell_the_plan_does(tells_nothing):
     assert fit_of(tells_nothing, None) is fit_of(tells_nothing, planned()) is NOT_JUDGED
 
 
+def test_that_no_plan_can_be_made_is_no_verdict_on_what_has_run():
+    no_plan = planned(outcome="error", reason="why")
+    assert fit_of(measured(scale="full"), no_plan) is NOT_JUDGED
+    assert judged(measured(scale="mini"), no_plan) == ("failed", True, "planned: error: why")
+
+
 def test_what_was_measured_goes_before_its_plan():
     assert judged(measured(2048.0), planned(4096.0)) == ("fits", False, None)
     assert judged(measured(2049.0), planned(1024.0))[:2] == ("over", False)

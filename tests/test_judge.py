@@ -46,7 +46,7 @@ def test_each_answer_is_graded_and_becomes_the_candidates_quality(judge):
     with serving(grades("최상", tokens=100), grades("중", tokens=90), grades("하", tokens=80)) as server:
         judged = judge(server.url, {TUNED: [HELLO, WHY], UNTUNED: [GivenAnswer("안녕?", "응")]})
     assert judged.points == {TUNED: (90, 30), UNTUNED: (50,)}  # prompt by prompt, not candidate by candidate
-    assert (judged.quality(TUNED).score, judged.qualityTUNED.source) == (60, "judge")
+    assert (judged.quality(TUNED).score, judged.quality(TUNED).source) == (60, "judge")
     assert judged.quality(UNTUNED).is_tuned is False
     (note,) = said(judged.notes)
     assert note.startswith(

@@ -4,7 +4,7 @@ import pytest
 from made import made
 
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.report import stored
+from ohlora_fixtures.report import stored_run as report
 from ohlora_fixtures.results.memory_growth import Growth, has_failed, held_against, parse_limits
 
 CASE = "bench_fine_tuning[gemma-2-2b-it-r16]"
@@ -139,7 +139,7 @@ def test_new_and_missing_cases_are_named_and_fail_nothing():
     records = [record(), record("new"), made("plan", is_planned=True)]
     verdict = verdict_on(records, stored_run, selected=[CASE, "missing"])
     assert not has_failed([verdict])
-    text = stored.terminal(parse_limits("peak:5%"), [verdict], 200)
+    text = report.terminal(parse_limits("peak:5%"), [verdict], 200)
     assert text == (
         "memory limits peak:5% over the run of 2026-01-01: 1 case compared, 0 beyond a limit, 2 not compared\n\n"
         "not compared, it was selected and did not end in this run: missing\n"
@@ -151,7 +151,7 @@ def test_new_and_missing_cases_are_named_and_fail_nothing():
 
 def test_without_a_stored_run_nothing_passes_silently():
     assert has_failed([])
-    assert "so the run fails: no stored run was found" in stored.terminal(parse_limits("peak:5%"), [], 200)
+    assert "so the run fails: no stored run was found" in report.terminal(parse_limits("peak:5%"), [], 200)
 
 
 def test_each_limit_is_held_on_its_own():
@@ -164,7 +164,7 @@ def test_each_limit_is_held_on_its_own():
 
 def test_the_table_tells_case_quantity_figures_change_and_limit():
     verdict = verdict_on([record()], run_with(**{CASE: {"peak_device_mib": 8000.0}}), "peak:100MiB")
-    table = stored.terminal(parse_limits("peak:100MiB"), [verdict], 200).split("\n\n")[1]
+    table = report.terminal(parse_limits("peak:100MiB"), [verdict], 200).split("\n\n")[1]
     heads, second_heads, _, row, second_row = (line.split() for line in table.splitlines())
     assert [heads, second_heads, row, second_row] == [
         ["case", "stored", "MiB", "change", "limit"],
@@ -172,6 +172,6 @@ def test_the_table_tells_case_quantity_figures_change_and_limit():
         [CASE, "8000.00", "+400.00", "peak:100MiB"],
         ["peak_device_mib", "8400.00", "+5.0%"],
     ]
-    page = stored.markdown(parse_limits("peak:100MiB"), [verdict])
+    page = report.markdown(parse_limits("peak:100MiB"), [verdict])
     assert f"| {CASE}<br>peak_device_mib | 8000.00<br>8400.00 | +400.00<br>+5.0% | peak:100MiB |" in page
     assert page.endswith("**Memory has grown beyond its limit, so the run fails.**\n")

@@ -115,6 +115,8 @@ def test_an_empty_file_has_no_records_and_a_folder_without_one_is_told(tmp_path)
         ("measured.losses", [None, True]),
         ("measured.card.taints", "all"),
         ("measured.card.taints", ["all"]),
+        ("quality.interval", [1.0]),
+        ("quality.interval", [1.0, 2.0, 3.0]),
         ("environment.versions", {"torch": 2}),
         ("experiment.budget_mib", None),
         ("experiment.budget_mib", 0),

@@ -62,6 +62,8 @@ def record_of_flat(facts: Mapping[str, Any]) -> Record:
 
     Raises TypeError for what is no such line.
     """
+    if not isinstance(facts, Mapping):
+        raise TypeError(facts)
     nested: dict[str, Any] = {"schema": SCHEMA, "case": _case(facts), "outcome": _outcome(facts)}
     is_plan = facts.get("workload") == PLAN
     for name, path in (PATHS_OF_PLAN if is_plan else PATHS).items():
