@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ohlora_fixtures.report.closing import closing
+from ohlora_fixtures.report.fitting import Terminal
 
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.report import table
-from ohlora_fixtures.report.closing import closing
-from ohlora_fixtures.report.fitting import Terminal
 from ohlora_fixtures.results import comparison
 from ohlora_fixtures.results.record import Record, as_line
 

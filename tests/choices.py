@@ -41,7 +41,9 @@ def fine_tuning(name, variant="r16", **figures):
 
 def inference(name, **figures):
     """Likewise, of answering."""
-    return fine_tuning(name, None, **{"seconds": 50.0, "peak_device_mib": 6000.0, "steady_median_seconds": 2.0} | figures)
+    return fine_tuning(
+        name, None, **{"seconds": 50.0, "peak_device_mib": 6000.0, "steady_median_seconds": 2.0} | figures
+    )
 
 
 def plan(record, **figures):

@@ -46,7 +46,9 @@ def test_the_border_is_a_rank_correlation_of_one_half():
     half = {"a": [(1, 1), (2, 3), (3, 2)]}
     less = {"a": [(1, 1), (2, 4), (3, 3), (4, 2)]}
     assert "alike: rank correlation 0.50" in str(agreement(*map(verbatim, ("one", "other", "candidates")), half))
-    assert "disagree on the candidates: rank correlation 0.20" in str(agreement(*map(verbatim, ("one", "other", "candidates")), less))
+    assert "disagree on the candidates: rank correlation 0.20" in str(
+        agreement(*map(verbatim, ("one", "other", "candidates")), less)
+    )
 
 
 def test_too_little_to_tell():

@@ -72,9 +72,7 @@ def test_the_border_of_what_is_a_grade(text, grade):
 
 def test_a_grade_counts_for_its_answer_at_its_rank(grades):
     found = grades("a,r16,안녕?,응,최상", "a,r32,안녕?,응,하", "a,,안녕?,응,최하", "a,r16,왜?,그냥.,")
-    judged = found.of(
-        {TUNED: [WHY, GivenAnswer("안녕?", "응")], UNTUNED: [GivenAnswer("안녕?", "응")], OTHER: [WHY]}
-    )
+    judged = found.of({TUNED: [WHY, GivenAnswer("안녕?", "응")], UNTUNED: [GivenAnswer("안녕?", "응")], OTHER: [WHY]})
     assert judged.points == {TUNED: (None, 90), UNTUNED: (10,), OTHER: (None,)}
     path = found.grades[0].path  # at rank 32 nothing was answered
     assert said(judged.notes) == (f"1 grade in {path} is of another answer than these and does not count",)
@@ -110,7 +108,9 @@ def test_grades_of_other_answers_are_told_and_do_not_count(grades):
     found = grades("a,r16,안녕?,저런,최상", "a,r16,왜?,그냥.,중", "a,r16,왜?,몰라,최하", "b,r16,왜?,그냥.,상")
     judged = found.of({TUNED: [HELLO, WHY]})
     assert judged.points == {TUNED: (None, 50)}
-    assert said(judged.notes) == (f"3 grades in {found.grades[0].path} are of other answers than these and do not count",)
+    assert said(judged.notes) == (
+        f"3 grades in {found.grades[0].path} are of other answers than these and do not count",
+    )
 
 
 def test_without_an_answer_a_grade_counts_whatever_was_answered_but_not_over_the_answers_own(grades):

@@ -282,7 +282,10 @@ def test_no_redirect_is_followed_so_that_no_other_host_sees_the_key(judge, statu
     with serving(grades("최상")) as other, serving((status, {"Location": f"{other.url}/v1"}, b"")) as server:
         judged = judge(server.url)
     assert (len(server.requests), other.requests) == (1, [])
-    assert f"status {status} (moved to {other.url}/v1; give that address to --judge if you trust it)" in said(judged.notes)[1]
+    assert (
+        f"status {status} (moved to {other.url}/v1; give that address to --judge if you trust it)"
+        in said(judged.notes)[1]
+    )
 
 
 def test_a_proxy_sees_nothing_of_what_stays_on_this_machine(judge, monkeypatch):
@@ -342,7 +345,9 @@ def test_verdicts_that_cannot_be_kept_count_all_the_same(judge):
     with serving(grades("상")) as server:
         judged = judge(server.url)
     assert judged.points == {TUNED: (70,)}
-    assert said(judged.notes)[1:] == ("judged.jsonl cannot be written (Is a directory): a further run asks and pays again",)
+    assert said(judged.notes)[1:] == (
+        "judged.jsonl cannot be written (Is a directory): a further run asks and pays again",
+    )
 
 
 def test_nothing_to_judge_is_nothing_to_say(judge):

@@ -11,13 +11,13 @@ from typing import get_type_hints
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ohlora_fixtures.report.closing import closing
+from ohlora_fixtures.report.fitting import Terminal
 from test_report import CANDIDATES, record
 from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
 from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.report import table
-from ohlora_fixtures.report.closing import closing
-from ohlora_fixtures.report.fitting import Terminal
 from ohlora_fixtures.results.answers import GivenAnswer, read_answers, write_answers
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.results.folder import read_records

@@ -44,7 +44,11 @@ def test_what_was_measured_before_memory_ran_out_is_kept():
     ("error", "is_skip", "outcome"),
     [
         (None, False, Outcome("passed")),
-        (CaseFailure("out_of_memory", message("reason.ran_out")), False, Outcome("out_of_memory", message("reason.ran_out"))),
+        (
+            CaseFailure("out_of_memory", message("reason.ran_out")),
+            False,
+            Outcome("out_of_memory", message("reason.ran_out")),
+        ),
         (AssertionError("1 == 2"), False, Outcome("failed", verbatim("AssertionError: 1 == 2"))),
         (pytest.fail.Exception("no\nway"), False, Outcome("failed", verbatim("Failed: no way"))),
         (ValueError("bad"), False, Outcome("error", verbatim("ValueError: bad"))),

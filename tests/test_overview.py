@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 from choices import judged
+from ohlora_fixtures.report.closing import closing
+from ohlora_fixtures.report.fitting import Terminal, cut, filled, width_of
+from ohlora_fixtures.report.verdicts import verdict
 from test_report import CANDIDATES, comparison_of, record
 
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
 from ohlora_fixtures.report import choice_text
-from ohlora_fixtures.report.closing import closing
-from ohlora_fixtures.report.fitting import Terminal, cut, filled, width_of
 from ohlora_fixtures.report.notes import REHEARSAL
-from ohlora_fixtures.report.verdicts import verdict
 from ohlora_fixtures.results.comparison import compare
 
 RANKS = (16, 32, 64)

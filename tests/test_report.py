@@ -4,14 +4,14 @@ import csv
 import re
 
 import pytest
+from ohlora_fixtures.report.closing import closing
+from ohlora_fixtures.report.fitting import Terminal
+from ohlora_fixtures.report.stored import memory_beside
 
 from ohlora_fixtures.base.shipped import DATA, REFERENCE
 from ohlora_fixtures.base.words import texts
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.report import table
-from ohlora_fixtures.report.closing import closing
-from ohlora_fixtures.report.fitting import Terminal
-from ohlora_fixtures.report.stored import memory_beside
 from ohlora_fixtures.results.answers import GivenAnswer, write_answers
 from ohlora_fixtures.results.comparison import compare, read_published, within_budget
 from ohlora_fixtures.results.record import Record

@@ -45,7 +45,12 @@ def test_records_come_back_in_their_order_and_a_case_that_ran_again_counts_once(
 
 
 def test_a_record_is_the_same_after_it_was_written_and_read(tmp_path):
-    figures = {"seconds_each": (1.0, 2.0), "taints": ["hot"], "attention_backends": ("math",), "planned_peak_device_mib": 5.0}
+    figures = {
+        "seconds_each": (1.0, 2.0),
+        "taints": ["hot"],
+        "attention_backends": ("math",),
+        "planned_peak_device_mib": 5.0,
+    }
     record = made("a", "r16", outcome="failed", reason="why", quality_interval=(1.0, 2.0), **figures)
     assert written(tmp_path, record.as_line(), end=b"").records == (record,)
     assert record_of(record.as_dict()) == record

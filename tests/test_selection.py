@@ -226,7 +226,9 @@ def test_where_nothing_that_has_a_weight_is_known_there_is_no_choice():
     ],
 )
 def test_a_person_outranks_a_judge_and_the_tuned_models_answers_the_untuned_ones(known, score):
-    by_subject = {("x", variant): [each for each in known if each.is_tuned is (variant is not None)] for variant in ("r16", None)}
+    by_subject = {
+        ("x", variant): [each for each in known if each.is_tuned is (variant is not None)] for variant in ("r16", None)
+    }
     assert chosen([], [fine_tuning("x")], by_subject).choice.quality.score == score
 
 
@@ -351,7 +353,12 @@ def test_the_front_is_of_options_that_are_worse_in_nothing():
 
 def test_of_options_alike_the_first_variant_and_the_first_name_lead():
     records = [fine_tuning(name, variant) for variant in ("r64", "r16") for name in ("b", "a")]
-    assert [name_of(each) for each in chosen([], records).ranking] == [("a", "r16"), ("a", "r64"), ("b", "r16"), ("b", "r64")]
+    assert [name_of(each) for each in chosen([], records).ranking] == [
+        ("a", "r16"),
+        ("a", "r64"),
+        ("b", "r16"),
+        ("b", "r64"),
+    ]
 
 
 EACH_A_SESSION = settings(SPECIFIED, max_examples=60)

@@ -96,7 +96,9 @@ def ranked(all_scores, weights):
     return sorted(options, key=lambda each: (-(each.total or 0.0), each.candidate.name, each.variant))
 
 
-OPTIONS = st.dictionaries(st.tuples(st.sampled_from("ABCD"), st.sampled_from(["r16", "r64"])), SCORES, min_size=1, max_size=6)
+OPTIONS = st.dictionaries(
+    st.tuples(st.sampled_from("ABCD"), st.sampled_from(["r16", "r64"])), SCORES, min_size=1, max_size=6
+)
 
 
 @SPECIFIED
@@ -145,7 +147,10 @@ def test_of_level_candidates_a_weight_that_moves_at_all_decides():
 
 
 def test_a_weight_of_0_can_only_grow():
-    options = {("A", "r16"): dict.fromkeys(CRITERIA, 0.5), ("B", "r16"): dict.fromkeys(CRITERIA, 0.4) | {"leaderboard": 0.9}}
+    options = {
+        ("A", "r16"): dict.fromkeys(CRITERIA, 0.5),
+        ("B", "r16"): dict.fromkeys(CRITERIA, 0.4) | {"leaderboard": 0.9},
+    }
     weights = dict.fromkeys(CRITERIA, 1.0) | {"leaderboard": 0.0}
     led = ranked(options, weights)
     (found,) = shifts(led, led[1:], weights)

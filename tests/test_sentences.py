@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from choices import candidate, chosen, fine_tuning, inference, judged, plan
+from ohlora_fixtures.report.mixed import listed, mixed_notes
 
 from ohlora_fixtures.base import messages
 from ohlora_fixtures.base.errors import InputError
@@ -19,7 +20,6 @@ from ohlora_fixtures.inputs.protocol import parse_protocol
 from ohlora_fixtures.meters.condition import Condition, taints_of_condition, taints_of_use
 from ohlora_fixtures.quality.agreement import agreement
 from ohlora_fixtures.quality.grades import read_grades
-from ohlora_fixtures.report.mixed import listed, mixed_notes
 from ohlora_fixtures.results.answers import GivenAnswer
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.session.outcomes import OutOfMemory

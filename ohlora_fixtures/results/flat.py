@@ -81,6 +81,8 @@ def record_of_flat(facts: Mapping[str, Any]) -> Record:
 
 def _case(facts: Mapping[str, Any]) -> dict[str, Any]:
     workload, planned, rank = (facts.get(name) for name in ("workload", "planned_workload", "lora_rank"))
+    if rank is not None and type(rank) is not int:
+        raise TypeError(rank)
     if workload == PLAN and planned is None:
         planned = INFERENCE if rank is None else FINE_TUNING
     return {
