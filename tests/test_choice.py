@@ -9,14 +9,22 @@ import pytest
 from choices import candidate, chosen, fine_tuning, inference, judged, plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
+<<<<<<< HEAD
 from made import changed
+=======
+from ohlora_fixtures.report.fitting import Terminal
+>>>>>>> main
 from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
 from ohlora_fixtures.base.safe_text import json_page
 from ohlora_fixtures.choice.choosing import Choosing
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS
+<<<<<<< HEAD
 from ohlora_fixtures.report import choice
 from ohlora_fixtures.report.terminal import Terminal
+=======
+from ohlora_fixtures.report import choice_text as choice
+>>>>>>> main
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.results.record import record_of
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from ohlora_fixtures.base.shipped import DATA
-from ohlora_fixtures.commands.criteria import judge
+from ohlora_fixtures.commands.criteria import screen
 from ohlora_fixtures.commands.leaderboard import Listed
 from ohlora_fixtures.commands.licences import _families, _licenses, card_terms, families
 from ohlora_fixtures.inputs.candidates import read_candidates
@@ -17,8 +17,8 @@ def listed(repo="someone/plain-ko", card_license="apache-2.0", billions=1.0, **m
     return Listed(repo=repo, average=30.0, billions=billions, card_license=card_license, **more)
 
 
-def judged(*given, settings=None, assume_korean=False, **more):
-    return judge(listed(*given, **more), OURS, settings, assume_korean=assume_korean)
+def screened(*given, settings=None, assume_korean=False, **more):
+    return screen(listed(*given, **more), OURS, settings, assume_korean=assume_korean)
 
 
 def kinds(found):
@@ -27,19 +27,19 @@ def kinds(found):
 
 @pytest.mark.parametrize("billions", [0.25, 1, 3.0])
 def test_both_ends_of_the_range_are_in_it(billions):
-    assert kinds(judged(billions=billions)) == []
+    assert kinds(screened(billions=billions)) == []
 
 
 @pytest.mark.parametrize("billions", [0.249, 3.01])
 def test_what_is_outside_is_dropped_and_is_no_near_miss(billions):
-    found = judged(billions=billions)
+    found = screened(billions=billions)
     assert kinds(found) == ["not of 0.25 to 3.0 B parameters"]
     assert found.reasons[0].words == f"{billions} B parameters"
     assert not found.is_near_miss
 
 
 def test_an_unknown_size_drops_a_model_as_a_near_miss():
-    found = judged(billions=None)
+    found = screened(billions=None)
     assert kinds(found) == ["of a size that is not known"]
     assert found.is_near_miss
 
@@ -48,10 +48,10 @@ def test_an_unknown_size_drops_a_model_as_a_near_miss():
     ("parameters", "reasons"), [(250_000_000, []), (3_000_000_000, []), (3_000_000_001, ["3 B parameters"])]
 )
 def test_an_exact_count_goes_before_the_leaderboards(parameters, reasons):
-    found = judged(billions=70.0).with_parameters(parameters)
+    found = screened(billions=70.0).with_parameters(parameters)
     assert [reason.words for reason in found.reasons] == reasons
-    assert judged("EleutherAI/polyglot-ko-1.3b", billions=5.0).parameters == 1331810304
-    assert kinds(judged("EleutherAI/polyglot-ko-1.3b", billions=5.0)) == []
+    assert screened("EleutherAI/polyglot-ko-1.3b", billions=5.0).parameters == 1331810304
+    assert kinds(screened("EleutherAI/polyglot-ko-1.3b", billions=5.0)) == []
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_licences_that_do_not(card_license, why):
 
 @pytest.mark.parametrize("card_license", ["", "other", "?", "cc", "my-own-terms", "=1+1", "apache-2.0\x1b[2J" * 99])
 def test_a_licence_that_is_not_known_is_not_taken_for_free(card_license):
-    found = judged(card_license=card_license)
+    found = screened(card_license=card_license)
     assert kinds(found) == ["of a licence not known to be free"]
     assert len(found.reasons[0].words) < 120
     assert found.reasons[0].words.isprintable()
@@ -107,7 +107,7 @@ def test_a_licence_that_is_not_known_is_not_taken_for_free(card_license):
     ],
 )
 def test_a_bases_licence_binds_whatever_the_card_says(model, binds):
-    found = judged(**model)
+    found = screened(**model)
     assert kinds(found) == ["of a licence that is not free"]
     assert found.terms.license == binds
 
@@ -124,18 +124,18 @@ def test_a_bases_licence_binds_whatever_the_card_says(model, binds):
     ],
 )
 def test_what_only_looks_like_a_restricted_base_does_not_bind(model):
-    assert kinds(judged(**model)) == []
+    assert kinds(screened(**model)) == []
 
 
 def test_the_less_free_of_card_and_base_binds():
-    found = judged("x/polyglot-ko", card_license="cc-by-nc-4.0")
+    found = screened("x/polyglot-ko", card_license="cc-by-nc-4.0")
     assert (found.terms.license, found.terms.free) == ("cc-by-nc-4.0", False)
-    assert judged("x/Qwen3-0.6B-ko", card_license="other").terms.free is None
+    assert screened("x/Qwen3-0.6B-ko", card_license="other").terms.free is None
 
 
 def test_where_the_card_is_all_there_is_it_says_so():
-    assert judged().terms.is_card_alone
-    with_base = judged("x/Qwen3-0.6B-ko").terms
+    assert screened().terms.is_card_alone
+    with_base = screened("x/Qwen3-0.6B-ko").terms
     assert not with_base.is_card_alone
     assert with_base.basis == "its card; Qwen3 is apache-2.0"
 
@@ -160,25 +160,25 @@ def test_where_the_card_is_all_there_is_it_says_so():
     ],
 )
 def test_korean_is_known_by_the_suite_the_languages_the_name_or_the_base(model, level, basis):
-    found = judged(**model).korean
+    found = screened(**model).korean
     assert found.level == level
     assert found.basis == basis or basis is None
 
 
 def test_unknown_korean_drops_a_model_unless_it_is_assumed():
-    assert kinds(judged("x/plain")) == ["not known to be for Korean"]
-    assumed = judged("x/plain", assume_korean=True)
+    assert kinds(screened("x/plain")) == ["not known to be for Korean"]
+    assumed = screened("x/plain", assume_korean=True)
     assert kinds(assumed) == []
     assert (assumed.korean.level, assumed.korean.basis) == ("supported", "assumed: nothing tells")
 
 
 def test_assuming_korean_does_not_go_against_what_is_known():
-    assert kinds(judged("x/plain", languages="en", assume_korean=True)) == ["without Korean"]
-    assert judged(assume_korean=True).korean.basis == "its name"
+    assert kinds(screened("x/plain", languages="en", assume_korean=True)) == ["without Korean"]
+    assert screened(assume_korean=True).korean.basis == "its name"
 
 
 def test_every_reason_is_told():
-    found = judged("x/plain", card_license="other", billions=70.0)
+    found = screened("x/plain", card_license="other", billions=70.0)
     assert [reason.words for reason in found.reasons] == [
         "70 B parameters",
         "licence other (not among the licences known here)",

@@ -1,4 +1,5 @@
 import csv
+import re
 import statistics
 
 import pytest
@@ -18,6 +19,7 @@ from ohlora_fixtures.inputs.protocol import Rows
 from ohlora_fixtures.workloads.stand_ins import stand_in_tokenizer
 
 OURS = DATA / "dialogues.csv"
+HEAD = "data_type,input_data,output_data\n"
 KOREAN_TEMPLATE = "### 질문: {input} ### 답변: {output}"
 
 
@@ -55,22 +57,31 @@ def test_too_few_rows_are_refused(write_dataset):
         dialogues.rows(Rows(120, 140))
 
 
-@pytest.mark.parametrize(
-    ("encoding", "says"),
-    [
-        ("cp949", "it seems to be CP949"),
-        ("utf-16", "it seems to be UTF-16"),
-        ("johab", "UTF-8, UTF-16 nor CP949|CP949"),
-    ],
-)
-def test_other_encodings_are_refused_with_what_they_seem_to_be(write_dataset, encoding, says):
-    with pytest.raises(InputError, match=f"is not UTF-8: .*({says}).*save it as UTF-8"):
-        read_dialogues(write_dataset(encoding=encoding))
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp949"])
+@pytest.mark.parametrize("separator", ",;\t")
+def test_what_a_spreadsheet_saves_is_the_same_dataset(write_dataset, encoding, separator):
+    path = write_dataset(count=3, answers={1: f"하나{separator} 둘\n셋"})
+    plain = read_dialogues(path).usable_train_rows
+    rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines(keepends=True)))
+    with path.open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=separator).writerows(rows)
+    assert read_dialogues(path).usable_train_rows == plain
+    assert plain[1].answer == f"하나{separator} 둘\n셋"
 
 
-def test_a_byte_order_mark_is_no_obstacle(write_dataset):
-    plain = read_dialogues(write_dataset())
-    assert read_dialogues(write_dataset(encoding="utf-8-sig")).usable_train_rows == plain.usable_train_rows
+@pytest.mark.parametrize("data", ["대답".encode() + b"\xff", b"\xff\xfe\x00", b"PK\3\4\xff\xff"])
+def test_what_is_no_text_in_these_encodings_is_refused(tmp_path, data):
+    path = tmp_path / "dataset.csv"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"dataset .*dataset\.csv is no text in UTF-8, UTF-16 or CP949: save it"):
+        read_dialogues(path)
+
+
+def test_a_file_that_says_it_is_utf_8_is_not_read_as_anything_else(tmp_path):
+    path = tmp_path / "dataset.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + HEAD.encode() + "train,하나,".encode() + "둘".encode("cp949"))
+    with pytest.raises(InputError, match="is no text in UTF-8"):
+        read_dialogues(path)
 
 
 def test_a_missing_column_is_named(tmp_path):
@@ -81,9 +92,9 @@ def test_a_missing_column_is_named(tmp_path):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match=r"none\.csv cannot be read \(No such file or directory\): give the path"):
         read_dialogues(tmp_path / "none.csv")
-    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\): give --dataset"):
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\): give the path"):
         read_dialogues(tmp_path)
 
 
@@ -131,17 +142,56 @@ def test_a_prompt_that_leaves_no_answer_to_learn_is_refused(tokenizer):
         encode(tokenizer, KOREAN_TEMPLATE, Dialogue("안녕?", "그래"), max_tokens=3)
 
 
-def test_a_separator_other_than_a_comma_is_named(tmp_path):
-    path = tmp_path / "semicolons.csv"
-    path.write_text("data_type;input_data;output_data\ntrain;하나;둘\n", encoding="utf-8")
-    with pytest.raises(InputError, match="it seems to be separated by ';', not by commas"):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            'train,"하나,둘\ntrain,셋,넷\n',
+            "is not a readable CSV file: unexpected end of data near line 2;",
+        ),
+        ('train,하나,둘\ntrain,셋,"넷\ntrain,다섯,여섯\n', "unexpected end of data near line 3; mend its quotes there"),
+        ('train,하나,둘\ntrain,셋,"넷" 다섯\n', "',' expected after '\"' near line 3; mend its quotes there"),
+        (
+            "train,하나,둘\ntrain,셋,넷, 다섯\n",
+            "more cells in line 3 than it has columns: put double quotes",
+        ),
+    ],
+)
+def test_quotes_that_are_missing_are_refused_and_no_answer_is_cut_off_at_its_comma(tmp_path, text, says):
+    path = tmp_path / "quotes.csv"
+    path.write_text(HEAD + text, encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(says)):
         read_dialogues(path)
 
 
-def test_an_unclosed_quote_is_refused_and_not_read_over(tmp_path):
-    path = tmp_path / "quote.csv"
-    path.write_text('data_type,input_data,output_data\ntrain,"하나,둘\ntrain,셋,넷\n', encoding="utf-8")
-    with pytest.raises(InputError, match="is not a readable CSV file"):
+def test_a_column_that_is_there_twice_is_refused_if_it_is_needed(tmp_path):
+    path = tmp_path / "twice.csv"
+    path.write_text("data_type,input_data,output_data,memory,memory\ntrain,하나,둘,,\n", encoding="utf-8")
+    assert read_dialogues(path).usable_train_rows == (Dialogue("하나", "둘"),)
+    path.write_text("data_type,input_data,output_data,output_data\ntrain,하나,둘,셋\n", encoding="utf-8")
+    with pytest.raises(InputError, match="has the column 'output_data' more than once: leave one of them"):
+        read_dialogues(path)
+
+
+def test_a_text_of_any_length_is_read(tmp_path):
+    path = tmp_path / "long.csv"
+    path.write_text(f"{HEAD}train,하나,{'둘' * 200_000}\ntrain,셋,넷\n", encoding="utf-8")
+    before = csv.field_size_limit()
+    assert [len(row.answer) for row in read_dialogues(path).usable_train_rows] == [200_000, 1]
+    assert csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"instruction": "하나"}\n{"instruction": "a, b", "output": "c"}\n',
+        '[\n{\n"instruction": "하나"\n}\n]',
+    ],
+)
+def test_json_is_refused_as_what_it_is(tmp_path, text):
+    path = tmp_path / "data.jsonl"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="seems to be JSON, and CSV is needed: save it as CSV"):
         read_dialogues(path)
 
 

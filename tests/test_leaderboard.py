@@ -79,8 +79,14 @@ def test_json_lines_and_other_separators_and_a_byte_order_mark_are_read(tmp_path
     lines.write_text("\n\n".join(map(json.dumps, ROWS)) + "\n", encoding="utf-8-sig")
     assert len(read_leaderboard(lines).models) == 2
     semicolons = tmp_path / "board.csv"
-    semicolons.write_text("Model;Average;#Params (B);Hub License\na/b;1.5;1;mit\n\n", encoding="utf-8-sig")
-    assert read_leaderboard(semicolons).models[0].average == 1.5
+    for encoding in ("utf-8-sig", "utf-16", "cp949"):
+        semicolons.write_text(
+            "유형;Model;Average;#Params (B);Hub License\n;a/b;1.5;1;mit\n;c/d;1\n\n", encoding=encoding
+        )
+        assert [(each.repo, each.card_license) for each in read_leaderboard(semicolons).models] == [
+            ("a/b", "mit"),
+            ("c/d", ""),
+        ]
 
 
 def test_parquet_is_read_through_pyarrow(tmp_path, monkeypatch):
@@ -103,8 +109,13 @@ def test_without_pyarrow_one_sentence_says_what_to_install(tmp_path, monkeypatch
         ("board.xlsx", "", r"is none of \.csv, \.json, \.jsonl, \.parquet by its ending"),
         ("board.csv", "", "has no rows"),
         ("board.csv", "Model,Average,#Params (B),Hub License\n", "has no rows"),
-        ("board.csv", 'Model,Average\n"a/b,1\n', "cannot be read as csv: Error: unexpected end of data"),
-        ("board.csv", "Model,Average\na/b,1,2\n", "line 2 ends a row of 3 cells under 2 heads"),
+        (
+            "board.csv",
+            'Model,Average\n"a/b,1\n',
+            "is not a readable CSV file: unexpected end of data near line 2",
+        ),
+        ("board.csv", "Model,Average\na/b,1,2\n", "leaderboard .* has more cells in line 2 than it has columns"),
+        ("board.csv", "[]", "seems to be JSON, and CSV is needed"),
         ("board.json", "[", "cannot be read as json: JSONDecodeError"),
         ("board.json", "[" * 100_000, "cannot be read as json: (Recursion|JSONDecode)Error"),
         ("board.json", "[]", "has no rows"),
@@ -125,14 +136,16 @@ def test_a_file_that_cannot_be_used_is_refused_in_a_sentence(tmp_path, name, tex
 
 
 def test_other_files_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"none\.csv does not exist: give the path of an export"):
+    with pytest.raises(InputError, match=r"none\.csv cannot be read \(No such file or directory\): give the path"):
         read_leaderboard(tmp_path / "none.csv")
+    with pytest.raises(InputError, match=r"none\.json cannot be read \(No such file or directory\): give the path"):
+        read_leaderboard(tmp_path / "none.json")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InputError, match="cannot be read"):
         read_leaderboard(tmp_path / "folder.csv")
-    korean = tmp_path / "korean.csv"
-    korean.write_bytes("모델,평균\n".encode("cp949"))
-    with pytest.raises(InputError, match="is not UTF-8: export it in UTF-8"):
+    korean = tmp_path / "korean.json"
+    korean.write_bytes('["모델"]'.encode("cp949"))
+    with pytest.raises(InputError, match="cannot be read as json: UnicodeDecodeError"):
         read_leaderboard(korean)
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.base.shipped import DATA
 from ohlora_fixtures.inputs.gpu_profiles import Gpu, choose_profile, read_profiles
 from ohlora_fixtures.meters.nvml import Nvml
@@ -88,3 +89,50 @@ def test_a_card_that_is_not_listed_is_taken_at_its_word():
     assert (found.attention, found.context_basis) == ("fused", "assumed")
     assert found.context_source.startswith("as for rtx3060-12gb")
     assert choose_profile(None, KNOWN, Gpu("Tesla P100", (6, 0), 16384), HERE).attention == "math"
+
+
+OWN = """
+[[gpu]]
+name = "mine"
+card = ["Mine"]
+compute_capability = "8.6"
+memory_mib = 12288
+cublas_workspace_bytes = 8519680
+native_bf16 = true
+attention = "fused"
+context_mib = 384.5
+context_basis = "assumed"
+context_source = "a guess"
+"""
+
+
+def test_a_profile_of_ones_own_is_read_and_whole_figures_stay_whole(tmp_path):
+    (tmp_path / "mine.toml").write_text(OWN, encoding="utf-8")
+    found = choose_profile("mine.toml", KNOWN, None, tmp_path)
+    assert (found.card, repr(found.memory_mib), found.context_mib) == (("Mine",), "12288", 384.5)
+    assert (found.matrix_tflops, found.peaks_source) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('attention = "flash"', r"gpu 'mine' in .*mine\.toml has attention = 'flash', which must be 'math' or 'fused'"),
+        ('compute_capability = "8"', "must be a text such as '8.6'"),
+        ("compute_capability = 8.6", "must be a text such as '8.6'"),
+        ("card = []", "must be a list of names"),
+        ('card = [""]', "must be a list of names"),
+        ("memory_mib = 0", "must be a number above 0"),
+        ("memory_mib = inf", "must be a number above 0"),
+        ("memory_mib = nan", "must be a number above 0"),
+        ("memory_mib = true", "must be a number above 0"),
+        ("cublas_workspace_bytes = 1.5", "must be a whole number above 0"),
+        ('native_bf16 = "yes"', "must be true or false"),
+        ("memory_gb = 12", "has the unknown key 'memory_gb': the keys are name, card, compute_capability, memory_mib"),
+    ],
+)
+def test_a_profile_that_cannot_be_used_is_refused_with_what_a_value_must_be(tmp_path, line, says):
+    key = line.partition(" ")[0]
+    rest = [each for each in OWN.splitlines() if each.partition(" ")[0] != key]
+    (tmp_path / "mine.toml").write_text("\n".join([*rest, line]), encoding="utf-8")
+    with pytest.raises(InputError, match=says):
+        read_profiles(tmp_path / "mine.toml")

@@ -4,50 +4,52 @@ import csv
 import re
 
 import pytest
+<<<<<<< HEAD
 from ohlora_fixtures.report.closing import closing
 from ohlora_fixtures.report.fitting import Terminal
 from ohlora_fixtures.report.stored import memory_beside
+=======
+from made import made
+>>>>>>> main
 
 from ohlora_fixtures.base.shipped import DATA, REFERENCE
 from ohlora_fixtures.base.words import texts
+from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
 from ohlora_fixtures.inputs.candidates import read_candidates
+<<<<<<< HEAD
 from ohlora_fixtures.report import table
+=======
+from ohlora_fixtures.inputs.cases import answering_case
+from ohlora_fixtures.report.files import Findings, closing, comma_separated
+from ohlora_fixtures.report.files import texts as files_of
+from ohlora_fixtures.report.stored_run import memory_beside
+from ohlora_fixtures.report.terminal import Terminal
+>>>>>>> main
 from ohlora_fixtures.results.answers import GivenAnswer, write_answers
-from ohlora_fixtures.results.comparison import compare, read_published, within_budget
-from ohlora_fixtures.results.record import Record
+from ohlora_fixtures.results.comparison import compare, read_published
 
 CANDIDATES = read_candidates(DATA / "candidates.toml")
 PUBLISHED = read_published(REFERENCE)
+VARIANTS = ("r16", "r32", "r64")
+
+
+USUAL = {
+    "scale": "full",
+    "weights": "hub",
+    "tokenizer": "own",
+    "device": "NVIDIA T4",
+    "seconds": 60.0,
+    "steady_median_seconds": 1.25,
+    "peak_device_mib": 9000.0,
+}
 
 
 def record(candidate="gemma-2-2b-it", rank=16, **changes):
-    workload = "inference" if rank is None else "fine_tuning"
-    facts = {
-        "case": f"bench_{workload}[{candidate}{'' if rank is None else f'-r{rank}'}]",
-        "candidate": candidate,
-        "workload": workload,
-        "lora_rank": rank,
-        "outcome": "passed",
-        "reason": None,
-        "protocol": {},
-        "protocol_hash": "0123456789ab",
-        "protocol_changes": [],
-        "dataset_sha256": "",
-        "budget_mib": 12288.0,
-        "versions": {},
-        "scale": "full",
-        "weights": "hub",
-        "tokenizer": "own",
-        "device": "NVIDIA T4",
-        "seconds": 60.0,
-        "steady_median_seconds": 1.25,
-        "peak_device_mib": 9000.0,
-    }
-    return Record(**facts | changes)
+    return made(candidate, None if rank is None else f"r{rank}", **USUAL | changes)
 
 
 def comparison_of(*records):
-    return compare(CANDIDATES, (16, 32, 64), records, PUBLISHED)
+    return compare(CANDIDATES, VARIANTS, records, PUBLISHED)
 
 
 def told(comparison, width):
@@ -55,45 +57,58 @@ def told(comparison, width):
     return closing(comparison, None, Terminal(width, verbosity=1))
 
 
+def markdown(comparison, language="en"):
+    """The comparison's page, without the choice."""
+    selection = select(comparison, {}, DEFAULT_WEIGHTS, any_license=False)
+    (page,) = (
+        text for name, text in files_of(Findings(comparison, selection, {}, None), language) if name.endswith("md")
+    )
+    return page.partition("## The choice")[0]
+
+
 def test_the_published_figures_are_28():
-    assert sum(len(figures) for figures in PUBLISHED.values()) == 28
-    assert PUBLISHED["gemma-2-2b-it"][("fine_tuning", 64)].allocated_after_mib == 5968.73
+    assert len(PUBLISHED) == 28
+    assert PUBLISHED[answering_case("gemma-2-2b-it", "r64")].allocated_after_mib == 5968.73
 
 
 def test_only_what_ran_has_a_row_and_a_column():
     found = comparison_of(record(rank=32), record("llama1B", rank=32))
     assert [row.candidate.name for row in found.rows] == ["gemma-2-2b-it", "llama1B"]
-    assert found.lora_ranks == (32,)
+    assert found.variants == ("r32",)
     assert "r16" not in told(found, 100)
     assert "prompt  " not in told(found, 100).partition("\n\n")[0]
 
 
-def test_figures_stand_above_the_studys():
+def test_figures_stand_beside_the_studys():
     text = told(comparison_of(record(), record(rank=None)), 200)
-    here, study = (line.split() for line in text.splitlines() if line.startswith(("gemma", " " * 15 + "study")))
-    assert here[:2] == ["gemma-2-2b-it", "here"]
-    assert here[-6:-1] == ["Use", "60.00", "1.25", "9000.00", "9000.00"]
-    assert study == ["study", "58.71", "4.03", "5249.39", "4987.46"]
+    row = next(line.split() for line in text.splitlines() if line.startswith("gemma"))
+    assert row[:6] == ["gemma-2-2b-it", "fits", "9,000", "9,000", "60.0", "1.25"]
+    assert row[-4:] == ["58.7", "4.03", "5,249", "4,987"]
     assert "REHEARSAL" not in text
 
 
-def test_a_candidate_the_study_did_not_have_has_no_second_line():
+def test_a_candidate_the_study_did_not_have_has_no_figures_of_it():
     assert "study" not in told(comparison_of(record("Qwen3-0.6B")), 100)
 
 
 @pytest.mark.parametrize(
-    ("records", "verdict", "word"),
+    ("records", "verdict", "cell"),
     [
-        ([record(peak_device_mib=12288.0)], True, "yes"),
-        ([record(), record(rank=32, peak_device_mib=12288.01, outcome="over_budget", reason="too much")], False, "no"),
-        ([record(), record(rank=32, peak_device_mib=None, outcome="out_of_memory", reason="full")], False, "no"),
-        ([record(peak_device_mib=None)], None, "not judged"),
+        ([record(peak_device_mib=12288.0)], "fits", "True"),
+        (
+            [record(), record(rank=32, peak_device_mib=12288.01, outcome="over_budget", reason="too much")],
+            "over",
+            "False",
+        ),
+        ([record(), record(rank=32, peak_device_mib=None, outcome="out_of_memory", reason="full")], "over", "False"),
+        ([record(), record(rank=32, outcome="failed", reason="diverged")], "failed", "False"),
+        ([record(peak_device_mib=None)], "not_judged", ""),
     ],
 )
-def test_the_budget_is_judged_over_all_cases(records, verdict, word):
+def test_the_budget_is_judged_over_all_cases(records, verdict, cell):
     found = comparison_of(*records)
-    assert within_budget(found.rows[0].records) is verdict
-    assert any(line.rstrip().endswith(f" {word}") for line in told(found, 200).splitlines())
+    assert found.rows[0].fit_as_measured.verdict == verdict
+    assert next(csv.DictReader(comma_separated(found).splitlines()))["within_budget"] == cell
 
 
 def test_what_did_not_pass_is_told_once_for_each_reason():
@@ -105,11 +120,11 @@ def test_what_did_not_pass_is_told_once_for_each_reason():
 
 def test_an_unverified_candidate_is_marked_wherever_its_figures_stand():
     found = comparison_of(record("HyperCLOVAX-SEED-Text-Instruct-0.5B"), record("Qwen3-0.6B"))
-    for text in (told(found, 200), table.markdown(found)):
+    for text in (told(found, 200), markdown(found)):
         assert "0.57 B?" in text
         assert "0.60 B?" not in text
         assert text.count("HyperCLOVAX-SEED-Text-Instruct-0.5B is unverified: its architecture") == 1
-    cells = [row["unverified"] for row in csv.DictReader(table.comma_separated(found).splitlines())]
+    cells = [row["unverified"] for row in csv.DictReader(comma_separated(found).splitlines())]
     assert cells == ["its architecture, and so its size, is from memory", ""]
 
 
@@ -120,11 +135,11 @@ def test_random_weights_at_full_size_are_told():
 
 def test_without_a_steady_state_the_median_of_all_prompts_stands():
     text = told(comparison_of(record(rank=None, steady_median_seconds=None, seconds_each=[7.5])), 200)
-    assert " 7.50 " in text
+    assert " 7.50" in text
 
 
 def test_a_loss_that_is_no_number_is_null():
-    assert record(losses=[1.5, float("nan"), float("inf")]).as_dict()["losses"] == [1.5, None, None]
+    assert record(losses=[1.5, float("nan"), float("inf")]).as_dict()["measured"]["losses"] == [1.5, None, None]
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
@@ -134,14 +149,14 @@ def test_tables_fit_the_terminal(width):
 
 
 def test_markdown_keeps_its_table_whole():
-    text = table.markdown(comparison_of(record(outcome="failed", reason="a | b"), record("llama1B")))
+    text = markdown(comparison_of(record(outcome="failed", reason="a | b"), record("llama1B")))
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in rows}) == 1
     assert len(rows) == 4
 
 
 def test_csv_has_plain_numbers_and_empty_cells():
-    (row,) = csv.DictReader(table.comma_separated(comparison_of(record("Qwen3-0.6B"))).splitlines())
+    (row,) = csv.DictReader(comma_separated(comparison_of(record("Qwen3-0.6B"))).splitlines())
     assert (row["fine_tuning_r16_seconds"], row["fine_tuning_r16_peak_device_mib"]) == ("60.0", "9000.0")
     assert row["leaderboard_average"] == row["study_fine_tuning_r16_seconds"] == ""
     assert row["within_budget"] == "True"
@@ -174,7 +189,10 @@ APART = "not compared, times neither: the stored run was"
     ],
 )
 def test_memory_stands_beside_a_stored_runs(stored, line):
-    run = {"benchmarks": [{"name": record().case, "extra_info": STORED | stored}, {"name": "another"}], "datetime": "D"}
+    run = {
+        "benchmarks": [{"name": record().case.id, "extra_info": STORED | stored}, {"name": "another"}],
+        "datetime": "D",
+    }
     assert memory_beside([record(), record(rank=32)], run) == (
         f"memory beside the run of D:\nbench_fine_tuning[gemma-2-2b-it-r16]: {line}"
     )
@@ -189,21 +207,24 @@ def test_memory_stands_beside_a_stored_runs(stored, line):
     ],
 )
 def test_a_spreadsheet_will_not_run_an_answer(tmp_path, answer, shown):
-    write_answers(tmp_path / "answers" / "x.csv", "x", {None: [GivenAnswer("안녕, 너", answer)]})
+    write_answers(tmp_path / "answers" / "x.csv", {answering_case("x", None): [GivenAnswer("안녕, 너", answer)]})
     with (tmp_path / "answers" / "x.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [(row["prompt"], row["answer"]) for row in csv.DictReader(file)] == [("안녕, 너", shown)]
 
 
 def test_answers_keep_emoji_and_lose_control_characters(tmp_path):
-    write_answers(tmp_path / "x.csv", "x", {16: [GivenAnswer("안녕", "\x00하나\r\x1b[2J둘\n셋 👩\u200d🚀")]})
+    write_answers(
+        tmp_path / "x.csv", {answering_case("x", "r16"): [GivenAnswer("안녕", "\x00하나\r\x1b[2J둘\n셋 👩\u200d🚀")]}
+    )
     with (tmp_path / "x.csv").open(encoding="utf-8-sig", newline="") as file:
         (row,) = csv.DictReader(file)
-    assert (row["lora_rank"], row["answer"]) == ("16", "하나[2J둘\n셋 👩\u200d🚀")
+    assert (row["variant"], row["answer"]) == ("r16", "하나[2J둘\n셋 👩\u200d🚀")
 
 
 def measured_on_a_card(**changes):
     plan = {"planned_peak_reserved_mib": 8160.0, "planned_peak_allocated_mib": 7035.0}
     reached = {"flops": 10**15, "tflops_per_second": 49.47, "flops_utilization": 0.05, "matrix_peak_tflops": 989.4}
+    reached |= {"highest_temperature_c": 71, "lowest_sm_clock_mhz": 1350}
     memory = {"peak_reserved_mib": 8000.0, "peak_allocated_mib": 7000.0, "context_mib": 500.0, "taints": []}
     return record(**memory | plan | reached | changes)
 
@@ -214,9 +235,9 @@ def test_a_plan_stands_beside_what_was_measured():
     assert "plan against measurement, 2 cases: peak reserved off by at most 2.00%, 1.00% in the mean" in told(
         found, 300
     )
-    page = table.markdown(found)
-    assert "| bench_fine_tuning[gemma-2-2b-it-r16] | 8000 | 8160 | +2.00% | 7000 | 7035 | +0.50% | 500 |" in page
-    assert "| bench_fine_tuning[gemma-2-2b-it-r16] | 49.47 | 5.0% | - | - |" in page
+    page = markdown(found)
+    assert "| bench_fine_tuning[gemma-2-2b-it-r16] | 8,000 | 8,160 | +2.00% | 7,000 | 7,035 | +0.50% | 500 |" in page
+    assert "| bench_fine_tuning[gemma-2-2b-it-r16] | 49.5 | 5% | 71 | 1,350 |" in page
 
 
 def test_a_case_that_did_not_end_is_set_beside_no_plan():
@@ -228,9 +249,8 @@ def test_a_capped_card_is_called_so_and_a_tainted_figure_is_marked():
     taint = "1 other process on the card"
     text = told(comparison_of(measured_on_a_card(cap_mib=11788.0, taints=[taint], native_bf16=False)), 300)
     row = next(line.split() for line in text.splitlines() if line.startswith("gemma"))
-    assert row[1] == "capped"
-    assert "9000.00*" in row
-    assert "capped: NVIDIA T4, full size" in text
+    assert "9,000*" in row
+    assert "measured on NVIDIA T4 (capped)" in text
     assert "held to 11788 MiB, the budget less the CUDA context" in text
     assert f"tainted (*): {taint}: bench_fine_tuning[gemma-2-2b-it-r16]" in text
     assert "this card has no bf16 of its own" in text
@@ -246,10 +266,9 @@ def test_settings_that_memory_depends_on_are_told():
 
 def test_the_tables_headings_are_korean_where_the_page_is():
     records = [record(rank=None, device="A"), record(device="B"), record("llama1B", rank=None)]
-    found = compare(CANDIDATES, [16], records, PUBLISHED)
-    english, korean = (table.markdown(found, language).splitlines()[2] for language in ("en", "ko"))
-    assert english == table.markdown(found).splitlines()[2]
-    for head in [key.removeprefix("column.") for key in texts() if key.startswith("column.")]:
-        assert f"| {head} |" in english
-        assert f"| {texts()[f'column.{head}']['ko']} |" in korean
-    assert {*re.findall("[A-Za-z]+[0-9]*", korean)} == {"Ko", "LLM", "r16", "s", "MiB"}
+    found = compare(CANDIDATES, ["r16"], records, PUBLISHED)
+    english, korean = (markdown(found, language).splitlines()[2] for language in ("en", "ko"))
+    for key in [key for key in texts() if key.startswith("column.")]:
+        head = texts()[key]
+        assert head["en"] in english or head["ko"] not in korean
+    assert {*re.findall("[A-Za-z]+[0-9]*", korean)} == {"Ko", "LLM", "r16", "MiB"}

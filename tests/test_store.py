@@ -239,3 +239,12 @@ def test_a_folder_that_no_session_has_been_in_is_not_gone_on_with(tmp_path):
         resumed(tmp_path)
     (tmp_path / SESSION).touch()
     assert resumed(tmp_path)[1].records == ()
+
+
+def test_a_file_system_without_locks_is_told_and_no_other_lock_stands_in(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(InputError, match=r"cannot be written \(Function not implemented\): give --res"):
+        RecordStore(tmp_path).claim()

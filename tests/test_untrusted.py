@@ -57,7 +57,7 @@ def test_no_spreadsheet_finds_a_formula_whatever_its_separator(text):
 def test_markdown_reads_as_the_text_does_and_has_no_markup(text):
     found = safe_text.markdown(text)
     assert re.sub(r"\\([^\w\s])|\\(_)", r"\1\2", found) == safe_text.line(text).strip()
-    bare = re.sub(r"\\[^\w\s]|\\_", ",", found)
+    bare = re.sub(r"\\[^\w\s]|\\_", "·", found)  # a letter would make an entity of an & before it
     assert re.findall(r"[`*<>|~$]|&[#a-zA-Z]|\]\(|\]\[|://|^[#=\[]|^[+-](?=[\s-])|^[0-9]{1,3}[.)]\s", bare) == []
 
 

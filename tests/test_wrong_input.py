@@ -33,7 +33,7 @@ def refused(result, *sentences):
             "candidate 'gemma' is unknown: choose with --candidate among gemma-2-2b-it, koquality-polyglot-1.3b,",
         ),
         (["--candidates", "none.toml"], "none.toml does not exist: give --candidates the path of a TOML file"),
-        (["--dataset", "none.csv"], "none.csv does not exist: give --dataset the path of a CSV file"),
+        (["--dataset", "none.csv"], "none.csv cannot be read (No such file or directory): give the path of a CSV file"),
         (["--model-dir", "none"], "none is no folder: give --model-dir a folder"),
         (["--lora-ranks", "0"], "LoRA ranks '0' must be different whole numbers from 1 to 8192, such as 16,32,64"),
         (["--lora-ranks", "16,big"], "LoRA ranks '16,big' must be different whole numbers"),
@@ -69,7 +69,8 @@ def test_a_candidates_file(suite, write_candidates):
 
 def test_a_dataset(suite, write_dataset):
     refused(suite.runpytest("benches", "--dataset", write_dataset(count=139)), "has 139 train rows", "needs 140")
-    refused(suite.runpytest("benches", "--dataset", write_dataset(encoding="cp949")), "it seems to be CP949")
+    (suite.path / "workbook.csv").write_bytes(b"PK\3\4\xff\xff")
+    refused(suite.runpytest("benches", "--dataset", "workbook.csv"), "is no text in UTF-8, UTF-16 or CP949: save it")
 
 
 def test_a_results_folder(suite):

@@ -1,4 +1,8 @@
-"""What a spreadsheet makes of a CSV file that somebody opens, fills in and saves: read all the same."""
+"""CSV files from outside, read by one policy: what a spreadsheet makes of a file that somebody saves is no obstacle.
+
+UTF-8, UTF-16 or CP949 (which a Korean Excel writes); commas, semicolons or tabs. What cannot be read is refused, with
+its line.
+"""
 
 from __future__ import annotations
 
@@ -8,42 +12,86 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputError
-from .messages import sentence
+from .messages import Message, message
 from .safe_text import cell
 
 _SEPARATORS = ",;\t"
 """A spreadsheet takes the semicolon where the comma is the decimal sign, and the tab for "Unicode text"."""
+_ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+"""By the byte-order mark that a file begins with."""
 _LINE_ENDS = re.compile(r"\r\n?")
 
 
-def read_rows(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """A CSV file's rows, each with the line it ends in: cells by column.
+@dataclass(frozen=True)
+class CsvTable:
+    """A CSV file's cells, without blank rows."""
 
-    UTF-8, UTF-16 or CP949 (which a Korean Excel writes), separated by commas, semicolons or tabs; the columns in any
-    order. Blank rows are left out, and what a short row lacks is not among its cells.
+    heads: tuple[str, ...]
+    """The first row, without outer white space; empty for an empty file."""
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+    """The line that a row ends in, and its cells; a row can be shorter than the heads, but not longer."""
 
-    Raises InputError, in one sentence, for what cannot be read so.
+
+def read_table(path: Path, what: Message, needed: Sequence[str] = ()) -> CsvTable:
+    """Read a CSV file, which errors call `what`.
+
+    Its separator is the one that gives the most of the `needed` columns, and the most columns.
+
+    Raises InputError, in one sentence, for what cannot be read.
     """
-    text = _decoded(path)
-    separator = max(_SEPARATORS, key=lambda each: len({*needed} & {*_heads(text, each)}))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
-        rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
-    except csv.Error as error:
-        raise InputError(sentence("mistake.csv", path=path, error=error, count=reader.line_num)) from None
-    columns = [name.strip() for name in rows[0][1]] if rows else []
-    if missing := [name for name in needed if name not in columns]:
-        raise InputError(sentence("mistake.no_column", path=path, column=repr(missing[0]), columns=", ".join(needed)))
-    if repeated := [name for name in columns if name and columns.count(name) > 1]:
-        raise InputError(sentence("mistake.columns", path=path, column=repr(repeated[0])))
-    for number, row in rows[1:]:
-        if any(map(str.strip, row[len(columns) :])):
-            raise InputError(sentence("mistake.cells", path=path, count=number, separator=repr(separator)))
-    return [(number, dict(zip(columns, row, strict=False))) for number, row in rows[1:]]
+    text = _decoded(path, what)
+    if text.lstrip().startswith(("{", "[")):
+        raise InputError(message("mistake.json", what=what, path=path))
+
+    def merit(separator: str) -> tuple[int, int]:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        heads = next(filter(_is_filled, rows), [])
+        return len({*needed} & {*map(str.strip, heads)}), len(heads)
+
+    rows: list[tuple[int, list[str]]] = []
+    with _cells_as_long_as(text):
+        separator = max(_SEPARATORS, key=merit)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        try:
+            rows.extend((reader.line_num, row) for row in reader)
+        except csv.Error as error:
+            # a quote that nothing closes ends with the file: the line where its row begins is the one to look at
+            line = rows[-1][0] + 1 if rows else 1
+            raise InputError(message("mistake.csv", what=what, path=path, error=error, count=line)) from None
+    filled = [(line, row) for line, row in rows if _is_filled(row)]
+    heads = [head.strip() for head in filled[0][1]] if filled else []
+    for line, row in filled:
+        if _is_filled(row[len(heads) :]):
+            raise InputError(message("mistake.cells", what=what, path=path, count=line, separator=repr(separator)))
+    return CsvTable(tuple(heads), tuple((line, tuple(row[: len(heads)])) for line, row in filled[1:]))
+
+
+def read_rows(
+    path: Path, what: Message, needed: Sequence[str], optional: Sequence[str] = ()
+) -> list[tuple[int, dict[str, str]]]:
+    """A CSV file's rows, each with the line it ends in: the cells of the needed and optional columns that it has.
+
+    Columns may stand in any order, and others beside them.
+
+    Raises InputError, in one sentence, for what cannot be read, and for a column that is missing or there twice.
+    """
+    table = read_table(path, what, needed)
+    if missing := [name for name in needed if name not in table.heads]:
+        raise InputError(
+            message("mistake.no_column", what=what, path=path, column=repr(missing[0]), columns=", ".join(needed))
+        )
+    wanted = (*needed, *optional)
+    if repeated := [name for name in wanted if table.heads.count(name) > 1]:
+        raise InputError(message("mistake.columns", what=what, path=path, column=repr(repeated[0])))
+    return [
+        (line, {name: text for name, text in zip(table.heads, row, strict=False) if name in wanted})
+        for line, row in table.rows
+    ]
 
 
 class KnownTexts:
@@ -79,22 +127,28 @@ def _one_mark(text: str) -> str:
     return re.sub(r"\?+", "?", text)
 
 
-def _decoded(path: Path) -> str:
+def _decoded(path: Path, what: Message) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(sentence("mistake.unreadable", path=path, error=error.strerror)) from None
-    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    for encoding in ("utf-16",) if is_utf16 else ("utf-8-sig", "cp949"):
+        raise InputError(message("mistake.unreadable", what=what, path=path, error=error.strerror)) from None
+    marked = [encoding for mark, encoding in _ENCODINGS.items() if data.startswith(mark)]
+    for encoding in marked or ("utf-8", "cp949"):
         with contextlib.suppress(UnicodeDecodeError):
             return data.decode(encoding)
-    raise InputError(sentence("mistake.encoding", path=path))
+    raise InputError(message("mistake.encoding", what=what, path=path))
 
 
-def _heads(text: str, separator: str) -> list[str]:
-    """The first row that is not blank, if this is the separator."""
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+def _is_filled(cells: Iterable[str]) -> bool:
+    return any(map(str.strip, cells))
+
+
+@contextlib.contextmanager
+def _cells_as_long_as(text: str) -> Iterator[None]:
+    """Lets the csv module read any cell of a text; it takes those over 131072 characters for a lost quote's."""
+    usual = csv.field_size_limit()
+    csv.field_size_limit(max(usual, len(text)))
     try:
-        return next(([name.strip() for name in row] for row in rows if any(map(str.strip, row))), [])
-    except csv.Error:  # an unclosed quote; reading the file tells where
-        return []
+        yield
+    finally:
+        csv.field_size_limit(usual)

@@ -86,6 +86,3 @@ class _Formatter(string.Formatter):
         if isinstance(value, str) or value is None:  # a figure that is not known has no digits
             return str(value)
         return format(value, format_spec)
-
-
-sentence = message

@@ -1,44 +1,34 @@
-"""TOML files of like tables, read with errors of one sentence."""
+"""TOML files of like tables, read into dataclasses with errors of one sentence."""
 
 from __future__ import annotations
 
+import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
 
 from .errors import InputError
 
-Check = tuple[str, Callable[[Any], bool]]
-"""What a value must be, in words, and whether one is."""
+Text = Annotated[str, Meta(pattern=r"\S", description="a non-empty text")]
+Flag = Annotated[bool, Meta(description="true or false")]
+Count = Annotated[int, Meta(gt=0, description="a whole number above 0")]
+Number = (
+    Annotated[int, Meta(gt=0)] | Annotated[float, Meta(gt=0, le=sys.float_info.max, description="a number above 0")]
+)
+
+Kind = TypeVar("Kind")
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite number above 0."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+def read_tables(path: Path, table: str, kind: type[Kind], what: str, option: str) -> list[Kind]:
+    """The `[[table]]` entries of a file that consists of nothing else, each as a dataclass of that kind.
 
-
-def is_text(value: Any) -> bool:
-    """Whether a value is a text with something in it."""
-    return isinstance(value, str) and bool(value.strip())
-
-
-TEXT: Check = ("a non-empty text", is_text)
-FLAG: Check = ("true or false", lambda value: isinstance(value, bool))
-NUMBER: Check = ("a number above 0", is_number)
-COUNT: Check = ("a whole number above 0", lambda value: is_number(value) and isinstance(value, int))
-
-
-def texts(what: str) -> Check:
-    """The check of a list of texts, at least one."""
-    return what, lambda value: isinstance(value, list) and bool(value) and all(map(is_text, value))
-
-
-def read_tables(path: Path, table: str, what: str, option: str) -> list[dict[str, Any]]:
-    """The `[[table]]` entries of a file that consists of nothing else.
-
-    Raises InputError, calling the file `what` and naming the `option` it is given with.
+    The dataclass's annotations say what a key must be, their `Meta.description` says it in words. Raises InputError,
+    calling the file `what`, naming the `option` it is given with, and the entry and the key that are wrong.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -51,23 +41,42 @@ def read_tables(path: Path, table: str, what: str, option: str) -> list[dict[str
     is_list = isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)
     if set(document) != {table} or not is_list:
         raise InputError(f"{what} {path} must consist of [[{table}]] tables, at least one")
-    return list(entries)
+    return [
+        read_entry(entry, kind, f"{table} {entry.get('name', number)!r} in {path}")
+        for number, entry in enumerate(entries, 1)
+    ]
 
 
-def check_keys(entry: Mapping[str, Any], kind: type, checks: Mapping[str, Check], where: str) -> None:
-    """See that an entry has the keys and values of a dataclass; a key without a check of its own is a text.
+def read_entry(entry: Mapping[str, Any], kind: type[Kind], where: str) -> Kind:
+    """A dataclass of that kind from the keys and values of an entry.
 
-    Raises InputError for the first that is missing, unknown or of the wrong kind, beginning with `where`.
+    Raises InputError for the first key that is missing, unknown or of the wrong kind, beginning with `where`; what a
+    ValueError of the dataclass itself says follows on "has".
     """
-    needed = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
-    missing = [name for name in needed if name not in entry]
-    if missing:
+    known: Any = fields(kind)  # type: ignore[arg-type]  # a dataclass
+    needed = [field.name for field in known if field.default is field.default_factory is MISSING]
+    if missing := [name for name in needed if name not in entry]:
         raise InputError(f"{where} lacks the key {missing[0]!r}")
-    unknown = sorted(set(entry) - {field.name for field in fields(kind)})
-    if unknown:
-        known = ", ".join(field.name for field in fields(kind))
-        raise InputError(f"{where} has the unknown key {unknown[0]!r}: the keys are {known}")
+    hints = get_type_hints(kind, include_extras=True)
+    values = {}
     for key, value in entry.items():
-        words, accepts = checks.get(key, TEXT)
-        if not accepts(value):
-            raise InputError(f"{where} has {key} = {value!r}, which must be {words}")
+        if key not in hints:
+            raise InputError(f"{where} has the unknown key {key!r}: the keys are {', '.join(hints)}")
+        try:
+            values[key] = msgspec.convert(value, hints[key], dec_hook=_from_text)
+        except msgspec.ValidationError:
+            raise InputError(f"{where} has {key} = {value!r}, which must be {_words(hints[key])}") from None
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise InputError(f"{where} has {error}") from None
+
+
+def _from_text(kind: type, value: Any) -> Any:
+    """A value of a kind that TOML does not have, such as a path."""
+    return kind(msgspec.convert(value, Text))
+
+
+def _words(hint: Any) -> str:
+    metas: list[Meta] = [meta for part in (hint, *get_args(hint)) for meta in getattr(part, "__metadata__", ())]
+    return next(meta.description for meta in metas if meta.description)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..base import safe_text
 from ..base.errors import InputError
 from ..base.shipped import DATA
 from ..inputs.candidates import read_candidates
-from . import shortlist, shortlist_text
-from .criteria import CRITERIA
+from ..report.columns import Column, for_terminal
+from .criteria import CRITERIA, KOREAN_NOT_KNOWN
 from .leaderboard import read_leaderboard
 from .printing import say
+from .shortlist import Considered, Shortlist, line, shortlist, write_shortlist
 
 _NOTHING_TO_WRITE = 1
 """The exit status where a command came to nothing."""
+_MOST_LISTED = 30
+"""Models named in one list where the candidates file holds the whole."""
 
 
 def add_to(commands: Any) -> None:
@@ -50,7 +57,7 @@ def _run(given: argparse.Namespace) -> int:
     configs = given.configs or into.parent / "configs"
     if given.configs and not configs.is_dir() and not given.download_configs:
         raise InputError(f"there is no folder {configs}: give --configs the folder with the config.json files")
-    found = shortlist.shortlist(
+    found = shortlist(
         read_leaderboard(given.leaderboard),
         read_candidates(DATA / "candidates.toml"),
         configs,
@@ -58,10 +65,94 @@ def _run(given: argparse.Namespace) -> int:
         assume_korean=given.assume_korean,
     )
     if found.written:
-        shortlist.write_shortlist(found, into, given.leaderboard.name)
-    say(shortlist_text.terminal(found, shutil.get_terminal_size().columns))
+        write_shortlist(found, into, given.leaderboard.name)
+    say(_text(found, shutil.get_terminal_size().columns))
     if not found.written:
         say("\nno candidates file: no model is kept with its architecture", to_stderr=True)
         return _NOTHING_TO_WRITE
     say(f"\nin {into}: {len(found.written)} of the kept; run them with pytest benches --candidates {into}")
     return 0
+
+
+def _text(found: Shortlist, width: int) -> str:
+    """The shortlist for a terminal of `width` characters; long lists are cut short if the file will have all of it."""
+    most = _MOST_LISTED if found.written else len(found.considered)
+    kept = found.kept
+    blocks = [
+        _filled([f"{found.board.rows} rows of {len(found.considered)} models; criteria: {CRITERIA}"], width),
+        f"kept: {len(kept)}, best average first" if kept else "kept: none",
+        for_terminal(_columns(kept), width) if kept else "",
+        _filled(_footnotes(kept), width),
+        _filled(_listed("kept, but not in the candidates file", found.incomplete, most), width),
+        _filled(_counts(found), width),
+        _filled(_listed("dropped, but not for a size that is known", found.near_misses, most), width),
+        _filled(_advice(found), width),
+    ]
+    return "\n\n".join(filter(None, blocks))
+
+
+def _filled(lines: Iterable[str], width: int) -> str:
+    return "\n".join(
+        textwrap.fill(safe_text.line(each), width, subsequent_indent="    ", break_on_hyphens=False) for each in lines
+    )
+
+
+def _columns(kept: Sequence[Considered]) -> list[Column]:
+    screenings = [model.screening for model in kept]
+    averages = [each.listed.average for each in screenings]
+    return [
+        Column("model", [each.listed.repo for each in screenings]),
+        Column("average", ["-" if each is None else f"{each:.2f}" for each in averages], is_text=False),
+        Column("size", [_size(model) for model in kept], is_text=False),
+        Column("licence", [f"{each.terms.license}{'*' if each.terms.is_card_alone else ''}" for each in screenings]),
+        Column("Korean", [f"{each.korean.level} ({each.korean.basis})" for each in screenings]),
+    ]
+
+
+def _size(model: Considered) -> str:
+    parameters = model.screening.parameters
+    if parameters is None:
+        return f"~{model.screening.listed.billions:.2f} B"
+    return f"{parameters / 1e9:.2f} B{'?' if model.candidate and model.candidate.unverified else ''}"
+
+
+def _footnotes(kept: Sequence[Considered]) -> Iterable[str]:
+    if any(model.screening.terms.is_card_alone for model in kept):
+        yield "*: from the model's card alone; what it was made from is not known, and its licence could bind instead"
+    if any(model.screening.parameters is None for model in kept):
+        yield "~: as the leaderboard has it, which can be off; its config.json would tell"
+    for model in kept:
+        if model.candidate and model.candidate.unverified:
+            yield f"?: {model.candidate.name} is unverified: {model.candidate.unverified}"
+
+
+def _listed(title: str, models: Sequence[Considered], most: int) -> Iterable[str]:
+    if not models:
+        return
+    yield f"{title}: {len(models)}"
+    yield from (f"  {line(model)}" for model in models[:most])
+    if len(models) > most:
+        yield f"  and {len(models) - most} more; the candidates file ends with all of them"
+
+
+def _counts(found: Shortlist) -> Iterable[str]:
+    kinds = Counter(model.screening.reasons[0].kind for model in found.dropped)
+    yield f"dropped: {len(found.dropped)}"
+    yield from (f"  {count} {kind}" for kind, count in kinds.most_common())
+    if found.board.unnamed:
+        some = ", ".join(map(repr, found.board.unnamed[:3]))
+        yield f"rows that name no repository of the Hub: {len(found.board.unnamed)}, such as {some}"
+
+
+def _advice(found: Shortlist) -> Iterable[str]:
+    if found.incomplete:
+        yield (
+            "a config.json tells exact parameters and LoRA targets: put one as <owner>--<name>.json into a folder and "
+            "give it to --configs, or have it downloaded with --download-configs"
+        )
+    count = sum(model.screening.reasons == (KOREAN_NOT_KNOWN,) for model in found.near_misses)
+    if count:
+        yield (
+            f"{count} would be kept if for Korean, of which nothing here tells: look at their cards, or keep them all "
+            "with --assume-korean"
+        )

@@ -46,7 +46,7 @@ _UNKNOWN_SIZE = Reason("of a size that is not known", "size not known")
 
 
 @dataclass(frozen=True)
-class Judged:
+class Screening:
     """A listed model held against the criteria."""
 
     listed: Listed
@@ -74,18 +74,18 @@ class Judged:
         """Whether something drops it, but not that its size is known and wrong."""
         return bool(self.reasons) and self.of_size in (None, _UNKNOWN_SIZE)
 
-    def with_parameters(self, parameters: int) -> Judged:
+    def with_parameters(self, parameters: int) -> Screening:
         """The same, its exact count known."""
         return replace(self, parameters=parameters, of_size=_size(parameters / _BILLION))
 
 
-def judge(
+def screen(
     listed: Listed,
     ours: Mapping[str, Candidate],
     settings: Mapping[str, Any] | None = None,
     *,
     assume_korean: bool = False,
-) -> Judged:
+) -> Screening:
     """Hold a model against the criteria.
 
     `ours` are the suite's own candidates by repository, in lower case. `settings` is the model's config.json, if it
@@ -99,7 +99,7 @@ def judge(
         terms, korean = _terms(listed, bases), _korean(listed, bases)
     if korean.level is None and assume_korean:
         korean = Korean("supported", "assumed: nothing tells")
-    return Judged(
+    return Screening(
         listed=listed,
         known=known,
         parameters=known.parameters if known else None,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+
+import msgspec
 
 from ..base import safe_text
 from ..base.shipped import DATA
@@ -90,15 +90,10 @@ def _plain(card_license: str) -> str:
 
 @cache
 def _licenses() -> Mapping[str, License]:
-    kinds = [License(**entry) for entry in _read("licences.toml", "license")]
+    kinds = msgspec.toml.decode((DATA / "licences.toml").read_bytes(), type=dict[str, list[License]])["license"]
     return {_plain(each): kind for kind in kinds for each in kind.ids}
 
 
 @cache
-def _families() -> tuple[Family, ...]:
-    return tuple(Family(**entry) for entry in _read("families.toml", "family"))
-
-
-def _read(name: str, table: str) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = tomllib.loads((DATA / name).read_text(encoding="utf-8"))[table]
-    return entries
+def _families() -> list[Family]:
+    return msgspec.toml.decode((DATA / "families.toml").read_bytes(), type=dict[str, list[Family]])["family"]

@@ -116,7 +116,7 @@ def _one_of_each_case(shards: Sequence[Shard], keep: Keep | None) -> tuple[list[
             clashes[record.case.id] = None
             if keep is None:
                 raise InputError(
-                    f"case {record.case.id!r} is in {earlier[1].folder} and in {shard.folder}: leave one folder out, or "
+                    f"case {record.case.id!r} is in {earlier[1].folder} and {shard.folder}: leave one folder out, or "
                     "say with --keep first or --keep last which folder counts"
                 )
             if keep == "last":

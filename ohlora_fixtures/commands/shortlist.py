@@ -1,4 +1,4 @@
-"""From a leaderboard to a candidates file: each listed model is judged, and what is kept is completed."""
+"""From a leaderboard to a candidates file: each listed model is screened, and what is kept is completed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 from ..base.errors import CandidateError, InputError
 from ..inputs.candidates import Candidate
 from ..session.hub import download_config
-from .architectures import completed, config_path, find_config, read_config
-from .candidates_file import Entry, write_candidates
-from .criteria import CRITERIA, Judged, judge
+from .candidates_file import Entry, completed, config_path, find_config, read_config, write_candidates
+from .criteria import CRITERIA, Screening, screen
 from .leaderboard import Leaderboard, Listed
 
 _GROUP = "seed"
@@ -24,10 +23,10 @@ NEEDS_CONFIG = "needs its config.json"
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A listed model, judged."""
+class Considered:
+    """A listed model, screened, and the candidate that it is."""
 
-    judged: Judged
+    screening: Screening
     """How it stands to the criteria."""
     candidate: Candidate | None = None
     """The candidate that it is; None if it is dropped, or kept without an architecture."""
@@ -37,43 +36,43 @@ class Choice:
 
 @dataclass(frozen=True)
 class Shortlist:
-    """Every model of a leaderboard, judged."""
+    """Every model of a leaderboard, screened."""
 
     board: Leaderboard
     """The export."""
-    choices: tuple[Choice, ...]
-    """A choice a model, best average first."""
+    considered: tuple[Considered, ...]
+    """Its models, best average first."""
 
     @property
-    def kept(self) -> tuple[Choice, ...]:
+    def kept(self) -> tuple[Considered, ...]:
         """What meets the criteria."""
-        return tuple(choice for choice in self.choices if not choice.judged.reasons)
+        return tuple(each for each in self.considered if not each.screening.reasons)
 
     @property
-    def written(self) -> tuple[Choice, ...]:
+    def written(self) -> tuple[Considered, ...]:
         """What of it goes into the candidates file."""
-        return tuple(choice for choice in self.kept if choice.candidate)
+        return tuple(each for each in self.kept if each.candidate)
 
     @property
-    def incomplete(self) -> tuple[Choice, ...]:
+    def incomplete(self) -> tuple[Considered, ...]:
         """What of it does not, for want of an architecture."""
-        return tuple(choice for choice in self.kept if not choice.candidate)
+        return tuple(each for each in self.kept if not each.candidate)
 
     @property
-    def dropped(self) -> tuple[Choice, ...]:
+    def dropped(self) -> tuple[Considered, ...]:
         """What does not meet the criteria."""
-        return tuple(choice for choice in self.choices if choice.judged.reasons)
+        return tuple(each for each in self.considered if each.screening.reasons)
 
     @property
-    def near_misses(self) -> tuple[Choice, ...]:
+    def near_misses(self) -> tuple[Considered, ...]:
         """What is dropped although its size is right, or not known."""
-        return tuple(choice for choice in self.dropped if choice.judged.is_near_miss)
+        return tuple(each for each in self.dropped if each.screening.is_near_miss)
 
 
 def shortlist(
     board: Leaderboard, ours: Sequence[Candidate], configs: Path, *, download: bool, assume_korean: bool
 ) -> Shortlist:
-    """Judge every model of a leaderboard, and complete what is kept.
+    """Screen every model of a leaderboard, and complete what is kept.
 
     The suite's own candidates, `ours`, are known. Of others the architecture comes from a config.json in the folder
     `configs`; with `download`, one that is missing there is downloaded into it.
@@ -81,14 +80,14 @@ def shortlist(
     Raises InputError where an architecture can be neither downloaded, for want of the Hub or of a folder to write to,
     nor built, for want of the libraries.
     """
-    chooser = _Chooser(
+    screener = _Screener(
         ours={each.repo.lower(): each for each in ours},
         configs=configs,
         names=Counter(_name(listed.repo).lower() for listed in board.models),
         download=download,
         assume_korean=assume_korean,
     )
-    return Shortlist(board, tuple(map(chooser.choice, board.models)))
+    return Shortlist(board, tuple(map(screener.considered, board.models)))
 
 
 def write_shortlist(found: Shortlist, path: Path, origin: str) -> None:
@@ -110,52 +109,52 @@ def write_shortlist(found: Shortlist, path: Path, origin: str) -> None:
     write_candidates(path, head, map(_entry, found.written), foot)
 
 
-def line(choice: Choice) -> str:
+def line(model: Considered) -> str:
     """A model that is not in the file, and why, in one line."""
-    listed = choice.judged.listed
+    listed = model.screening.listed
     average = "no average" if listed.average is None else f"{listed.average:.2f}"
-    why = "; ".join(reason.words for reason in choice.judged.reasons) or choice.missing
+    why = "; ".join(reason.words for reason in model.screening.reasons) or model.missing
     return f"{listed.repo} ({average}): {why}"
 
 
 @dataclass(frozen=True)
-class _Chooser:
+class _Screener:
     ours: Mapping[str, Candidate]
     configs: Path
     names: Counter[str]
     download: bool
     assume_korean: bool
 
-    def choice(self, listed: Listed) -> Choice:
-        judged = self._judged(listed)
-        if judged.known:
-            return Choice(judged, None if judged.reasons else _adopted(judged.known, listed))
+    def considered(self, listed: Listed) -> Considered:
+        screening = self._screened(listed)
+        if screening.known:
+            return Considered(screening, None if screening.reasons else _adopted(screening.known, listed))
         try:
             path = self._find(listed.repo)
-            if path is None and self.download and not judged.reasons:
+            if path is None and self.download and not screening.reasons:
                 path = config_path(self.configs, listed.repo)
                 download_config(listed.repo, path)
             if path is not None:
-                judged = self._judged(listed, read_config(path))
-            if path is None or judged.of_rest:
-                return Choice(judged, missing="" if judged.reasons else NEEDS_CONFIG)
-            candidate = completed(self._draft(judged, path), self.ours.values())
+                screening = self._screened(listed, read_config(path))
+            if path is None or screening.of_rest:
+                return Considered(screening, missing="" if screening.reasons else NEEDS_CONFIG)
+            candidate = completed(self._draft(screening, path), self.ours.values())
         except CandidateError as error:
-            return Choice(judged, missing=str(error))
+            return Considered(screening, missing=str(error))
         except ModuleNotFoundError as error:
             raise InputError(f"architectures need {error.name}: install the suite with pip install -e .") from None
-        judged = judged.with_parameters(candidate.parameters)
-        return Choice(judged, None if judged.reasons else candidate)
+        screening = screening.with_parameters(candidate.parameters)
+        return Considered(screening, None if screening.reasons else candidate)
 
-    def _judged(self, listed: Listed, settings: Mapping[str, Any] | None = None) -> Judged:
-        return judge(listed, self.ours, settings, assume_korean=self.assume_korean)
+    def _screened(self, listed: Listed, settings: Mapping[str, Any] | None = None) -> Screening:
+        return screen(listed, self.ours, settings, assume_korean=self.assume_korean)
 
     def _find(self, repo: str) -> Path | None:
         return find_config(self.configs, repo, is_only_one_of_name=self.names[_name(repo).lower()] == 1)
 
-    def _draft(self, judged: Judged, config: Path) -> Candidate:
+    def _draft(self, screening: Screening, config: Path) -> Candidate:
         """The candidate that a kept model is, without what only its architecture can tell."""
-        listed, name = judged.listed, _name(judged.listed.repo)
+        listed, name = screening.listed, _name(screening.listed.repo)
         taken = {each.name.lower() for each in self.ours.values()}
         is_own = self.names[name.lower()] == 1 and name.lower() not in taken
         return Candidate(
@@ -165,9 +164,9 @@ class _Chooser:
             config=config,
             parameters=0,
             card_license=listed.card_license,
-            binding_license=judged.terms.license,
-            free_license=bool(judged.terms.free),
-            korean=judged.korean.level or "",
+            binding_license=screening.terms.license,
+            free_license=bool(screening.terms.free),
+            korean=screening.korean.level or "",
             target_modules=(),
             text_template=_TEXT_TEMPLATE,
             leaderboard_average=listed.average,
@@ -182,17 +181,17 @@ def _name(repo: str) -> str:
     return repo.rpartition("/")[2]
 
 
-def _entry(choice: Choice) -> Entry:
-    judged, candidate = choice.judged, choice.candidate
+def _entry(model: Considered) -> Entry:
+    screening, candidate = model.screening, model.candidate
     assert candidate is not None
-    if judged.known:
+    if screening.known:
         return Entry(candidate, ("As the suite's own candidates file has it, but for group and leaderboard_average.",))
-    alone = "; what it was made from is not known, and could bind it otherwise" if judged.terms.is_card_alone else ""
+    alone = "; what it was made from is not known, and could bind it otherwise" if screening.terms.is_card_alone else ""
     return Entry(
         candidate,
         (
-            f"Licence: {judged.terms.basis}{alone}.",
-            f"Korean: {judged.korean.basis}.",
+            f"Licence: {screening.terms.basis}{alone}.",
+            f"Korean: {screening.korean.basis}.",
             "Not from the model: text_template is the suite's, target_modules go by the architecture.",
         ),
     )

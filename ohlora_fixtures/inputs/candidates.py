@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from ..base.errors import InputError
-from ..base.toml_tables import COUNT, FLAG, NUMBER, Check, check_keys, read_tables, texts
+from ..base.toml_tables import Count, Flag, Number, Text, read_entry, read_tables
 
 ALL_GROUPS = "all"
 """The group name that stands for every candidate of a file."""
@@ -19,44 +20,58 @@ ALL_GROUPS = "all"
 _MOST_LISTED = 30
 """Names in one sentence."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_Name = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z",
+        description="letters, digits, '.', '_' and '-' alone, 100 at most",
+    ),
+]
+_Korean = Annotated[str, Meta(pattern=r"\A(supported|specialised)\Z", description="'supported' or 'specialised'")]
+_Template = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[^{}]*\{input\}[^{}]*\{output\}[^{}]*\Z",
+        description="a text with {input} and then {output}, once each",
+    ),
+]
 
 
 @dataclass(frozen=True)
 class Candidate:
     """One model that could be fine-tuned."""
 
-    name: str
+    name: _Name
     """Short name, used in case ids and file names."""
-    group: str
+    group: Text
     """The group it is run with, such as `seed`."""
-    repo: str
+    repo: Text
     """Where the weights are on the Hub."""
-    config: Path
+    config: Annotated[Path, Meta(description="a non-empty text")]
     """The architecture, a `config.json` of transformers."""
-    parameters: int
+    parameters: Count
     """Exact parameter count, tied weights counted once."""
-    card_license: str
+    card_license: Text
     """The licence its model card names."""
-    binding_license: str
+    binding_license: Text
     """The licence that binds, its base model's included."""
-    free_license: bool
+    free_license: Flag
     """Whether the binding licence leaves use, change and sharing free."""
-    korean: str
+    korean: _Korean
     """`supported`, or `specialised` for a model made for Korean."""
-    target_modules: tuple[str, ...]
+    target_modules: Annotated[tuple[Text, ...], Meta(min_length=1, description="a list of module names")]
     """Names of the linear modules that get a LoRA adapter."""
-    text_template: str
+    text_template: _Template
     """A training text with `{input}` and `{output}` in it."""
-    leaderboard_average: float | None = None
+    leaderboard_average: Number | None = None
     """Average on a leaderboard, percent; in the suite's own file the Open Ko-LLM Leaderboard's."""
-    chars_per_token: float | None = None
+    chars_per_token: Number | None = None
     """Characters a token of its tokenizer, over rows in its text template: for a stand-in tokenizer."""
-    revision: str | None = None
+    revision: Text | None = None
     """Commit, tag or branch of the weights; None takes the newest."""
-    remote_code: bool = False
+    remote_code: Flag = False
     """Whether the repository's own Python code is needed to load it."""
-    unverified: str | None = None
+    unverified: Text | None = None
     """What of this is not verified, in words; None if nothing is known to be in doubt."""
 
     def architecture(self) -> dict[str, Any]:
@@ -70,9 +85,13 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
 
     Raises InputError where the file cannot be used, naming the candidate and the key.
     """
-    entries = read_tables(path, "candidate", what="candidates file", option="--candidates")
+    entries = read_tables(path, "candidate", Candidate, what="candidates file", option="--candidates")
+    candidates = tuple(replace(entry, config=path.parent / entry.config) for entry in entries)
     read: set[Path] = set()
-    candidates = tuple(_candidate(entry, number, path, read) for number, entry in enumerate(entries, 1))
+    for candidate in candidates:
+        if candidate.config not in read:
+            _check_architecture(candidate, f"candidate {candidate.name!r} in {path}")
+            read.add(candidate.config)
     names = Counter(candidate.name.lower() for candidate in candidates)  # files are named after them, on any system
     repeated = sorted(name for name, count in names.items() if count > 1)
     if repeated:
@@ -85,12 +104,11 @@ def kept_candidate(entry: Any, where: str) -> Candidate:
 
     Raises InputError, beginning with `where`, if it is none.
     """
-    known = {field.name for field in fields(Candidate)}
     if not isinstance(entry, dict):
         raise InputError(f"{where} is none: give --candidates the file of the session's candidates")
-    entry = {key: value for key, value in entry.items() if key in known and value is not None}
-    check_keys(entry, Candidate, _CHECKS, where)
-    return Candidate(**{**entry, "config": Path(entry["config"]), "target_modules": tuple(entry["target_modules"])})
+    known = {field.name for field in fields(Candidate)}
+    kept = {key: value for key, value in entry.items() if key in known and value is not None}
+    return read_entry(kept, Candidate, where)
 
 
 def select_group(candidates: Sequence[Candidate], group: str) -> tuple[Candidate, ...]:
@@ -120,18 +138,6 @@ def select_names(candidates: Sequence[Candidate], names: str) -> tuple[Candidate
     return tuple(candidate for candidate in candidates if candidate.name in wanted)
 
 
-def _candidate(entry: dict[str, Any], number: int, path: Path, read: set[Path]) -> Candidate:
-    """One entry's candidate; architectures that have been read before are not read again."""
-    where = f"candidate {entry.get('name', number)!r} in {path}"
-    check_keys(entry, Candidate, _CHECKS, where)
-    config = path.parent / entry["config"]
-    candidate = Candidate(**{**entry, "config": config, "target_modules": tuple(entry["target_modules"])})
-    if config not in read:
-        _check_architecture(candidate, where)
-        read.add(config)
-    return candidate
-
-
 def _check_architecture(candidate: Candidate, where: str) -> None:
     config = candidate.config
     try:
@@ -142,25 +148,3 @@ def _check_architecture(candidate: Candidate, where: str) -> None:
         raise InputError(f"{where} names the architecture {config}, which cannot be read as JSON: {error}") from None
     if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
         raise InputError(f"{where} names the architecture {config}, which lacks the field 'model_type'")
-
-
-def _is_template(value: Any) -> bool:
-    return (
-        isinstance(value, str) and re.fullmatch(r"[^{}]*\{input\}[^{}]*\{output\}[^{}]*", value, re.DOTALL) is not None
-    )
-
-
-_CHECKS: dict[str, Check] = {
-    "name": (
-        "letters, digits, '.', '_' and '-' alone, 100 at most",
-        lambda value: isinstance(value, str) and _NAME.fullmatch(value) is not None,
-    ),
-    "parameters": COUNT,
-    "free_license": FLAG,
-    "remote_code": FLAG,
-    "korean": ("'supported' or 'specialised'", lambda value: value in ("supported", "specialised")),
-    "target_modules": texts("a list of module names"),
-    "text_template": ("a text with {input} and then {output}, once each", _is_template),
-    "leaderboard_average": NUMBER,
-    "chars_per_token": NUMBER,
-}

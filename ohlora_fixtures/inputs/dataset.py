@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from ..base.csv_files import read_rows
 from ..base.errors import CandidateError, InputError
-from ..base.messages import sentence
+from ..base.messages import message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -80,33 +79,17 @@ class Example(TypedDict):
 
 
 def read_dialogues(path: Path) -> Dialogues:
-    """Read a CSV file in UTF-8, with or without a byte-order mark.
+    """Read a CSV file, as `csv_files` does.
 
-    Raises InputError for a missing file, another encoding or missing columns.
+    Raises InputError, in one sentence, for what cannot be read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise InputError(f"dataset {path} {reason}: give --dataset the path of a CSV file") from None
-    reader = csv.DictReader(io.StringIO(_decode(data, path), newline=""), strict=True)
-    heads = reader.fieldnames or ()
-    missing = [column for column in _COLUMNS if column not in heads]
-    if missing:
-        separator = next((each for each in ";\t" if len(heads) == 1 and each in heads[0]), None)
-        seems = f"; it seems to be separated by {separator!r}, not by commas" if separator else ""
-        raise InputError(f"dataset {path} lacks the column {missing[0]!r}: it needs {', '.join(_COLUMNS)}{seems}")
-    try:
-        usable: dict[str, list[Dialogue]] = {"train": [], "valid": []}
-        for row in reader:
-            kind = (row["data_type"] or "").strip()
-            if kind in usable and not _lacks(row["input_data"]) and not _lacks(row["output_data"]):
-                usable[kind].append(Dialogue(row["input_data"].strip(), row["output_data"].strip()))
-    except csv.Error as error:
-        raise InputError(
-            f"dataset {path} is not a readable CSV file: {error} near line {reader.line_num}; mend its quotes there"
-        ) from None
-    return Dialogues(path, hashlib.sha256(data).hexdigest(), tuple(usable["train"]), tuple(usable["valid"]))
+    usable: dict[str, list[Dialogue]] = {"train": [], "valid": []}
+    for _, cells in read_rows(path, message("what.dataset"), _COLUMNS):
+        kind, prompt, answer = (cells.get(column, "").strip() for column in _COLUMNS)
+        if kind in usable and not {prompt.lower(), answer.lower()} & _MISSING:
+            usable[kind].append(Dialogue(prompt, answer))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Dialogues(path, digest, tuple(usable["train"]), tuple(usable["valid"]))
 
 
 def split_template(template: str) -> tuple[str, str]:
@@ -151,7 +134,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, template: str, row: Dialogue, max
     input_ids = (prompt_ids + answer_ids)[:max_tokens]
     if len(prompt_ids) >= max_tokens:
         raise CandidateError(
-            sentence("reason.long_row", prompt=repr(row.prompt[:20]), count1=len(prompt_ids), count2=max_tokens)
+            message("reason.long_row", prompt=repr(row.prompt[:20]), count1=len(prompt_ids), count2=max_tokens)
         )
     labels = ([IGNORED_LABEL] * len(prompt_ids) + answer_ids)[:max_tokens]
     return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}
@@ -166,26 +149,3 @@ def encode_all(
 
 def _answer_text(template: str, answer: str) -> str:
     return split_template(template)[1].replace("{output}", answer)
-
-
-def _decode(data: bytes, path: Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        seems = _likely_encoding(data)
-    raise InputError(f"dataset {path} is not UTF-8: it seems to be {seems}; save it as UTF-8 and try again")
-
-
-def _likely_encoding(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "UTF-16"
-    try:
-        text = data.decode("cp949")
-    except UnicodeDecodeError:
-        return "in an encoding that is neither UTF-8, UTF-16 nor CP949"
-    has_hangul = any("가" <= character <= "힣" for character in text)
-    return "CP949, which Korean Windows programs write" if has_hangul else "a legacy 8-bit encoding"
-
-
-def _lacks(cell: str | None) -> bool:
-    return cell is None or cell.strip().lower() in _MISSING

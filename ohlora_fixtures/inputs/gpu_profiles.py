@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from msgspec import Meta
 
 from ..base.errors import InputError
-from ..base.toml_tables import COUNT, FLAG, NUMBER, Check, check_keys, read_tables, texts
+from ..base.toml_tables import Count, Flag, Number, Text, read_tables
 
 Capability = tuple[int, int]
 """CUDA compute capability, major and minor."""
@@ -47,32 +48,32 @@ class Peaks:
 class GpuProfile:
     """One card."""
 
-    name: str
+    name: Text
     """What `--gpu-profile` calls it."""
-    card: tuple[str, ...]
+    card: Annotated[tuple[Text, ...], Meta(min_length=1, description="a list of names")]
     """What NVIDIA's libraries call it, in the spellings known."""
-    compute_capability: str
+    compute_capability: Annotated[str, Meta(pattern=r"\A[0-9]+\.[0-9]+\Z", description="a text such as '8.6'")]
     """CUDA compute capability, such as `8.6`."""
-    memory_mib: float
+    memory_mib: Number
     """All of its memory, MiB."""
-    cublas_workspace_bytes: int
+    cublas_workspace_bytes: Count
     """PyTorch's default size of a cuBLAS workspace on it, taken once a thread from PyTorch's allocator."""
-    attention: str
+    attention: Annotated[str, Meta(pattern=r"\A(math|fused)\Z", description="'math' or 'fused'")]
     """`math`, the quadratic path bf16 takes below compute capability 8.0, or `fused`: flash and its like."""
-    native_bf16: bool
+    native_bf16: Flag
     """Whether it computes in bf16 itself; otherwise PyTorch emulates it, slowly. It changes no size."""
-    context_mib: float
+    context_mib: Number
     """CUDA context and kernels of a PyTorch process, outside PyTorch's allocator, MiB."""
-    context_basis: str
+    context_basis: Annotated[str, Meta(pattern=r"\A(measured|assumed)\Z", description="'measured' or 'assumed'")]
     """`measured` on this card, or `assumed`."""
-    context_source: str
+    context_source: Text
     """Where the context's size comes from."""
-    matrix_tflops: float | None = None
+    matrix_tflops: Number | None = None
     """Peak of dense matrix products in the dtype it computes bf16 in, 10^12 FLOP a second: bf16 with sums in fp32 where
     it has bf16, else fp32."""
-    bandwidth_gb_per_second: float | None = None
+    bandwidth_gb_per_second: Number | None = None
     """Its memory's peak, 10^9 bytes a second."""
-    peaks_source: str | None = None
+    peaks_source: Text | None = None
     """Where the two peaks come from."""
 
     @property
@@ -96,10 +97,7 @@ def read_profiles(path: Path) -> tuple[GpuProfile, ...]:
 
     Raises InputError where it cannot be used, naming the profile and the key.
     """
-    entries = read_tables(path, "gpu", what="GPU profile", option="--gpu-profile")
-    for number, entry in enumerate(entries, 1):
-        check_keys(entry, GpuProfile, _CHECKS, f"GPU profile {entry.get('name', number)!r} in {path}")
-    return tuple(GpuProfile(**{**entry, "card": tuple(entry["card"])}) for entry in entries)
+    return tuple(read_tables(path, "gpu", GpuProfile, what="GPU profile", option="--gpu-profile"))
 
 
 def choose_profile(wanted: str | None, known: Sequence[GpuProfile], present: Gpu | None, folder: Path) -> GpuProfile:
@@ -156,21 +154,3 @@ def _like(present: Gpu, known: Sequence[GpuProfile]) -> GpuProfile:
         context_basis="assumed",
         context_source=f"as for {nearest.name}, the listed card of the nearest compute capability",
     )
-
-
-def _is_capability(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[0-9]+\.[0-9]+", value) is not None
-
-
-_CHECKS: dict[str, Check] = {
-    "card": texts("a list of names"),
-    "compute_capability": ("a text such as '8.6'", _is_capability),
-    "memory_mib": NUMBER,
-    "context_mib": NUMBER,
-    "cublas_workspace_bytes": COUNT,
-    "attention": ("'math' or 'fused'", lambda value: value in ("math", "fused")),
-    "native_bf16": FLAG,
-    "matrix_tflops": NUMBER,
-    "bandwidth_gb_per_second": NUMBER,
-    "context_basis": ("'measured' or 'assumed'", lambda value: value in ("measured", "assumed")),
-}

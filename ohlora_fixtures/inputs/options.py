@@ -28,7 +28,7 @@ OPTIONS = (
     Option("candidates", "PATH", "candidates file (default: the suite's data/candidates.toml)"),
     Option("candidate", "NAME,NAME,...", "these candidates alone, by their exact names, of whatever group"),
     Option("candidate_group", "NAME", "group of candidates: seed (default), modern, all, or one of your file's"),
-    Option("dataset", "PATH", "dialogues, a CSV file in UTF-8 (default: the suite's data/dialogues.csv)"),
+    Option("dataset", "PATH", "dialogues, a CSV file (default: the suite's data/dialogues.csv)"),
     Option("variants", "NAME,NAME,...", "ways to fine-tune, by name (default: r16,r32,r64)"),
     Option(
         "variants_file",

@@ -6,17 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from ..base.errors import InputError
-from ..base.toml_tables import Check, check_keys, read_tables
+from ..base.toml_tables import read_tables
 from .protocol import Protocol, with_settings
 
 DEFAULT = ("r16", "r32", "r64")
 """The study's: LoRA at three ranks."""
 
 _RANK = re.compile(r"[1-9][0-9]{0,3}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 _SETTINGS = {
     "gradient_checkpointing": "gradient_checkpointing",
     "optim": "optimizer",
@@ -24,20 +25,35 @@ _SETTINGS = {
     "max_grad_norm": "max_grad_norm",
 }
 """Which of the protocol's settings a key of `TrainingArguments` is."""
-_RESERVED = ("inference",)
-"""What the id of an untuned model's plan ends in."""
+_ADAPTER = 'a table of a peft configuration\'s settings with peft_type, such as { peft_type = "LORA", r = 16 }'
+_TRAINING = f"a table of these settings of TrainingArguments: {', '.join(_SETTINGS)}"
+_Name = Annotated[
+    str,
+    Meta(
+        # the id of an untuned model's plan ends in "inference"
+        pattern=r"\A(?!inference\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,59}\Z",
+        description="letters, digits, '.', '_' and '-' alone, 60 at most, and not 'inference'",
+    ),
+]
 
 
 @dataclass(frozen=True)
 class Variant:
     """One way to fine-tune."""
 
-    name: str
+    name: _Name
     """Short name, used in case ids and file names."""
-    adapter: Mapping[str, Any] = field(hash=False)
+    adapter: Annotated[Mapping[str, Any], Meta(description=_ADAPTER)] = field(hash=False)
     """Settings of a peft configuration, `peft_type` among them; protocol and candidate have what is left out."""
-    training: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    training: Annotated[Mapping[str, Any], Meta(description=_TRAINING)] = field(default_factory=dict, hash=False)
     """Settings of transformers' `TrainingArguments`, over those of the protocol."""
+
+    def __post_init__(self) -> None:
+        has_type = isinstance(self.adapter.get("peft_type"), str)
+        if not has_type:
+            raise ValueError(f"adapter = {self.adapter!r}, which must be {_ADAPTER}")
+        if not set(self.training) <= set(_SETTINGS):
+            raise ValueError(f"training = {self.training!r}, which must be {_TRAINING}")
 
     def protocol(self, protocol: Protocol) -> Protocol:
         """The experiment with this variant's own training settings.
@@ -77,10 +93,7 @@ def read_variants(path: Path) -> tuple[Variant, ...]:
 
     Raises InputError where the file cannot be used, naming the variant and the key.
     """
-    entries = read_tables(path, "variant", what="variants file", option="--variants-file")
-    for number, entry in enumerate(entries, 1):
-        check_keys(entry, Variant, _CHECKS, f"variant {entry.get('name', number)!r} in {path}")
-    variants = tuple(Variant(**entry) for entry in entries)
+    variants = tuple(read_tables(path, "variant", Variant, what="variants file", option="--variants-file"))
     for variant in variants:
         variant.protocol(Protocol())
     names = [variant.name.lower() for variant in variants]
@@ -132,19 +145,3 @@ def rank_of(variant: Variant) -> int:
 def by_rank(variant: Variant, variants: Sequence[Variant]) -> list[Variant]:
     """Those that differ from a variant in rank alone, itself included, by rank; none for one without a rank."""
     return sorted((each for each in variants if each.is_like(variant)), key=rank_of)
-
-
-_CHECKS: dict[str, Check] = {
-    "name": (
-        "letters, digits, '.', '_' and '-' alone, 60 at most, and not 'inference'",
-        lambda value: isinstance(value, str) and _NAME.fullmatch(value) is not None and value not in _RESERVED,
-    ),
-    "adapter": (
-        'a table of a peft configuration\'s settings with peft_type, such as { peft_type = "LORA", r = 16 }',
-        lambda value: isinstance(value, dict) and isinstance(value.get("peft_type"), str),
-    ),
-    "training": (
-        f"a table of these settings of TrainingArguments: {', '.join(_SETTINGS)}",
-        lambda value: isinstance(value, dict) and set(value) <= set(_SETTINGS),
-    ),
-}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-NONE = "\N{EN DASH}"
+NONE = "-"
 """What is not known or does not apply."""
 
 

@@ -95,7 +95,8 @@ def read_answers(path: Path) -> Answers:
     Raises InputError, in one sentence, for what cannot be read so.
     """
     found: Answers = {}
-    for number, cells in read_rows(path, ("candidate", "prompt", "grade")):
+    what, optional = message("what.answers_file"), (*COLUMNS, _OLD_COLUMN)
+    for number, cells in read_rows(path, what, ("candidate", "prompt", "grade"), optional):
         texts = {name: cells.get(name, "") for name in COLUMNS}
         where = {"path": path, "count": number}
         candidate, variant = texts["candidate"].strip(), _variant(cells, where)

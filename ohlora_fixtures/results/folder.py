@@ -12,8 +12,10 @@ from functools import partial
 from io import FileIO
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from ..base.errors import InputError
-from ..base.files import FileLock, sync_folder
+from ..base.files import sync_folder
 from ..inputs.cases import Case
 from .flat import record_of_flat
 from .record import Record, record_of
@@ -80,7 +82,8 @@ class RecordStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         """The results folder."""
-        self._lock = FileLock(folder / LOCK)
+        # a soft lock in place of one that the file system lacks would outlive a session that is killed
+        self._lock = FileLock(folder / LOCK, blocking=False, thread_local=False, fallback_to_soft=False)
         self._whole_bytes = 0
         """How much of the file is whole lines; whatever stands behind is a line that broke off."""
         self._lines: deque[bytes] = deque()
@@ -163,14 +166,14 @@ class RecordStore:
     def _take(self, way_out: str) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            is_ours = self._lock.take()
+            self._lock.acquire()
+        except Timeout:
+            raise InputError(f"results folder {self.folder} is being written by another session: {way_out}") from None
         except OSError as error:
             raise InputError(
                 f"results folder {self.folder} cannot be written ({error.strerror}): "
                 "give --results-dir a folder that can"
             ) from None
-        if not is_ours:
-            raise InputError(f"results folder {self.folder} is being written by another session: {way_out}")
 
     def _append(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from choices import judged
+<<<<<<< HEAD:tests/test_overview.py
 from ohlora_fixtures.report.closing import closing
 from ohlora_fixtures.report.fitting import Terminal, cut, filled, width_of
 from ohlora_fixtures.report.verdicts import verdict
@@ -12,6 +13,18 @@ from test_report import CANDIDATES, comparison_of, record
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
 from ohlora_fixtures.report import choice_text
 from ohlora_fixtures.report.notes import REHEARSAL
+=======
+from made import made
+from test_report import CANDIDATES, VARIANTS, comparison_of, record
+
+from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
+from ohlora_fixtures.inputs.cases import answering_case
+from ohlora_fixtures.report import choice
+from ohlora_fixtures.report.files import closing
+from ohlora_fixtures.report.notes import REHEARSAL
+from ohlora_fixtures.report.table import verdict_of
+from ohlora_fixtures.report.terminal import Terminal, cut, filled, width_of
+>>>>>>> main:tests/test_table.py
 from ohlora_fixtures.results.comparison import compare
 
 RANKS = (16, 32, 64)
@@ -24,10 +37,8 @@ ERROR = {"outcome": "error", "reason": "cannot be loaded", "seconds": None, "pea
 
 
 def planned(candidate=GEMMA, rank=16, **changes):
-    workload, case = ("inference", "inference") if rank is None else ("fine_tuning", f"r{rank}")
-    facts = {"workload": "plan", "planned_workload": workload, "case": f"bench_plan[{candidate}-{case}]"}
-    facts |= {"weights": None, "device": "Quadro M6000", "seconds": None, "peak_device_mib": 8000.0}
-    return record(candidate, rank, **facts | changes)
+    facts = {"device": "Quadro M6000", "peak_device_mib": 8000.0, "scale": "full"}
+    return made(candidate, None if rank is None else f"r{rank}", is_planned=True, **facts | changes)
 
 
 def every(make, candidates=CANDIDATES, **changes):
@@ -37,7 +48,7 @@ def every(make, candidates=CANDIDATES, **changes):
 
 def compared(records, candidates=CANDIDATES):
     """Without the study's figures."""
-    return compare(candidates, RANKS, records, {})
+    return compare(candidates, VARIANTS, records, {})
 
 
 LONG = [replace(each, name=f"{number:02}-{'긴이름' * 10}{'x' * 22}-1.3B") for number, each in enumerate(CANDIDATES)]
@@ -59,7 +70,7 @@ def text_of(found, width=80, verbosity=0, qualities=None, paint=None):
     """All that a terminal is told in the end, the choice included."""
     terminal = Terminal(width, verbosity, **({"paint": paint} if paint else {}))
     selection = select(found, qualities or {}, DEFAULT_WEIGHTS, any_license=False)
-    return f"{closing(found, selection, terminal)}\n\n{choice_text.terminal(selection, terminal)}"
+    return f"{closing(found, selection, terminal)}\n\n{choice.terminal(selection, terminal)}"
 
 
 def cells(text, name):
@@ -73,7 +84,7 @@ def test_whatever_the_width_there_is_one_table_that_fits_and_lacks_nothing_unsai
     names = [row.candidate.name[:3] for row in found.rows]
     for width in WIDTHS:
         terminal = Terminal(width)
-        lines = f"{closing(found, selection, terminal)}\n{choice_text.terminal(selection, terminal)}".split("\n")
+        lines = f"{closing(found, selection, terminal)}\n{choice.terminal(selection, terminal)}".split("\n")
         assert [line for line in lines if width_of(line) > width] == []
         rules = [number for number, line in enumerate(lines) if line.startswith("---")]
         assert len(rules) == (1 if found.rows else 0)
@@ -86,15 +97,15 @@ def test_whatever_the_width_there_is_one_table_that_fits_and_lacks_nothing_unsai
 
 def test_a_measured_session_at_80_columns():
     found = comparison_of(*every(record, CANDIDATES[:2]), *every(planned, CANDIDATES[:2]))
-    qualities = {("koquality-polyglot-1.3b", 16): [judged(85.0, "person")]}
+    qualities = {answering_case("koquality-polyglot-1.3b", "r16"): [judged(85.0, "person")]}
     assert (
         text_of(found, 80, -1, qualities)
         == """\
-candidate                verdict  grade   r16   r32   r64   r16   r32   r64
-                                          MiB   MiB   MiB     s     s     s
------------------------  -------  -----  ----  ----  ----  ----  ----  ----
-gemma-2-2b-it            fits     -      9000  9000  9000  60.0  60.0  60.0
-koquality-polyglot-1.3b  fits     최상   9000  9000  9000  60.0  60.0  60.0
+candidate                verdict  grade    r16    r32    r64   r16   r32   r64
+                                           MiB    MiB    MiB     s     s     s
+-----------------------  -------  -----  -----  -----  -----  ----  ----  ----
+gemma-2-2b-it            fits     -      9,000  9,000  9,000  60.0  60.0  60.0
+koquality-polyglot-1.3b  fits     최상   9,000  9,000  9,000  60.0  60.0  60.0
 
 measured on NVIDIA T4, budget 12288 MiB. MiB: most memory on the device; s: of
   the whole fine-tuning, or of one prompt; grade: by a person
@@ -102,8 +113,7 @@ not shown for lack of room: seconds (prompt), MiB (prompt), size, Ko-LLM
   average, licence, the plan, the study's figures; -v, report.html and
   comparison.md have all
 
-Final choice: koquality-polyglot-1.3b at LoRA rank 16 (최상 by a person, total
-  71.0 of 100)
+Final choice: koquality-polyglot-1.3b r16 (최상 by a person, total 71.0 of 100)
 Reserve: none, no other candidate meets the conditions"""
     )
 
@@ -114,7 +124,7 @@ def test_a_wider_terminal_shows_more_until_nothing_is_left_out():
     assert widths == sorted(widths)
     assert "not shown" not in text_of(found, 240)
     row = cells(text_of(found, 240), GEMMA)
-    assert row[-12:] == ["8000"] * 4 + ["58.7", "63.0", "67.0", "4.03", "5249", "5553", "5969", "4987"]
+    assert row[-12:] == ["8,000"] * 4 + ["58.7", "63.0", "67.0", "4.03", "5,249", "5,553", "5,969", "4,987"]
     assert "study: as published, on a Colab T4, its MiB after the run and not the peak" in text_of(found, 240)
 
 
@@ -145,7 +155,7 @@ def test_a_wider_terminal_shows_more_until_nothing_is_left_out():
 )
 def test_the_verdict_is_a_word(records, word):
     found = compared(records)
-    assert verdict(found.rows[0]) == word
+    assert verdict_of(found.rows[0]) == word
     assert f"{GEMMA}  {word}  " in text_of(found)
 
 
@@ -168,7 +178,7 @@ def test_verdicts_and_the_choice_are_painted_and_stand_where_they_stand_without(
 def test_what_did_not_come_to_a_figure_is_a_word_and_what_was_not_measured_is_marked_as_planned():
     oom = record(rank=32, **OUT_OF_MEMORY)
     text = text_of(compared([record(), oom, planned(rank=64), record(LLAMA, **ERROR), planned(LLAMA)]))
-    assert cells(text, GEMMA)[1:9] == ["only", "r16/r64", "9000", "OOM", "~8000", "60.0", "-", "-"]
+    assert cells(text, GEMMA)[1:9] == ["only", "r16/r64", "9,000", "OOM", "~8,000", "60.0", "-", "-"]
     assert cells(text, LLAMA)[1:6] == ["failed", "error", "-", "-", "-"]
     assert "~: planned; OOM: out of memory" in text
     assert "out of memory: bench_fine_tuning[gemma-2-2b-it-r32]: full" in text
@@ -179,7 +189,7 @@ def test_a_replicas_figures_do_not_stand_beside_those_of_the_full_size():
     text = text_of(rehearsed, 160)
     assert text.startswith("REHEARSAL")
     assert "planned at full size for a Quadro M6000, budget 12288 MiB. MiB: most memory on the device" in text
-    assert cells(text, GEMMA)[1:8] == ["fits", "8000", "8000", "8000", "8000", "2.61", "B"]
+    assert cells(text, GEMMA)[1:8] == ["fits", "8,000", "8,000", "8,000", "8,000", "2.61", "B"]
     assert "60.0" not in text
     alone = text_of(SESSIONS["rehearsed alone"])
     assert cells(alone, GEMMA)[1:] == ["not", "judged", "4", "4", "4", "60.0", "60.0", "60.0"]
@@ -201,7 +211,7 @@ def test_quiet_has_no_notes_and_verbose_has_all():
     quiet, usual, verbose = (text_of(found, 300, verbosity) for verbosity in (-1, 0, 1))
     for note in ("the protocol differs from the study's: epochs 1", "tainted (*): another process", "excluded: gemma"):
         assert [note in text for text in (quiet, usual, verbose)] == [False, True, True]
-    for note in ("budget 12288 MiB, protocol 0123456789ab", "r16 s: seconds of", "plan: what the full-size", "here  "):
+    for note in ("budget 12288 MiB, protocol 0123456789ab", "plan: what the full-size", "measured: NVIDIA T4"):
         assert [note in text for text in (quiet, usual, verbose)] == [False, False, True]
     for text in (quiet, usual, verbose):
         assert text.splitlines()[-1] == "No choice: no candidate meets the conditions"
@@ -211,7 +221,11 @@ def test_reasons_are_for_the_verbose_and_nothing_follows_the_choice():
     found = compared([record("polyglot-ko-1.3b"), record("Qwen3-0.6B")])
     quiet, usual, verbose = (text_of(found, 300, verbosity) for verbosity in (-1, 0, 1))
     assert ["weights: quality=5" in text for text in (quiet, usual, verbose)] == [False, False, True]
-    assert ["known of no option, and left out" in text for text in (quiet, usual, verbose)] == [False, True, True]
+    assert ["not known for any candidate, so not counted" in text for text in (quiet, usual, verbose)] == [
+        False,
+        True,
+        True,
+    ]
     for text in (quiet, usual, verbose):
         assert [line.partition(":")[0] for line in text.splitlines()[-2:]] == [
             "Provisional choice, answers not judged",
@@ -231,7 +245,11 @@ def test_a_note_takes_three_lines_unless_all_is_asked_for():
 def test_grades_that_differ_by_rank_are_all_told():
     found = compared([*every(record, CANDIDATES[5:7])])
     names = [each.name for each in CANDIDATES[5:7]]
-    graded = {(names[0], 16): [judged(50.0)], (names[0], 64): [judged(90.0)], (names[1], None): [judged(70.0)]}
+    graded = {
+        answering_case(names[0], "r16"): [judged(50.0)],
+        answering_case(names[0], "r64"): [judged(90.0)],
+        answering_case(names[1], None): [judged(70.0)],
+    }
     text = text_of(found, 120, qualities=graded)
     assert [cells(text, name)[2] for name in names] == ["중/-/최상", "상"]
 
