@@ -4,27 +4,17 @@ import csv
 import re
 
 import pytest
-<<<<<<< HEAD
-from ohlora_fixtures.report.closing import closing
-from ohlora_fixtures.report.fitting import Terminal
-from ohlora_fixtures.report.stored import memory_beside
-=======
 from made import made
->>>>>>> main
 
 from ohlora_fixtures.base.shipped import DATA, REFERENCE
 from ohlora_fixtures.base.words import texts
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
 from ohlora_fixtures.inputs.candidates import read_candidates
-<<<<<<< HEAD
-from ohlora_fixtures.report import table
-=======
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.report.files import Findings, closing, comma_separated
 from ohlora_fixtures.report.files import texts as files_of
 from ohlora_fixtures.report.stored_run import memory_beside
 from ohlora_fixtures.report.terminal import Terminal
->>>>>>> main
 from ohlora_fixtures.results.answers import GivenAnswer, write_answers
 from ohlora_fixtures.results.comparison import compare, read_published
 

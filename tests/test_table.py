@@ -4,16 +4,6 @@ from dataclasses import replace
 
 import pytest
 from choices import judged
-<<<<<<< HEAD:tests/test_overview.py
-from ohlora_fixtures.report.closing import closing
-from ohlora_fixtures.report.fitting import Terminal, cut, filled, width_of
-from ohlora_fixtures.report.verdicts import verdict
-from test_report import CANDIDATES, comparison_of, record
-
-from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
-from ohlora_fixtures.report import choice_text
-from ohlora_fixtures.report.notes import REHEARSAL
-=======
 from made import made
 from test_report import CANDIDATES, VARIANTS, comparison_of, record
 
@@ -24,7 +14,6 @@ from ohlora_fixtures.report.files import closing
 from ohlora_fixtures.report.notes import REHEARSAL
 from ohlora_fixtures.report.table import verdict_of
 from ohlora_fixtures.report.terminal import Terminal, cut, filled, width_of
->>>>>>> main:tests/test_table.py
 from ohlora_fixtures.results.comparison import compare
 
 RANKS = (16, 32, 64)
