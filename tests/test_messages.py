@@ -56,7 +56,9 @@ def test_every_text_stands_in_each_language_with_the_same_values(key):
     korean, english = (texts()[key][language] for language in ("ko", "en"))
     assert set(texts()[key]) == set(LANGUAGES)
     assert {name for name, _ in values_of(korean)} == {name for name, _ in values_of(english)}
-    values = {name: 7 if form.endswith(("f", ",", "%")) else f"\N{DEGREE SIGN}{name}" for name, form in values_of(english)}
+    values = {
+        name: 7 if form.endswith(("f", ",", "%")) else f"\N{DEGREE SIGN}{name}" for name, form in values_of(english)
+    }
     names = [f"\N{DEGREE SIGN}{name}" for name in values]
     said = message(key, **values)
     assert english_in(said.text("ko"), *names) == set()
@@ -101,9 +103,7 @@ def test_messages_hold_others_and_several_in_a_row():
 
 def test_a_message_tells_its_figures_with_its_own_digits():
     said = above_budget(12900.0, 12288.0)
-    assert str(said) == (
-        "peak device memory 12900.00 MiB is 612.00 MiB (5.0%) above the VRAM budget of 12288.00 MiB"
-    )
+    assert str(said) == ("peak device memory 12900.00 MiB is 612.00 MiB (5.0%) above the VRAM budget of 12288.00 MiB")
     assert said.text("ko") == "장치 최대 메모리 12900.00 MiB가 VRAM 예산 12288.00 MiB보다 612.00 MiB(5.0%) 많음"
     assert said.values["peak"] == 12900.0
 
@@ -118,7 +118,10 @@ TEXT = HOSTILE.map(lambda text: text.encode("utf-16", "surrogatepass").decode("u
 """Two surrogates side by side are one character to JSON."""
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e15, 1e15) | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.builds(lambda values: Message("a.b", values), st.dictionaries(TEXT, inner, max_size=3)),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.builds(lambda values: Message("a.b", values), st.dictionaries(TEXT, inner, max_size=3))
+    ),
     max_leaves=6,
 )
 
@@ -238,7 +241,10 @@ def test_notes_have_no_english_in_korean():
         for number in range(10)
         for device in ("L4", "T4")
     ]
-    notes = [*mixed_notes(compare([], (), records, {})), message("note.merged", count=10, names=listed([f"c{at}" for at in range(10)]))]
+    notes = [
+        *mixed_notes(compare([], (), records, {})),
+        message("note.merged", count=10, names=listed([f"c{at}" for at in range(10)])),
+    ]
     assert len(notes) == 5
     for each in notes:
         said = re.sub(r"\bc[0-9]\b", "", each.text("ko"))
