@@ -144,7 +144,7 @@ class TracedCandidate:
     def one_after_the_other(
         self, prompt_tokens: int, kept_bytes: Sequence[int], variants: Sequence[Variant], batches: Sequence[Batch]
     ) -> dict[str, Trace]:
-        """As a notebook runs it: answering, then each variant's adapter in the last one's place; the traces up to each end.
+        """As a notebook runs it: answering, then each variant's adapter in place of the last; traces up to each end.
 
         `kept_bytes` are blocks that stay from the answering on. A trainer is let go when the next one begins.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -21,6 +21,8 @@ WIDTH = 340
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 """Of markers, so that no series is told by its colour alone."""
 
+_TEXTURE_STEP = 5
+"""Between a texture's lines; a slanted one goes as far sideways."""
 _FONT_SIZE = 12
 _LATIN = 0.69
 """Of the font's size: the mean width of a name's characters in a wide bold font, DejaVu Sans."""
@@ -184,3 +186,56 @@ def _title(hint: str | None) -> tuple[Markup, ...]:
 def _short(value: object) -> str:
     """A coordinate with a tenth of a unit, which nobody can see beyond."""
     return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else block(str(value))
+
+
+def texture(name: str, span: tuple[float, float], top: float, height: float) -> Markup | None:
+    """Lines or dots over a bar, so that its parts differ in more than colour; None where there is no room for any.
+
+    They are drawn as lines: a `<pattern>` becomes a bitmap each time a page is printed, some 30 MiB in all.
+    """
+    start, end = span
+    path = "".join(_TEXTURES[name](start, end, top, height))
+    return element("path", d=path, class_=f"texture {name}") if path else None
+
+
+def _places(start: float, end: float) -> Iterator[float]:
+    """Where lines stand: the same gap before the first as between them."""
+    place = start + _TEXTURE_STEP / 2
+    while place < end:
+        yield place
+        place += _TEXTURE_STEP
+
+
+def _rising(start: float, end: float, top: float, height: float) -> Iterator[str]:
+    return (f"M{x:.1f} {top + height:.1f}l{_TEXTURE_STEP} {-height:.1f}" for x in _places(start, end - _TEXTURE_STEP))
+
+
+def _falling(start: float, end: float, top: float, height: float) -> Iterator[str]:
+    return (f"M{x:.1f} {top:.1f}l{_TEXTURE_STEP} {height:.1f}" for x in _places(start, end - _TEXTURE_STEP))
+
+
+def _upright(start: float, end: float, top: float, height: float) -> Iterator[str]:
+    return (f"M{x:.1f} {top:.1f}v{height:.1f}" for x in _places(start, end))
+
+
+def _level(start: float, end: float, top: float, height: float) -> Iterator[str]:
+    return (f"M{start:.1f} {y:.1f}H{end:.1f}" for y in _places(top, top + height))
+
+
+def _dots(start: float, end: float, top: float, height: float) -> Iterator[str]:
+    return (f"M{x:.1f} {y:.1f}h0" for x in _places(start, end) for y in _places(top, top + height))
+
+
+def _grid(start: float, end: float, top: float, height: float) -> Iterator[str]:
+    yield from _upright(start, end, top, height)
+    yield from _level(start, end, top, height)
+
+
+_TEXTURES: Mapping[str, Callable[[float, float, float, float], Iterator[str]]] = {
+    "rising": _rising,
+    "falling": _falling,
+    "upright": _upright,
+    "level": _level,
+    "dots": _dots,
+    "grid": _grid,
+}
