@@ -127,7 +127,7 @@ class TracedCandidate:
 
     def trainable_parameters(self, variant: Variant, ends: tuple[Variant, Variant] | None) -> int:
         """Parameters of a traced variant's adapter; of one between two traced `ends`, on the line through theirs."""
-        if ends is None:
+        if ends is None or variant in self._trainable:
             return self._trainable[variant]
         (low, high), (first, last) = ends, (self._trainable[end] for end in ends)
         return first + (last - first) * (rank_of(variant) - rank_of(low)) // (rank_of(high) - rank_of(low))
