@@ -139,7 +139,7 @@ def test_a_wider_terminal_shows_more_until_nothing_is_left_out():
         ([record(**OVER), planned()], "over"),
         ([record(**ERROR), planned()], "failed"),
         ([record(outcome="skipped", reason="-", peak_device_mib=None), planned()], "fits"),
-        ([planned(**ERROR)], "failed"),
+        ([planned(outcome="error", reason="cannot be planned", peak_device_mib=None)], "failed"),
     ],
 )
 def test_the_verdict_is_a_word(records, word):
