@@ -26,7 +26,7 @@ ERROR = {"outcome": "error", "reason": "cannot be loaded", "seconds": None, "pea
 
 
 def planned(candidate=GEMMA, rank=16, **changes):
-    facts = {"device": "Quadro M6000", "peak_device_mib": 8000.0, "scale": "full"}
+    facts = {"device": "Quadro M6000", "peak_device_mib": 8000.0, "scale": "full", "tokenizer": "own"}
     return made(candidate, None if rank is None else f"r{rank}", is_planned=True, **facts | changes)
 
 
