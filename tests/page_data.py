@@ -10,7 +10,7 @@ from ohlora_fixtures.base.units import Verdict
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Exclusion, Option, Selection
 from ohlora_fixtures.choice.sensitivity import Shift
 from ohlora_fixtures.inputs.candidates import read_candidates
-from ohlora_fixtures.meters.condition import taints_of_use
+from ohlora_fixtures.meters.card import taints_of_use
 from ohlora_fixtures.quality.agreement import agreement
 from ohlora_fixtures.quality.grading import Quality
 from ohlora_fixtures.results.answers import GivenAnswer

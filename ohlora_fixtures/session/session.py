@@ -15,7 +15,7 @@ from ..base.safe_text import json_page
 from ..base.shipped import REFERENCE
 from ..choice.selection import Selection
 from ..inputs.cases import Case
-from ..meters.device import CudaContext
+from ..meters.memory import CudaContext
 from ..meters.nvml import Nvml
 from ..planner.planner import Planner
 from ..report import choice, files, stored_run
