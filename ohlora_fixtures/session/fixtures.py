@@ -16,7 +16,7 @@ from ..meters.memory import is_leak, leaked_mib
 from ..planner.plan import Plan
 from ..results.record import Environment
 from ..workloads import models
-from ..workloads.adapters import attach_adapter, detach_adapter, trainable_parameters
+from ..workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
 from .asked import SETTINGS
 from .devices import Device, opened_device
 from .drafts import DEVICE, Draft, draft_of, told_in_one_sentence
