@@ -4,8 +4,8 @@ import csv
 import random
 from dataclasses import replace
 
+from ohlora_fixtures.base.installation import DATA, REFERENCE
 from ohlora_fixtures.base.messages import sentence
-from ohlora_fixtures.base.shipped import DATA, REFERENCE
 from ohlora_fixtures.base.units import Verdict
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Exclusion, Option, Selection
 from ohlora_fixtures.choice.sensitivity import Shift

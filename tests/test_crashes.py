@@ -7,7 +7,7 @@ import pytest
 from test_main_job import MEASURED, SMALLEST, read_records
 from test_wrong_input import refused
 
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.session import cases
 from ohlora_fixtures.session.workers import Places

@@ -8,7 +8,7 @@ import torch
 from fake_gpu import UUID, FakeCuda, FakeLibrary, nvml_of
 
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol

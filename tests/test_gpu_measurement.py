@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.meters.device import settings_of

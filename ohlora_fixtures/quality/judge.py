@@ -11,7 +11,7 @@ from typing import Any
 
 from ..base.messages import Message, message
 from ..base.safe_text import cell, json_line
-from ..base.shipped import JUDGE_PROMPT
+from ..base.installation import JUDGE_PROMPT
 from ..inputs.cases import Case
 from ..inputs.judge_settings import JudgeSettings
 from ..results.answers import Answers, GivenAnswer

@@ -13,7 +13,7 @@ import msgspec
 
 from ..base import safe_text
 from ..base.messages import Message, message
-from ..base.versions import versions
+from ..base.installation import versions
 from ..inputs.cases import INFERENCE, Case
 from ..meters.card import CardReading
 from ..meters.memory import MemoryReading, is_leak

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..base.installation import versions
 from ..base.units import MIB
-from ..base.versions import versions
 from ..inputs.gpu_profiles import Peaks
 from ..meters.card import CardWatch
 from ..meters.device import WORKSPACE_VARIABLE, available_cores, choose_gpu, describe_cpu, enabled_backends, settings_of

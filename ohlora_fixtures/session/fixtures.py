@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ..base.installation import versions
 from ..base.messages import message
-from ..base.versions import versions
 from ..inputs.dataset import encode_all, prompt_text
 from ..inputs.settings import Settings
 from ..meters.memory import is_leak, leaked_mib

@@ -10,9 +10,9 @@ import pytest
 
 from ..base.errors import InputError
 from ..base.files import replace_text
+from ..base.installation import REFERENCE
 from ..base.messages import Message, message
 from ..base.safe_text import json_page
-from ..base.shipped import REFERENCE
 from ..choice.selection import Selection
 from ..inputs.cases import Case
 from ..meters.memory import CudaContext
