@@ -11,8 +11,8 @@ from ..base.errors import InputError
 from ..base.words import report_language
 from ..choice.choosing import Choosing
 from ..choice.selection import parse_weights
-from ..inputs.settings import option_named
 from ..inputs.judge_settings import judge_settings
+from ..inputs.settings import option_named
 from ..quality.grades import read_grades
 from . import rebuild
 from .printing import add_verbosity, show
