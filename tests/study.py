@@ -13,7 +13,7 @@ import csv
 import sys
 from typing import TYPE_CHECKING
 
-from ohlora_fixtures.base.shipped import DATA, REFERENCE
+from ohlora_fixtures.base.installation import DATA, REFERENCE
 from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.inputs.candidates import read_candidates, select_group
 from ohlora_fixtures.inputs.dataset import Dialogue, Dialogues, Example, prompt_text

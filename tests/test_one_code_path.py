@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import encode_all, read_dialogues
 from ohlora_fixtures.inputs.protocol import Protocol, Rows

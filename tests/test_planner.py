@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from ohlora_fixtures.base.errors import CandidateError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import encode_all, prompt_text, read_dialogues
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles

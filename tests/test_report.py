@@ -6,7 +6,7 @@ import re
 import pytest
 from made import made
 
-from ohlora_fixtures.base.shipped import DATA, REFERENCE
+from ohlora_fixtures.base.installation import DATA, REFERENCE
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.cases import answering_case

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..base import safe_text
 from ..base.errors import InputError
-from ..base.shipped import DATA
+from ..base.installation import DATA
 from ..inputs.candidates import read_candidates
 from ..report.columns import Column, for_terminal
 from .criteria import CRITERIA, KOREAN_NOT_KNOWN

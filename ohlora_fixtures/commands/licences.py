@@ -10,7 +10,7 @@ from functools import cache
 import msgspec
 
 from ..base import safe_text
-from ..base.shipped import DATA
+from ..base.installation import DATA
 
 _MOST_CHARACTERS = 60
 """Of a licence's name that is not known."""

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..base.shipped import DATA
+from ..base.installation import DATA
 from . import merging
 from .printing import add_verbosity, show
 

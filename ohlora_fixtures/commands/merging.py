@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from ..base.errors import InputError
 from ..base.files import replace_text
+from ..base.installation import REFERENCE
 from ..base.messages import Message, message
 from ..base.safe_text import json_page
-from ..base.shipped import REFERENCE
 from ..base.words import language_of
 from ..choice.choosing import Choosing
 from ..choice.selection import DEFAULT_WEIGHTS, Selection

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..base.errors import InputError
 from ..base.files import replace_text
+from ..base.installation import DATA, REFERENCE
 from ..base.messages import message
-from ..base.shipped import DATA, REFERENCE
 from ..base.words import Language
 from ..choice.choosing import Choosing
 from ..choice.selection import DEFAULT_WEIGHTS, Selection, parse_weights

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import CandidateError, one_line
+from ..base.installation import versions
 from ..base.messages import message
 from ..base.units import MIB
-from ..base.versions import versions
 from ..inputs.dataset import encode_all, prompt_text
 from ..inputs.variants import ends_of
 from ..workloads import models

@@ -18,8 +18,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from ..inputs.variants import Variant, rank_of
-from ..workloads.adapters import attach_adapter, detach_adapter, trainable_parameters
-from ..workloads.fine_tuning import fine_tune
+from ..workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune, trainable_parameters
 from ..workloads.inference import answer
 from .allocator import Category, Trace
 from .attention import fused_attention

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
+from ..base.installation import versions
 from ..base.messages import Message, message
-from ..base.versions import versions
 from ..inputs.cases import Case
 from ..results.folder import SESSION, TORN
 from ..results.record import SCHEMA, Environment, Record
