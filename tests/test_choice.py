@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import at_most
 from choices import candidate, chosen, fine_tuning, inference, judged, plan
 from hypothesis import given
 from hypothesis import strategies as st
 from made import changed
-from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
+from test_untrusted import HOSTILE, is_obeyed
 
+from conftest import at_most
 from ohlora_fixtures.base.safe_text import json_page
 from ohlora_fixtures.choice.choosing import Choosing
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS

@@ -37,8 +37,8 @@ def device(device, settings, pytestconfig):
     peaks = settings.gpu_profile.peaks
     environment = dataclasses.replace(device.environment, device="NVIDIA T4", scale="full")
     pytestconfig.stash[DEVICE] = environment
-    instruments = {{"clock": CudaClock(CUDA), "memory": memory, "card": watch, "cap": cap, "peaks": peaks, "environment": environment}}
-    yield dataclasses.replace(device, source=source, **instruments)
+    instruments = {{"clock": CudaClock(CUDA), "memory": memory, "card": watch, "cap": cap, "peaks": peaks}}
+    yield dataclasses.replace(device, source=source, environment=environment, **instruments)
     cap.lift()
 
 from ohlora_fixtures.session.drafts import DEVICE

@@ -3,13 +3,12 @@
 import math
 
 import pytest
-from conftest import at_most
 from choices import VARIANTS, candidate, chosen, fine_tuning, inference, judged, name_of, plan
 from hypothesis import given
 from hypothesis import strategies as st
 from made import changed, said
-from test_untrusted import SPECIFIED
 
+from conftest import at_most
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.choice.choosing import Choosing
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, parse_weights, select
