@@ -12,8 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["pytester"]
+
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150, database=None)
+settings.register_profile("dev", settings.get_profile("ci"), max_examples=25)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def at_most(examples: int) -> settings:
+    """The loaded profile with no more examples than these, for tests that take long with each."""
+    return settings(max_examples=min(examples, settings.default.max_examples))
+
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"

@@ -62,11 +62,11 @@ def said(messages):
 def flat(record):
     """A record's figures by their flat names; what does not apply to it is None, and a message its English text."""
     case, outcome = record.case, record.outcome
-    told = {"case": case.id, "candidate": case.candidate, "workload": case.workload, "variant": case.variant}
-    told |= {"is_planned": case.is_planned, "outcome": outcome.kind, "reason": outcome.reason}
-    told |= dict.fromkeys(_OF_MEASURED)
+    told = dict.fromkeys(_OF_MEASURED)
     for name, path in (PATHS_OF_PLAN if case.is_planned else _OF_MEASURED).items():
         told[name] = reduce(lambda of, part: getattr(of, part, None), path.split("."), record)
+    told |= {"case": case.id, "candidate": case.candidate, "workload": case.workload, "variant": case.variant}
+    told |= {"is_planned": case.is_planned, "outcome": outcome.kind, "reason": outcome.reason}
     return {name: _plain(value) for name, value in told.items()}
 
 

@@ -4,11 +4,12 @@ import math
 from itertools import starmap
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_untrusted import HOSTILE, SPECIFIED
 
-from ohlora_fixtures.base.installation import DATA
+from conftest import at_most
+from ohlora_fixtures.base.shipped import DATA
 from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.quality.grading import GRADES, grade_of, points_of
 from ohlora_fixtures.quality.scoring import (
@@ -282,7 +283,7 @@ ANSWERS = st.lists(
     min_size=1,
     max_size=8,
 )
-RESAMPLED = settings(SPECIFIED, max_examples=40)
+RESAMPLED = at_most(40)
 """Each judgement draws a thousand times."""
 LIKELIHOODS = st.lists(st.builds(Likelihood, st.floats(0, 1e6), st.integers(1, 80), st.integers(1, 80)), max_size=5)
 

@@ -7,24 +7,17 @@ from pathlib import Path
 
 import pytest
 from choices import candidate, chosen, fine_tuning, inference, judged, plan
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-<<<<<<< HEAD
 from made import changed
-=======
-from ohlora_fixtures.report.fitting import Terminal
->>>>>>> main
-from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
+from test_untrusted import HOSTILE, is_obeyed
 
+from conftest import at_most
 from ohlora_fixtures.base.safe_text import json_page
 from ohlora_fixtures.choice.choosing import Choosing
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS
-<<<<<<< HEAD
 from ohlora_fixtures.report import choice
 from ohlora_fixtures.report.terminal import Terminal
-=======
-from ohlora_fixtures.report import choice_text as choice
->>>>>>> main
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.results.record import record_of
 
@@ -210,7 +203,7 @@ def foreign_records(draw):
     return [changed(case, **draw(st.fixed_dictionaries({}, optional=FOREIGN))) for case in cases] + plans
 
 
-@settings(SPECIFIED, max_examples=50)
+@at_most(50)
 @given(foreign_records(), HOSTILE, st.floats(1e-300, 1e300))
 def test_whatever_a_folders_records_say_there_is_a_choice_or_none_and_its_words_are_harmless(records, licence, average):
     records = [record_of(json.loads(each.as_line())) for each in records]

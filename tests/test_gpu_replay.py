@@ -11,6 +11,7 @@ from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.gpu_profiles import choose_profile, read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.meters.nvml import Nvml
 from ohlora_fixtures.planner.batches import EstimatedTokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner

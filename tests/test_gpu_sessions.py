@@ -35,8 +35,8 @@ def device(device, settings, pytestconfig):
     peaks = settings.gpu_profile.peaks
     environment = dataclasses.replace(device.environment, device="NVIDIA T4", scale="full")
     pytestconfig.stash[DEVICE] = environment
-    instruments = {{"clock": CudaClock(CUDA), "memory": memory, "card": watch, "cap": cap, "peaks": peaks, "environment": environment}}
-    yield dataclasses.replace(device, source=source, **instruments)
+    instruments = {{"clock": CudaClock(CUDA), "memory": memory, "card": watch, "cap": cap, "peaks": peaks}}
+    yield dataclasses.replace(device, source=source, environment=environment, **instruments)
     cap.lift()
 
 from ohlora_fixtures.session.drafts import DEVICE
@@ -87,8 +87,7 @@ def test_a_measured_record_carries_its_plan_its_limits_and_its_conditions(sessio
     assert inference["bandwidth_utilization"] == inference["gb_per_second"] / 320
     assert inference["flops"] is None
     page = (suite.path / "out" / "comparison.md").read_text(encoding="utf-8")
-    assert "| tiny | capped |" in page
-    assert "capped: NVIDIA T4, full size, random weights" in page
+    assert "| tiny | fits |" in page
     assert "held to 11788 MiB" in page
     assert "## Plan against measurement" in page
     assert "emulated" not in page

@@ -66,7 +66,7 @@ def test_with_the_licence_enforced_it_chooses_as_the_author_did_two_days_later(r
 def test_it_says_what_the_study_could_not_know(report):
     printed, found = report("--any-license")
     for sentence in (
-        "whether any option keeps to the budget is not known: no peak was measured or planned",
+        "no peak was measured or planned, so it is not known whether any option keeps to the budget",
         "memory is what was allocated after the run, not the peak: a card needs more",
         "quality of every option is that of the untuned model's answers",
     ):

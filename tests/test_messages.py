@@ -97,7 +97,8 @@ def test_messages_hold_others_and_several_in_a_row():
         "clocks throttled by the power cap in 1 of 3 samples"
     )
     assert said.text("ko") == (
-        "실패: 믿기 어려운 측정: 표본 3개 가운데 1개에서 클럭이 낮아짐: 열; 표본 3개 가운데 1개에서 클럭이 낮아짐: 전력 제한"
+        "실패: 믿기 어려운 측정: 표본 3개 가운데 1개에서 클럭이 낮아짐: 열; "
+        "표본 3개 가운데 1개에서 클럭이 낮아짐: 전력 제한"
     )
     assert message("unknown.of_any", criterion=["a", "b"]).text().endswith(": a, b")
 

@@ -4,11 +4,11 @@ import math
 
 import pytest
 from choices import VARIANTS, candidate, chosen, fine_tuning, inference, judged, name_of, plan
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from made import changed, said
-from test_untrusted import SPECIFIED
 
+from conftest import at_most
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.choice.choosing import Choosing
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, parse_weights, select
@@ -277,7 +277,7 @@ def test_what_could_not_be_known_is_said():
     )
     records = [fine_tuning("x", peak_device_mib=None, not_judged="weights are random"), fine_tuning("y")]
     assert said(chosen([], records, weights={"quality": 0.0}).unknown) == (
-        "known of no option, and left out of the choice: the time of answering, the memory of answering",
+        "not known for any candidate, so not counted: the time of answering, the memory of answering",
         "the memory of fine-tuning is not known of x r16: it counts as the mean of the others",
         "answers of x r16 were not judged: weights are random",
         "whether x r16 keeps to the budget is not known: no peak was measured or planned",
@@ -361,7 +361,7 @@ def test_of_options_alike_the_first_variant_and_the_first_name_lead():
     ]
 
 
-EACH_A_SESSION = settings(SPECIFIED, max_examples=60)
+EACH_A_SESSION = at_most(60)
 FIGURE = st.none() | st.sampled_from([10.0, 20.0, 40.0, 80.0])
 MEMORY = st.none() | st.sampled_from([2000.0, 6000.0, 12288.0, 12289.0])
 OUTCOME = st.sampled_from(["passed"] * 8 + ["error", "over_budget", "failed"])

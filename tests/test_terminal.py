@@ -55,8 +55,8 @@ def bench(suite, tiny, monkeypatch):
 
 
 LINES = [
-    f"{PASSED} PASSED (58.7 s, peak 9120 MiB of 12288)",
-    f"{OVER} FAILED (over budget, 58.7 s, peak 12900 MiB of 12288)",
+    f"{PASSED} PASSED (58.7 s, peak 9,120 MiB of 12,288)",
+    f"{OVER} FAILED (over budget, 58.7 s, peak 12,900 MiB of 12,288)",
     f"{FULL} FAILED (out of memory)",
 ]
 
@@ -76,13 +76,13 @@ def test_a_log_has_a_line_a_case_and_its_summary_pytests_own_words(suite, bench)
         f"FAILED {OVER} - CaseFailure: it is too large",
         f"FAILED {FULL} - CaseFailure: memory ran out",
     ]
-    assert "tiny       only r8  9120  12900  OOM  58.7  58.7    -  0.00 B  -        apache-2.0" in lines
+    assert "tiny       only r8  9,120  12,900  OOM  58.7  58.7    -  0.00 B  -        apache-2.0" in lines
     assert "\x1b" not in result.stdout.str()
 
 
 def test_verbose_has_everything_and_a_line_a_case_as_always(suite, bench):
     usual, verbose = (suite.runpytest(*bench(), *more).stdout.str() for more in (["-s"], ["-v", "--results-dir", "2"]))
-    for told in ("weights: quality=5", "within", "budget 12288 MiB, protocol "):
+    for told in ("weights: quality=5", "excluded: tiny r16", "budget 12288 MiB, protocol "):
         assert [told in text for text in (usual, verbose)] == [False, True]
     assert line_a_case(usual) == line_a_case(verbose) == LINES
 
@@ -108,7 +108,7 @@ def test_without_pytests_terminal_nothing_is_told_and_all_is_written(suite, benc
 
 def test_colour_is_pytests_to_give(suite, bench):
     painted = suite.runpytest(*bench(), "--color=yes").stdout.str()
-    assert "tiny       \x1b[33monly r8\x1b[0m  9120" in painted
+    assert "tiny       \x1b[33monly r8\x1b[0m  9,120" in painted
     assert "\x1b[1mProvisional choice" in painted
     for path in (suite.path / "out").iterdir():
         assert "\x1b" not in path.read_text(encoding="utf-8")

@@ -23,7 +23,8 @@ HOSTILE = st.lists(
     st.one_of(st.text(max_size=6), st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), st.sampled_from(PIECES)),
     max_size=8,
 ).map("".join)
-SPECIFIED = settings(derandomize=True, deadline=None, max_examples=150, database=None)
+SPECIFIED = settings()
+"""The profile that `conftest.py` has loaded."""
 FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 BIDI = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 
