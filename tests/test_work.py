@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from ohlora_fixtures.workloads.adapters import attach_adapter
 from torch.utils.flop_counter import FlopCounterMode
 
 from ohlora_fixtures.base.installation import DATA
@@ -22,7 +21,7 @@ from ohlora_fixtures.planner.steps import NotComposableError
 from ohlora_fixtures.planner.traced import TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
 from ohlora_fixtures.planner.work import Work, work_at
-from ohlora_fixtures.workloads.fine_tuning import fine_tune
+from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
 from ohlora_fixtures.workloads.inference import AnswerLength, answer
 from ohlora_fixtures.workloads.models import build_on_meta, count_parameters, prepare_to_answer_in_full
 
