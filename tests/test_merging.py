@@ -3,30 +3,33 @@
 import csv
 import json
 import re
-from dataclasses import fields, replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_type_hints
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ohlora_fixtures.report.closing import closing
-from ohlora_fixtures.report.fitting import Terminal
-from test_report import CANDIDATES, record
+from test_report import CANDIDATES, markdown, record
 from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
 from ohlora_fixtures.__main__ import main
-from ohlora_fixtures.report import table
+from ohlora_fixtures.base.messages import Message, verbatim
+from ohlora_fixtures.inputs.cases import answering_case
+from ohlora_fixtures.report.files import closing, comma_separated
+from ohlora_fixtures.report.terminal import Terminal
 from ohlora_fixtures.results.answers import GivenAnswer, read_answers, write_answers
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.results.folder import read_records
-from ohlora_fixtures.results.record import Record, as_line
+from ohlora_fixtures.results.record import SCHEMA, Experiment, Record
 
+UNTUNED, R16, R32 = (answering_case("gemma-2-2b-it", variant) for variant in (None, "r16", "r32"))
 ANSWERS = {
-    None: [GivenAnswer("안녕", "=응", 3, 0.25, is_cut_off=True, grade="상")],
-    16: [GivenAnswer("안녕", "응")],
-    32: [GivenAnswer("안녕", "of a case without a record")],
+    UNTUNED: [GivenAnswer("안녕", "=응", 3, 0.25, is_cut_off=True, grade="상")],
+    R16: [GivenAnswer("안녕", "응")],
+    R32: [GivenAnswer("안녕", "of a case without a record")],
 }
 ROOT = Path(__file__).parents[1]
 
@@ -37,11 +40,10 @@ def shard(tmp_path):
 
     def write(name, *records, answers=None, started="2026-01-01"):
         (tmp_path / name).mkdir(exist_ok=True)
-        (tmp_path / name / "records.jsonl").write_bytes(b"".join(map(as_line, records)))
+        (tmp_path / name / "records.jsonl").write_bytes(b"".join(each.as_line() for each in records))
         (tmp_path / name / "environment.json").write_text(json.dumps({"started_utc": started}))
         if answers:
-            candidate = records[0].candidate
-            write_answers(tmp_path / name / "answers" / f"{candidate}.csv", candidate, answers)
+            write_answers(tmp_path / name / "answers" / f"{records[0].case.candidate}.csv", answers)
         return tmp_path / name
 
     return write
@@ -71,7 +73,7 @@ def test_folders_become_one_comparison(tmp_path, shard, merge):
     found = tmp_path / "all"
     assert re.findall("gemma-2-2b-it|llama1B", printed)[:2] == ["gemma-2-2b-it", "llama1B"]
     assert f"results: {found}" in printed
-    assert [each.case for each in read_records(found).records] == [
+    assert [each.case.id for each in read_records(found).records] == [
         "bench_inference[gemma-2-2b-it]",
         "bench_fine_tuning[gemma-2-2b-it-r16]",
         "bench_fine_tuning[llama1B-r16]",
@@ -80,8 +82,8 @@ def test_folders_become_one_comparison(tmp_path, shard, merge):
     assert f"merged from 2 folders: {gemma}, {llama}" in page_of(found).replace("\\", "")
     with (found / "comparison.csv").open(encoding="utf-8", newline="") as file:
         assert [row["candidate"] for row in csv.DictReader(file)] == ["gemma-2-2b-it", "llama1B"]
-    answers = read_answers(found / "answers" / "gemma-2-2b-it.csv")["gemma-2-2b-it"]
-    (untuned,), (tuned,) = answers.pop(None), answers.pop(16)
+    answers = read_answers(found / "answers" / "gemma-2-2b-it.csv")
+    (untuned,), (tuned,) = answers.pop(UNTUNED), answers.pop(R16)
     assert untuned == GivenAnswer("안녕", "'=응", 3, 0.25, is_cut_off=True, grade="상")
     assert (tuned, answers) == (GivenAnswer("안녕", "응"), {})
     environment = json.loads((found / "environment.json").read_text(encoding="utf-8"))
@@ -102,12 +104,12 @@ def test_the_same_case_twice_is_refused_unless_one_folder_counts(tmp_path, shard
     first, last = shard("a", record(seconds=1.0)), shard("b", record(seconds=2.0), record("llama1B"))
     status, printed = merge(first, last)
     assert (status, printed.count("\n")) == (2, 1)
-    assert f"case 'bench_fine_tuning[gemma-2-2b-it-r16]' is in {first} and in {last}: leave one" in printed
+    assert f"case 'bench_fine_tuning[gemma-2-2b-it-r16]' is in {first} and {last}: leave one" in printed
     assert not (tmp_path / "all").exists()
     for keep, seconds in (("first", 1.0), ("last", 2.0)):
         assert merge(first, last, options=["--keep", keep])[0] == 0
         (kept, _) = read_records(tmp_path / "all").records
-        assert kept.seconds == seconds
+        assert kept.measured.seconds == seconds
         assert f"the {keep} one's record is kept: bench_fine_tuning[gemma" in page_of(tmp_path / "all")
         (tmp_path / "all").rename(tmp_path / keep)
 
@@ -145,7 +147,7 @@ def test_other_devices_and_versions_are_said_in_the_table(tmp_path, shard, merge
 def test_a_torn_line_is_set_aside_and_said(tmp_path, shard, merge):
     folder = shard("a", record())
     with (folder / "records.jsonl").open("ab") as file:
-        file.write(as_line(record(rank=32))[:-40])
+        file.write(record(rank=32).as_line()[:-40])
     (folder / "environment.json").write_text('{"torn')
     assert merge(folder)[0] == 0
     page = page_of(tmp_path / "all").replace("\\", "")
@@ -194,60 +196,62 @@ def test_it_imports_nothing_heavy(tmp_path, shard, heavy_imports):
     assert (tmp_path / "all" / "report.html").exists()
 
 
-NUMBERS = st.integers(-(2**62), 2**62) | st.floats(-1e15, 1e15)
-ANYTHING = {
-    name: {
-        str: HOSTILE,
-        float: st.floats(1e-3, 1e15),
-        int: st.integers(-(2**62), 2**62),
-        list[str]: st.lists(HOSTILE, max_size=2),
-        dict[str, str]: st.dictionaries(HOSTILE, HOSTILE, max_size=2),
-    }.get(kind)
-    for name, kind in get_type_hints(Record).items()
+def anything(kind):
+    """Whatever a value of that type can be in a folder that somebody else has made."""
+    if is_dataclass(kind) and kind is not Message:
+        hints = get_type_hints(kind).items()
+        return st.builds(kind, **{name: NARROWER.get((kind, name)) or anything(hint) for name, hint in hints})
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return st.one_of(*map(anything, arguments))
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    if origin is dict:
+        return st.dictionaries(*map(anything, arguments), max_size=2)
+    if origin is tuple and arguments[-1] is ...:
+        return st.lists(anything(arguments[0]), max_size=2).map(tuple)
+    return st.tuples(*map(anything, arguments)) if origin is tuple else SIMPLE[kind]
+
+
+SIMPLE = {
+    str: HOSTILE,
+    Any: HOSTILE,
+    int: st.integers(-(2**62), 2**62),
+    float: st.integers(-(2**62), 2**62) | st.floats(-1e15, 1e15),
+    bool: st.booleans(),
+    type(None): st.none(),
+    Message: st.builds(verbatim, HOSTILE),
 }
-OPTIONAL = {
-    float | None: NUMBERS,
-    int | None: st.integers(0, 2**62),
-    str | None: HOSTILE,
-    bool | None: st.booleans(),
-    list[str] | None: st.lists(HOSTILE, max_size=2),
-    list[float] | None: st.lists(NUMBERS, max_size=2),
-    list[float | None] | None: st.lists(NUMBERS, max_size=2),
-    dict[str, float] | None: st.dictionaries(HOSTILE, NUMBERS, max_size=2),
-    dict[str, object] | None: st.dictionaries(HOSTILE, HOSTILE, max_size=2),
-}
-RECORDS = st.builds(
-    Record,
-    **{
-        field.name: ANYTHING[field.name]
-        if ANYTHING[field.name] is not None
-        else st.none() | OPTIONAL.get(get_type_hints(Record)[field.name], st.none())
-        for field in fields(Record)
-        if field.name not in ("candidate", "protocol")
-    },
-    candidate=st.sampled_from([candidate.name for candidate in CANDIDATES]),
-    protocol=st.just({}),
+CASES = st.builds(
+    answering_case,
+    st.sampled_from([candidate.name for candidate in CANDIDATES]),
+    st.sampled_from([None, "r16", "r8"]) | HOSTILE,
 )
+NARROWER = {
+    (Record, "case"): st.builds(replace, CASES, is_planned=st.booleans()),
+    (Record, "schema"): st.just(SCHEMA),
+    (Experiment, "budget_mib"): st.floats(1e-3, 1e15),
+}
+RECORDS = anything(Record)
 
 
 @SPECIFIED
 @given(st.lists(RECORDS, min_size=1, max_size=2), HOSTILE)
 def test_whatever_a_folders_records_say_the_table_can_be_drawn_and_is_harmless(records, licence):
     with TemporaryDirectory() as folder:
-        (Path(folder) / "records.jsonl").write_bytes(b"".join(map(as_line, records)))
+        (Path(folder) / "records.jsonl").write_bytes(b"".join(each.as_line() for each in records))
         read = read_records(Path(folder)).records
     candidates = [replace(candidate, binding_license=licence, card_license=licence) for candidate in CANDIDATES]
-    ranks = sorted({each.lora_rank for each in read if each.lora_rank is not None})
-    found = compare(candidates, ranks, read, {})
-    page = table.markdown(found)
+    found = compare(candidates, (), read, {})
+    page = markdown(found)
     shown = [closing(found, None, Terminal(100, verbosity)) for verbosity in (-1, 0, 1)]
-    for text in (page, *shown, table.comma_separated(found)):
+    for text in (page, *shown, comma_separated(found)):
         assert [each for each in text if is_obeyed(each) and each != "\n"] == []
     bare = re.sub(r"\\[^\w\s]|\\_", "x", page)
     assert re.findall(r"<(?!br>)|`|~|\]\(|://", bare) == []
     rows = [line for line in bare.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in rows[:3]} == {rows[0].count("|")}
-    for row in csv.reader(table.comma_separated(found).splitlines()):
+    for row in csv.reader(comma_separated(found).splitlines()):
         for cell in row:
             assert not cell.strip().startswith(("=", "+", "@")), cell
             assert not cell.startswith("-") or re.fullmatch(r"-[0-9.e+-]+", cell)
