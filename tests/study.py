@@ -19,6 +19,7 @@ from ohlora_fixtures.inputs.candidates import read_candidates, select_group
 from ohlora_fixtures.inputs.dataset import Dialogue, Dialogues, Example, prompt_text
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.planner.batches import EstimatedTokenizer, estimated_examples
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
 from ohlora_fixtures.planner.player import play
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
     from ohlora_fixtures.inputs.candidates import Candidate
 
 PROTOCOL = Protocol()
-LORA_RANKS = (16, 32, 64)
+VARIANTS = tuple(map(lora, (16, 32, 64)))
 ROWS = DATA / "reference" / "study_rows.csv"
 CARD = "t4"
 
 
-ByRank = dict[int | None, float]
-"""What is allocated after each of a candidate's cases, MiB; by LoRA rank, None for inference."""
+ByVariant = dict[str | None, float]
+"""What is allocated after each of a candidate's cases, MiB; by the variant's name, None for inference."""
 
 
 def study_dialogues() -> Dialogues:
@@ -66,26 +67,27 @@ class StudiedCandidate:
         self._candidate = candidate
         self._prompt_tokens = max(len(tokenizer(prompt)["input_ids"]) for prompt in prompts)
         self._traced = TracedCandidate(candidate, model, tokenizer, PROTOCOL, profile)
-        self._planner = CandidatePlanner(self._traced, examples, self._prompt_tokens, PROTOCOL, LORA_RANKS)
+        self._planner = CandidatePlanner(self._traced, examples, self._prompt_tokens, PROTOCOL, VARIANTS)
 
-    def published(self) -> ByRank:
+    def published(self) -> ByVariant:
         """The study's figures."""
-        found = comparison.read_published(REFERENCE)[self._candidate.name]
-        return {rank: figures.allocated_after_mib for (_, rank), figures in found.items()}
+        found = comparison.read_published(REFERENCE).items()
+        own = {case.variant: figures for case, figures in found if case.candidate == self._candidate.name}
+        return {variant: figures.allocated_after_mib for variant, figures in own.items()}
 
-    def planned(self) -> ByRank:
+    def planned(self) -> ByVariant:
         """Each case by itself."""
-        by_rank: ByRank = {None: self._planner.placed().allocated_bytes / MIB}
-        return by_rank | {rank: self._planner.fine_tuning(rank).allocated_bytes / MIB for rank in LORA_RANKS}
+        by_variant: ByVariant = {None: self._planner.placed().allocated_bytes / MIB}
+        return by_variant | {each.name: self._planner.fine_tuning(each).allocated_bytes / MIB for each in VARIANTS}
 
-    def replayed(self) -> ByRank:
-        """In the study's order; each rank trains for one epoch, after which the figure no longer moves by much."""
+    def replayed(self) -> ByVariant:
+        """In the study's order; each variant trains for one epoch, after which the figure no longer moves by much."""
         one_epoch = self._planner.batches[: len(self._planner.batches) // PROTOCOL.epochs]
         batches = [[_without_end(row) for row in batch] for batch in one_epoch]
         kept = _cache_kept_on_the_model(self._candidate, PROTOCOL.max_length)
-        traces = self._traced.one_after_the_other(self._prompt_tokens, kept, LORA_RANKS, batches)
-        by_rank: ByRank = {None: self._planner.placed().allocated_bytes / MIB}
-        return by_rank | {rank: play(trace).allocated_bytes / MIB for rank, trace in traces.items()}
+        traces = self._traced.one_after_the_other(self._prompt_tokens, kept, VARIANTS, batches)
+        by_variant: ByVariant = {None: self._planner.placed().allocated_bytes / MIB}
+        return by_variant | {name: play(trace).allocated_bytes / MIB for name, trace in traces.items()}
 
 
 def _without_end(row: Example) -> Example:
@@ -116,12 +118,12 @@ def _table(names: list[str]) -> str:
             continue
         studied = StudiedCandidate(candidate)
         sources = {"plan": studied.planned(), "replay": studied.replayed()}
-        for rank, published_mib in studied.published().items():
+        for variant, published_mib in studied.published().items():
             cells = [f"{published_mib:.2f}"]
-            for name, by_rank in sources.items():
-                errors[name].append((by_rank[rank] - published_mib) / published_mib * 100)
-                cells += [f"{by_rank[rank]:.2f}", f"{errors[name][-1]:+.3f}"]
-            lines.append(f"| {candidate.name} | {'inference' if rank is None else f'r{rank}'} | {' | '.join(cells)} |")
+            for name, by_variant in sources.items():
+                errors[name].append((by_variant[variant] - published_mib) / published_mib * 100)
+                cells += [f"{by_variant[variant]:.2f}", f"{errors[name][-1]:+.3f}"]
+            lines.append(f"| {candidate.name} | {variant or 'inference'} | {' | '.join(cells)} |")
     for name, each in errors.items():
         sizes = [abs(error) for error in each]
         lines.append(f"\n{name}: off by at most {max(sizes):.3f}%, {sum(sizes) / len(sizes):.3f}% in the mean")

@@ -53,7 +53,7 @@ class CandidatePlanner:
         protocol: Protocol,
         variants: Sequence[Variant],
     ) -> None:
-        """Trace the lowest and the highest of the session's `variants` that differ in rank alone; others lie between."""
+        """Trace the lowest and the highest of the `variants` that differ in rank alone; others lie between."""
         self._traced = traced
         self._examples = examples
         self.longest_prompt_tokens = longest_prompt_tokens

@@ -127,7 +127,7 @@ class TracedCandidate:
 
     def trainable_parameters(self, variant: Variant, ends: tuple[Variant, Variant] | None) -> int:
         """Parameters of a traced variant's adapter; of one between two traced `ends`, on the line through theirs."""
-        if ends is None:
+        if ends is None or variant in self._trainable:
             return self._trainable[variant]
         (low, high), (first, last) = ends, (self._trainable[end] for end in ends)
         return first + (last - first) * (rank_of(variant) - rank_of(low)) // (rank_of(high) - rank_of(low))
@@ -144,7 +144,7 @@ class TracedCandidate:
     def one_after_the_other(
         self, prompt_tokens: int, kept_bytes: Sequence[int], variants: Sequence[Variant], batches: Sequence[Batch]
     ) -> dict[str, Trace]:
-        """As a notebook runs it: answering, then each variant's adapter in the last one's place; the traces up to each end.
+        """As a notebook runs it: answering, then each variant's adapter in place of the last; traces up to each end.
 
         `kept_bytes` are blocks that stay from the answering on. A trainer is let go when the next one begins.
         """
