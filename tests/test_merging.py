@@ -204,7 +204,7 @@ def test_no_candidate_of_a_folder_leads_out_of_the_new_one(tmp_path, shard, merg
 
 @pytest.mark.parametrize("variant", ["", "inference", "../x", "=1+1", "\x1b[2J", "a|b", "x" * 5000])
 def test_what_no_variant_is_called_makes_no_record(tmp_path, shard, merge, variant):
-    status, printed = merge(shard("a", record(variant=variant), record()))
+    status, printed = merge(shard("a", replace(record(), case=answering_case("gemma-2-2b-it", variant)), record()))
     assert status == 2
     assert "has no record in line 1: mend or delete that line" in printed
     assert not (tmp_path / "all").exists()
