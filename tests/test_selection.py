@@ -270,7 +270,7 @@ def test_what_could_not_be_known_is_said():
     found = chosen([candidate("x", leaderboard_average=None)], plans)
     assert said(found.unknown) == (
         (
-            "known of no option, and left out of the choice: quality, the time of fine-tuning, the time of answering, "
+            "not known for any candidate, so not counted: quality, the time of fine-tuning, the time of answering, "
             "the memory of answering"
         ),
         "the leaderboard average is not known of x r16: it counts as the mean of the others",
