@@ -155,11 +155,12 @@ def test_other_devices_and_versions_are_said_in_the_table(tmp_path, shard, merge
     assert "| NVIDIA L4 |" in row
 
 
-def test_a_torn_line_is_set_aside_and_said(tmp_path, shard, merge):
+@pytest.mark.parametrize("environment", ['{"torn', "[]", "[" * 100_000])
+def test_a_torn_line_is_set_aside_and_said(tmp_path, shard, merge, environment):
     folder = shard("a", record())
     with (folder / "records.jsonl").open("ab") as file:
         file.write(record(variant="r32").as_line()[:-40])
-    (folder / "environment.json").write_text('{"torn')
+    (folder / "environment.json").write_text(environment)
     assert merge(folder)[0] == 0
     page = page_of(tmp_path / "all").replace("\\", "")
     assert f"the last line is torn, and its case is left out, in {folder}" in page

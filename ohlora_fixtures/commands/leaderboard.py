@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,11 +15,14 @@ from ..base import safe_text
 from ..base.csv_files import read_table
 from ..base.errors import InputError, one_line
 from ..base.messages import message
+from ..report.notes import listed
 
 _REPO = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
 _LINK = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/(?!datasets/|spaces/)(?P<repo>[^?#]*?)/?(?:[?#].*)?")
 _MOST_CHARACTERS = 96
 """Of a repository's id on the Hub."""
+_MOST_HEADS = 40
+"""Of columns in one sentence."""
 _LONGEST_CELL = 4096
 """Characters. An anchor of the Open LLM Leaderboard has 400."""
 
@@ -99,10 +102,10 @@ def read_leaderboard(path: Path) -> Leaderboard:
             unnamed.append(safe_text.line(facts["repo"])[:80])
             continue
         facts |= {field: _above_zero(row.get(heads[field])) for field in ("average", "billions")}
-        listed = Listed(**facts | {"repo": repo})
+        model = Listed(**facts | {"repo": repo})
         before = best.get(repo.casefold())
-        if before is None or _merit(listed) > _merit(before):
-            best[repo.casefold()] = listed
+        if before is None or _merit(model) > _merit(before):
+            best[repo.casefold()] = model
     return Leaderboard(tuple(sorted(best.values(), key=_merit, reverse=True)), len(rows), tuple(unnamed))
 
 
@@ -117,16 +120,12 @@ def _heads(rows: Iterable[_Row], path: Path) -> dict[str, str]:
         if head is not None:
             found[field] = head
         elif field in _NEEDED:
+            columns = listed([repr(head[:60]) for head in there], _MOST_HEADS)
             raise InputError(
-                f"leaderboard {path} lacks the column {_NEEDED[field]!r}; its columns are {_short_list(there)}: "
+                f"leaderboard {path} lacks the column {_NEEDED[field]!r}; its columns are {columns}: "
                 "export it with that column, or rename the one that holds this"
             )
     return found
-
-
-def _short_list(heads: Sequence[str], most: int = 40) -> str:
-    names = [repr(head[:60]) for head in heads[:most]]
-    return ", ".join(names) + (f" and {len(heads) - most} more" if len(heads) > most else "")
 
 
 def _text(cell: Any) -> str:
@@ -144,8 +143,8 @@ def _above_zero(cell: Any) -> float | None:
     return number if 0 < number < math.inf else None
 
 
-def _merit(listed: Listed) -> float:
-    return -1.0 if listed.average is None else listed.average
+def _merit(model: Listed) -> float:
+    return -1.0 if model.average is None else model.average
 
 
 def repository(cell: str) -> str | None:
@@ -177,17 +176,14 @@ class _Anchors(HTMLParser):
         self._is_open = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begin a link at `<a href=...>`."""
         self._is_open = tag == "a"
         if self._is_open:
             self.found.append((dict(attrs).get("href") or "", ""))
 
     def handle_endtag(self, tag: str) -> None:
-        """End it at `</a>`."""
         self._is_open = self._is_open and tag != "a"
 
     def handle_data(self, data: str) -> None:
-        """Take what stands between."""
         if self._is_open:
             link, shown = self.found[-1]
             self.found[-1] = (link, shown + data)
