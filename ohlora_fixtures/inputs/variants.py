@@ -27,7 +27,7 @@ _SETTINGS = {
 """Which of the protocol's settings a key of `TrainingArguments` is."""
 _ADAPTER = 'a table of a peft configuration\'s settings with peft_type, such as { peft_type = "LORA", r = 16 }'
 _TRAINING = f"a table of these settings of TrainingArguments: {', '.join(_SETTINGS)}"
-_Name = Annotated[
+VariantName = Annotated[
     str,
     Meta(
         # the id of an untuned model's plan ends in "inference"
@@ -41,7 +41,7 @@ _Name = Annotated[
 class Variant:
     """One way to fine-tune."""
 
-    name: _Name
+    name: VariantName
     """Short name, used in case ids and file names."""
     adapter: Annotated[Mapping[str, Any], Meta(description=_ADAPTER)] = field(hash=False)
     """Settings of a peft configuration, `peft_type` among them; protocol and candidate have what is left out."""

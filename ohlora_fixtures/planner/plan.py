@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..inputs.variants import VariantName
+
 
 @dataclass(frozen=True)
 class Advice:
     """What else would fit one candidate's fine-tuning into the budget."""
 
-    variant: str
+    variant: VariantName
     """The variant at which batch and checkpointing were planned."""
     batch_size: int
     """The batch size at which rank and checkpointing were planned."""
