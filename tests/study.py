@@ -22,7 +22,7 @@ from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.planner.batches import EstimatedTokenizer, estimated_examples
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
 from ohlora_fixtures.planner.player import play
-from ohlora_fixtures.planner.traced import TracedCandidate
+from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.results import comparison
 from ohlora_fixtures.workloads import models
 

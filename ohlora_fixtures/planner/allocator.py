@@ -50,6 +50,11 @@ class Trace:
         """Append a release of the cached segments."""
         self.events.append(EMPTY_CACHE)
 
+    def until(self, position: int) -> Trace:
+        """A copy of what came before a position in its events."""
+        events = self.events[:position]
+        return Trace(events, self.categories[: sum(event > 0 for event in events)])
+
 
 MIN_BLOCK_BYTES = 512
 """`kMinBlockSize`: every request is rounded up to a multiple of it."""
