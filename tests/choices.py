@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from test_report import record
+from made import made
 
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
 from ohlora_fixtures.inputs.candidates import Candidate
+from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.quality.grading import Quality, grade_of
 from ohlora_fixtures.results.comparison import compare
+
+VARIANTS = ("r16", "r32", "r64")
 
 
 def candidate(name, **changes):
@@ -31,20 +33,25 @@ def candidate(name, **changes):
     return Candidate(**facts | changes)
 
 
-def fine_tuning(name, rank=16, **changes):
-    return record(name, rank, **{"steady_median_seconds": None} | changes)
+def fine_tuning(name, variant="r16", **figures):
+    """A measured case, as a session at full size on a card leaves it."""
+    usual = {"scale": "full", "weights": "hub", "tokenizer": "own", "device": "NVIDIA T4", "seconds": 60.0}
+    return made(name, variant, **usual | {"peak_device_mib": 9000.0} | figures)
 
 
-def inference(name, **changes):
-    facts = {"case": f"bench_inference[{name}]", "workload": "inference", "seconds": 50.0, "peak_device_mib": 6000.0}
-    return fine_tuning(name, None, **facts | {"steady_median_seconds": 2.0} | changes)
+def inference(name, **figures):
+    """Likewise, of answering."""
+    return fine_tuning(
+        name, None, **{"seconds": 50.0, "peak_device_mib": 6000.0, "steady_median_seconds": 2.0} | figures
+    )
 
 
-def plan(record, **changes):
-    """The plan of a measured case."""
-    facts = {"case": record.case.replace("bench_", "bench_plan_"), "workload": "plan", "weights": None}
-    facts |= {"planned_workload": record.workload, "device": "Quadro M6000", "seconds": None}
-    return replace(record, **facts | {"steady_median_seconds": None} | changes)
+def plan(record, **figures):
+    """The plan of a measured case, with its peak and its end."""
+    case, outcome = record.case, record.outcome
+    told = {"outcome": outcome.kind, "reason": outcome.reason, "peak_device_mib": record.peak_device_mib}
+    told |= {"budget_mib": record.experiment.budget_mib, "scale": "full", "device": "Quadro M6000"}
+    return made(case.candidate, case.variant, workload=case.workload, is_planned=True, **told | figures)
 
 
 def judged(score, source="computed", *, is_tuned=True):
@@ -52,16 +59,16 @@ def judged(score, source="computed", *, is_tuned=True):
 
 
 def chosen(candidates, records, qualities=None, weights=None, *, any_license=False):
-    """What is chosen; qualities are by candidate, or by candidate and rank."""
-    by_subject = {}
+    """What is chosen; qualities are by candidate, of its untuned answers, or by candidate and variant."""
+    by_case = {}
     for subject, quality in (qualities or {}).items():
-        key = subject if isinstance(subject, tuple) else (subject, None)
-        by_subject[key] = quality if isinstance(quality, list) else [quality]
-    names = {each.candidate for each in records}
+        case = answering_case(*subject) if isinstance(subject, tuple) else answering_case(subject, None)
+        by_case[case] = quality if isinstance(quality, list) else [quality]
+    names = {each.case.candidate for each in records}
     candidates = [*candidates, *(candidate(name) for name in sorted(names - {each.name for each in candidates}))]
-    found = compare(candidates, (16, 32, 64), records, {})
-    return select(found, by_subject, {**DEFAULT_WEIGHTS, **(weights or {})}, any_license=any_license)
+    found = compare(candidates, VARIANTS, records, {})
+    return select(found, by_case, {**DEFAULT_WEIGHTS, **(weights or {})}, any_license=any_license)
 
 
 def name_of(option):
-    return option and (option.candidate.name, option.lora_rank)
+    return option and (option.candidate.name, option.variant)

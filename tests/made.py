@@ -1,10 +1,13 @@
-"""Records made up for tests: of any case, with figures by their flat names, such as `peak_device_mib=9000.0`."""
+"""Records for tests: made up or read back, of any case, with flat names such as `peak_device_mib` for their figures."""
 
 from __future__ import annotations
+
+from functools import reduce
 
 from ohlora_fixtures.base.messages import Message, verbatim
 from ohlora_fixtures.inputs.cases import FINE_TUNING, INFERENCE, Case
 from ohlora_fixtures.results.flat import PATHS, PATHS_OF_PLAN
+from ohlora_fixtures.results.folder import read_records
 from ohlora_fixtures.results.record import SCHEMA, plain, record_of
 
 _USUAL = {
@@ -41,11 +44,38 @@ def _with(facts, figures, *, is_planned):
         for group in groups:
             place[group] = place.get(group) or {}
             place = place[group]
-        place[last] = _said(value) if name in (*_SAID, "reason") else plain(value)
+        place[last] = _as_message(value) if name in (*_SAID, "reason") else plain(value)
     return facts
 
 
-def _said(value):
+def _as_message(value):
     if isinstance(value, (list, tuple)):
-        return list(map(_said, value))
+        return list(map(_as_message, value))
     return plain(verbatim(value) if isinstance(value, str) else value) if isinstance(value, (str, Message)) else value
+
+
+def said(messages):
+    """The English texts of messages."""
+    return tuple(map(str, messages))
+
+
+def flat(record):
+    """A record's figures by their flat names; what does not apply to it is None, and a message its English text."""
+    case, outcome = record.case, record.outcome
+    told = {"case": case.id, "candidate": case.candidate, "workload": case.workload, "variant": case.variant}
+    told |= {"is_planned": case.is_planned, "outcome": outcome.kind, "reason": outcome.reason}
+    told |= dict.fromkeys(_OF_MEASURED)
+    for name, path in (PATHS_OF_PLAN if case.is_planned else _OF_MEASURED).items():
+        told[name] = reduce(lambda of, part: getattr(of, part, None), path.split("."), record)
+    return {name: _plain(value) for name, value in told.items()}
+
+
+def flat_records(folder):
+    """The records of a results folder, each so."""
+    return list(map(flat, read_records(folder).records))
+
+
+def _plain(value):
+    if isinstance(value, (list, tuple)):
+        return list(map(_plain, value))
+    return str(value) if isinstance(value, Message) else plain(value)

@@ -4,21 +4,25 @@ import csv
 import random
 from dataclasses import replace
 
-from ohlora_fixtures.base.messages import sentence
+from made import changed, made
+
+from ohlora_fixtures.base.messages import message
 from ohlora_fixtures.base.shipped import DATA, REFERENCE
-from ohlora_fixtures.base.units import Verdict
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Exclusion, Option, Selection
 from ohlora_fixtures.choice.sensitivity import Shift
 from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.meters.condition import taints_of_use
+from ohlora_fixtures.meters.memory import MemoryReading
 from ohlora_fixtures.quality.agreement import agreement
 from ohlora_fixtures.quality.grading import Quality
 from ohlora_fixtures.results.answers import GivenAnswer
-from ohlora_fixtures.results.comparison import FINE_TUNING, INFERENCE, compare, read_published
-from ohlora_fixtures.results.record import Record
-from ohlora_fixtures.session.outcomes import OutOfMemory
+from ohlora_fixtures.results.comparison import compare, read_published
+from ohlora_fixtures.results.fit import above_budget
+from ohlora_fixtures.session.outcomes import RanOut
 
-RANKS = (16, 32, 64)
+RANKS = {"r16": 16, "r32": 32, "r64": 64}
+"""By variant, its LoRA rank."""
 PROMPTS = 25
 STEPS = 50
 BUDGET_MIB = 12288.0
@@ -44,7 +48,7 @@ _PROTOCOL = {
     "warm_up_prompts": 1,
 }
 _ADVICE = {
-    "lora_rank": 16,
+    "variant": "r16",
     "batch_size": 4,
     "row_tokens": 62,
     "largest_batch": 10,
@@ -86,39 +90,31 @@ def candidates(count=7, name_length=None):
     return tuple(found)
 
 
-def fact(candidate, workload, rank, **facts):
+def fact(candidate, variant, **figures):
     """A record of a case that passed."""
-    suffix = "inference" if rank is None and workload == "plan" else "" if rank is None else f"r{rank}"
     common = {
-        "case": f"bench_{workload}[{candidate.name}{'-' if suffix else ''}{suffix}]",
-        "candidate": candidate.name,
-        "workload": workload,
-        "lora_rank": rank,
-        "outcome": "passed",
-        "reason": None,
         "protocol": _PROTOCOL,
         "protocol_hash": "b63317e6c20a",
-        "protocol_changes": [],
         "dataset_sha256": "8f3e43c5",
         "budget_mib": BUDGET_MIB,
         "versions": {"python": "3.12.3", "torch": "2.13.0"},
         "scale": "full",
         "device": CARD,
     }
-    return Record(**common | facts)
+    return made(candidate.name, variant, **common | figures)
 
 
-def plan(candidate, rank, chance):
+def plan(candidate, variant, chance):
     """What a case would need."""
     billions = candidate.parameters / 1e9
-    size = rank or 0
+    size = RANKS.get(variant, 0)
     breakdown = {
         "base_weights": billions * 1907,
         "adapters": size * billions * 1.9,
         "gradients": 0.0,
         "optimizer": size * billions * 3.8,
-        "activations": billions * 500 * bool(rank) + 8,
-        "logits_and_loss": (80 + 300 * billions * chance.random()) * bool(rank) + 3,
+        "activations": billions * 500 * bool(size) + 8,
+        "logits_and_loss": (80 + 300 * billions * chance.random()) * bool(size) + 3,
         "workspace": 16.25,
         "wasted": 5 + 20 * chance.random(),
     }
@@ -126,9 +122,8 @@ def plan(candidate, rank, chance):
     reserved = round(allocated * (1.03 + 0.1 * chance.random()) / 2) * 2.0
     return fact(
         candidate,
-        "plan",
-        rank,
-        planned_workload=FINE_TUNING if rank else INFERENCE,
+        variant,
+        is_planned=True,
         parameters=candidate.parameters,
         trainable_parameters=int(size * candidate.parameters / 2000) or None,
         tokenizer="estimated",
@@ -139,20 +134,21 @@ def plan(candidate, rank, chance):
         context_mib=CONTEXT_MIB,
         peak_device_mib=reserved + CONTEXT_MIB,
         breakdown_mib=breakdown,
-        longest_tokens=62 if rank else 23,
-        advice=dict(_ADVICE) if rank == RANKS[0] else None,
+        longest_tokens=62 if size else 23,
+        advice=dict(_ADVICE) if variant == "r16" else None,
     )
 
 
 def measured(planned, candidate, chance, quality):
     """What such a case was measured to need."""
-    rank, billions = planned.lora_rank, candidate.parameters / 1e9
+    predicted, variant, billions = planned.plan, planned.case.variant, candidate.parameters / 1e9
+    rank = RANKS.get(variant)
     each = 0.1 + 0.42 * billions + (rank or 0) * 0.002 if rank else 0.3 + 0.7 * billions * chance.random()
     count, warm = (STEPS, 5) if rank else (PROMPTS, 1)
     times = [each * (1 + 0.05 * chance.random() + 0.4 * (chance.random() < 0.05)) for _ in range(count)]
     times[:warm] = [time * 2.5 for time in times[:warm]]
     steady = sorted(times[warm:])
-    reserved = planned.peak_reserved_mib + 2 * chance.randrange(-20, 20)
+    reserved = predicted.peak_reserved_mib + 2 * chance.randrange(-20, 20)
     facts = {
         "weights": "hub",
         "tokenizer": "own",
@@ -162,13 +158,16 @@ def measured(planned, candidate, chance, quality):
         "steady_median_seconds": steady[len(steady) // 2],
         "steady_iqr_seconds": steady[len(steady) * 3 // 4] - steady[len(steady) // 4],
         "tokens": count * 40,
-        "allocated_after_mib": planned.allocated_after_mib + chance.random(),
-        "peak_allocated_mib": planned.peak_allocated_mib * (1 + 0.004 * chance.random()),
+        "allocated_after_mib": predicted.allocated_after_mib + chance.random(),
+        "peak_allocated_mib": predicted.peak_allocated_mib * (1 + 0.004 * chance.random()),
         "peak_reserved_mib": reserved,
         "context_mib": CONTEXT_MIB - 12,
         "peak_device_mib": reserved + CONTEXT_MIB - 12,
-        "planned_peak_reserved_mib": planned.peak_reserved_mib,
-        "planned_peak_allocated_mib": planned.peak_allocated_mib,
+        "planned_peak_reserved_mib": predicted.peak_reserved_mib,
+        "planned_peak_allocated_mib": predicted.peak_allocated_mib,
+        "leaked_mib": 0.0,
+        "highest_temperature_c": 61 + round(4 * billions),
+        "lowest_sm_clock_mhz": 1785 - 15 * round(4 * billions),
         "taints": [],
     }
     if rank:
@@ -180,10 +179,13 @@ def measured(planned, candidate, chance, quality):
             "untuned_held_out_loss": before + 0.1,
             "held_out_loss": before * (0.55 + 0.2 * chance.random() + rank / 250),
             "is_overfitted": rank == 64 and chance.random() < 0.5,
+            "tflops_per_second": 11.4,
             "flops_utilization": 0.21 + 0.2 * chance.random(),
+            "untuned_trained_nats_per_character": 2.4,
+            "untuned_held_out_nats_per_character": 2.4,
         }
     else:
-        facts["bandwidth_utilization"] = 0.55
+        facts |= {"gb_per_second": 198.0, "bandwidth_utilization": 0.55}
     half = 4 + 5 * chance.random()
     facts |= {
         "trained_nats_per_character": 1.1 if rank else 2.4,
@@ -200,7 +202,7 @@ def measured(planned, candidate, chance, quality):
             "said": quality / 100,
         },
     }
-    return fact(candidate, planned.planned_workload, rank, **facts)
+    return fact(candidate, variant, **facts)
 
 
 def grade(score):
@@ -208,28 +210,33 @@ def grade(score):
     return ("최하", "하", "중", "상", "최상")[min(4, int(score // 20))]
 
 
-def records(chosen, ranks=RANKS):
-    """A plan and a measurement of every case."""
+def records(chosen, names=()):
+    """A plan and a measurement of every case; names may stand for those of variants."""
+    named = dict(zip(RANKS, names or RANKS, strict=True))
     found = []
     for number, candidate in enumerate(chosen):
         chance = random.Random(number)
         level = 35 + 40 * chance.random()
-        for rank in (None, *ranks):
-            planned = plan(candidate, rank, chance)
-            quality = level - 18 if rank is None else level + 8 * chance.random() - 3
+        for variant in (None, *RANKS):
+            planned = plan(candidate, variant, chance)
+            quality = level - 18 if variant is None else level + 8 * chance.random() - 3
             found += [planned, measured(planned, candidate, chance, quality)]
-    return found
+    return [
+        each if variant is None else replace(each, case=replace(each.case, variant=named[variant]))
+        for each in found
+        for variant in [each.case.variant]
+    ]
 
 
-def compared(found, chosen, ranks=RANKS, notes=()):
+def compared(found, chosen, notes=()):
     """The comparison of records."""
-    return compare(chosen, ranks, found, read_published(REFERENCE), notes)
+    return compare(chosen, tuple(RANKS), found, read_published(REFERENCE), notes)
 
 
-def full(count=7, name_length=None):
+def full(count=7, name_length=None, names=()):
     """A whole session's comparison, in which everything passed."""
     chosen = candidates(count, name_length)
-    return compared(records(chosen), chosen)
+    return compared(records(chosen, names), chosen)
 
 
 def with_troubles(count=7):
@@ -242,42 +249,43 @@ def with_troubles(count=7):
     nothing = dict.fromkeys(lacking)
 
     def troubled(record):
-        if record.workload != FINE_TUNING:
+        if record.case.is_planned or record.case.variant is None:
             return record
-        if record.candidate == first and record.lora_rank == 32:
+        if record.case.candidate == first and record.case.variant == "r32":
             over = {"peak_reserved_mib": 12600.0, "peak_device_mib": 12972.0, "outcome": "over_budget"}
-            return replace(record, **over, reason=Verdict(12972.0, BUDGET_MIB).sentence())
-        if record.candidate == first and record.lora_rank == 64:
+            return changed(record, **over, reason=above_budget(12972.0, BUDGET_MIB))
+        if record.case.candidate == first and record.case.variant == "r64":
             reached = {"peak_reserved_mib": 11900.0, "requested_mib": 844.0, "cap_mib": 11916.0}
-            ending = OutOfMemory(844.0, None, 11900.0, 11916.0, 12600.0).sentence()
-            return replace(record, **nothing | reached, outcome="out_of_memory", reason=ending)
-        if record.candidate == second:
+            ending = RanOut(844.0, MemoryReading(peak_reserved_mib=11900.0), 11916.0).reason(12600.0)
+            return changed(record, **nothing | reached, outcome="out_of_memory", reason=ending)
+        if record.case.candidate == second:
             gone = nothing | {"peak_reserved_mib": None, "peak_allocated_mib": None, "allocated_after_mib": None}
-            return replace(
+            return changed(
                 record, **gone, outcome="error", reason=f"ValueError: hidden size 1792 is no multiple of {'/24' * 40}"
             )
-        if record.candidate == third:
-            return replace(record, taints=taints_of_use(2, 35, 9000.0, BUDGET_MIB)[:2])
+        if record.case.candidate == third:
+            return changed(record, taints=taints_of_use(2, 35, 9000.0, BUDGET_MIB)[:2])
         return record
 
-    return compared([troubled(record) for record in found], chosen, notes=(sentence("note.resumed", count=3),))
+    return compared([troubled(record) for record in found], chosen, notes=(message("note.resumed", count=3),))
 
 
 def rehearsal(count=7):
     """A session without a GPU: plans, and replicas."""
     chosen = candidates(count)
-    small = {"scale": "mini", "weights": "random", "device": "CPU", "peak_device_mib": None, "peak_reserved_mib": None}
-    small |= {"peak_allocated_mib": None, "context_mib": None, "allocated_after_mib": None, "quality_score": None}
-    small |= {"quality_interval": None, "quality_grade": None, "quality_parts": None, "peak_rss_growth_mib": 61.5}
-    small |= {"not_judged": sentence("not_judged.random_weights"), "planned_peak_reserved_mib": None, "taints": None}
-    found = [replace(each, **small) if each.planned_workload is None else each for each in records(chosen)]
+    unknown = ("peak_device_mib", "peak_reserved_mib", "peak_allocated_mib", "context_mib", "allocated_after_mib")
+    unknown += ("leaked_mib", "highest_temperature_c", "lowest_sm_clock_mhz")
+    unknown += ("quality_score", "quality_interval", "quality_grade", "quality_parts", "planned_peak_reserved_mib")
+    small = dict.fromkeys(unknown) | {"scale": "mini", "weights": "random", "device": "CPU"}
+    small |= {"peak_rss_growth_mib": 61.5, "not_judged": message("not_judged.random_weights")}
+    found = [each if each.case.is_planned else changed(each, **small) for each in records(chosen)]
     return compared(found, chosen)
 
 
 def plan_only(count=7):
     """A plan alone."""
     chosen = candidates(count)
-    return compared([each for each in records(chosen) if each.planned_workload], chosen)
+    return compared([each for each in records(chosen) if each.case.is_planned], chosen)
 
 
 def empty():
@@ -286,26 +294,25 @@ def empty():
 
 
 def answers(comparison, count=PROMPTS):
-    """Every candidate's answers to so many prompts, untuned and at each rank."""
+    """Every candidate's answers to so many prompts, untuned and in each variant."""
     with (DATA / "dialogues.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     chance = random.Random(1)
     prompts = [rows[81 + number % 100]["input_data"] for number in range(count)]
     tuned = [rows[number]["output_data"] or "응" for number in range(200)]
 
-    def given(prompt, rank):
-        if rank is None:
+    def given(prompt, variant):
+        if variant is None:
             text = " ".join(chance.choice(_WORDS) for _ in range(chance.randrange(0, 24)))
         else:
             text = chance.choice((*tuned, "ㅋ" * 120, "https://example.com/" + "a" * 120))
-        graded = "중" if rank is None and prompt == prompts[0] else ""
-        return GivenAnswer(prompt, text, len(text), 0.5, is_cut_off=rank is None and len(text) > 60, grade=graded)
+        graded = "중" if variant is None and prompt == prompts[0] else ""
+        return GivenAnswer(prompt, text, len(text), 0.5, is_cut_off=variant is None and len(text) > 60, grade=graded)
 
     return {
-        row.candidate.name: {
-            rank: [given(prompt, rank) for prompt in prompts] for rank in (None, *comparison.lora_ranks)
-        }
+        answering_case(row.candidate.name, variant): [given(prompt, variant) for prompt in prompts]
         for row in comparison.rows
+        for variant in (None, *comparison.variants)
     }
 
 
@@ -316,14 +323,14 @@ def selection(comparison, *, any_license=False):
         if not row.candidate.free_license and not any_license:
             excluded.append(Exclusion(row.candidate.name, None, _licence(row.candidate)))
             continue
-        for rank in comparison.lora_ranks:
-            record, asked = row.records.get((FINE_TUNING, rank)), row.records.get((INFERENCE, None))
-            if record is None or record.outcome != "passed":
-                outcome = "skipped" if record is None else record.outcome
-                reason = sentence(f"reason.{outcome}", reason=record and record.reason)
-                excluded.append(Exclusion(row.candidate.name, rank, reason))
+        for variant in comparison.variants:
+            record, asked = row.cell(variant).measured, row.cell(None).measured
+            if record is None or record.outcome.kind != "passed":
+                outcome = "skipped" if record is None else record.outcome.kind
+                reason = message(f"reason.{outcome}", reason=record and record.outcome.reason)
+                excluded.append(Exclusion(row.candidate.name, variant, reason))
             else:
-                options.append(_option(row.candidate, rank, record, asked))
+                options.append(_option(row.candidate, variant, record, asked))
     ranking = tuple(sorted(map(_scored(options), options), key=lambda each: -each.total))
     others = [each for each in ranking if each.candidate != ranking[0].candidate]
     return Selection(
@@ -337,35 +344,35 @@ def selection(comparison, *, any_license=False):
         if others
         else (),
         bases=dict.fromkeys(CRITERIA, "peak_device_mib"),
-        unknown=(sentence("unknown.of_some", criterion=sentence("criterion.leaderboard"), options="Midm r16/r32"),),
-        cautions=(sentence("caution.planned"), sentence("caution.overfitted", options="Midm r64")),
+        unknown=(message("unknown.of_some", criterion=message("criterion.leaderboard"), options="Midm r16/r32"),),
+        cautions=(message("caution.planned"), message("caution.overfitted", options="Midm r64")),
         agreement=(
-            agreement("a person's grades", "the computed score", "answers", {"Midm": [(1, 1), (2, 3), (3, 2)]}),
+            agreement(
+                *map(message, ("by.person", "by.computed", "judged.answers")), {"Midm": [(1, 1), (2, 3), (3, 2)]}
+            ),
         ),
         any_license=any_license,
     )
 
 
 def _licence(candidate):
-    return sentence("reason.licence", licence=candidate.binding_license)
+    return message("reason.licence", licence=candidate.binding_license)
 
 
-def _option(candidate, rank, record, asked):
+def _option(candidate, variant, record, asked):
     figures = {
-        "quality": record.quality_score,
+        "quality": record.quality.score,
         "leaderboard": candidate.leaderboard_average,
-        "fine_tuning_seconds": record.seconds,
+        "fine_tuning_seconds": record.measured.seconds,
         "fine_tuning_memory": record.peak_device_mib,
-        "inference_seconds": asked and asked.steady_median_seconds,
+        "inference_seconds": asked and asked.measured.steady_median_seconds,
         "inference_memory": asked and asked.peak_device_mib,
     }
-    score = record.quality_score
+    score = record.quality.score
     quality = (
-        None
-        if score is None
-        else Quality(score, tuple(record.quality_interval), grade(score), "computed", is_tuned=True)
+        None if score is None else Quality(score, record.quality.interval, grade(score), "computed", is_tuned=True)
     )
-    return Option(candidate, rank, figures, dict.fromkeys(CRITERIA), None, quality)
+    return Option(candidate, variant, figures, dict.fromkeys(CRITERIA), None, quality)
 
 
 def _scored(options):

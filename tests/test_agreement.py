@@ -2,6 +2,7 @@
 
 import pytest
 
+from ohlora_fixtures.base.messages import verbatim
 from ohlora_fixtures.quality.agreement import agreement, rank_correlation
 
 
@@ -23,7 +24,7 @@ def test_spearmans_rho(pairs, rho):
 
 def test_sources_that_agree():
     pairs = {"a": [(90, 81.0), (70, 60.0)], "b": [(30, 44.0), (10, 12.0)]}
-    assert agreement("a person's grades", "the computed score", "answers", pairs) == (
+    assert str(agreement(*map(verbatim, ("a person's grades", "the computed score", "answers")), pairs)) == (
         "a person's grades and the computed score rank the answers alike: rank correlation 1.00 over 4 answers"
     )
 
@@ -35,7 +36,7 @@ def test_sources_that_disagree_name_the_candidate_they_rank_most_differently():
         "fluent nonsense r16": [(10, 99.0), (10, 95.0)],
         "c": [(70, 60.0), (50, 40.0)],
     }
-    assert agreement("a person's grades", "the computed score", "answers", pairs) == (
+    assert str(agreement(*map(verbatim, ("a person's grades", "the computed score", "answers")), pairs)) == (
         "a person's grades and the computed score disagree on the answers: rank correlation -0.56 over 5 answers; "
         "most on fluent nonsense r16, 10.0 against 97.0"
     )
@@ -44,9 +45,11 @@ def test_sources_that_disagree_name_the_candidate_they_rank_most_differently():
 def test_the_border_is_a_rank_correlation_of_one_half():
     half = {"a": [(1, 1), (2, 3), (3, 2)]}
     less = {"a": [(1, 1), (2, 4), (3, 3), (4, 2)]}
-    assert "alike: rank correlation 0.50" in agreement("one", "other", "candidates", half)
-    assert "disagree on the candidates: rank correlation 0.20" in agreement("one", "other", "candidates", less)
+    assert "alike: rank correlation 0.50" in str(agreement(*map(verbatim, ("one", "other", "candidates")), half))
+    assert "disagree on the candidates: rank correlation 0.20" in str(
+        agreement(*map(verbatim, ("one", "other", "candidates")), less)
+    )
 
 
 def test_too_little_to_tell():
-    assert agreement("one", "other", "answers", {"a": [(90, 80.0), (70, 60.0)]}) is None
+    assert agreement(*map(verbatim, ("one", "other", "answers")), {"a": [(90, 80.0), (70, 60.0)]}) is None

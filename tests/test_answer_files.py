@@ -12,11 +12,13 @@ from test_untrusted import FORMULA_STARTS, HOSTILE, SPECIFIED
 from ohlora_fixtures.base.csv_files import KnownTexts, unchanged
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.base.safe_text import cell
+from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.results.answers import COLUMNS, GivenAnswer, read_answers, write_answers
 
 HELLO = GivenAnswer("안녕?", "응, 안녕! 🌌", 7, 1.25, is_cut_off=False, grade="상")
 FORMULA = GivenAnswer("계산해 줘", '=HYPERLINK("x")\n- 둘', 80, 2.0, is_cut_off=True)
-ANSWERS = {16: [HELLO], None: [FORMULA, GivenAnswer("왜?", "")]}
+TUNED, UNTUNED = answering_case("gemma", "r16"), answering_case("gemma", None)
+ANSWERS = {TUNED: [HELLO], UNTUNED: [FORMULA, GivenAnswer("왜?", "")]}
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def written(path):
-    write_answers(path, "gemma", ANSWERS)
+    write_answers(path, ANSWERS)
     return path
 
 
@@ -52,9 +54,9 @@ def says(path, text, encoding="utf-8"):
 
 def test_what_is_written_is_read_and_the_untuned_model_stands_first(written):
     found = read_answers(written)
-    assert list(found["gemma"]) == [None, 16]
-    assert found["gemma"][16] == [HELLO]
-    formula, empty = found["gemma"][None]
+    assert list(found) == [UNTUNED, TUNED]
+    assert found[TUNED] == [HELLO]
+    formula, empty = found[UNTUNED]
     assert formula.answer == cell(FORMULA.answer) == "'=HYPERLINK(\"x\")\n'- 둘"
     assert (formula.tokens, formula.seconds, formula.is_cut_off, formula.grade) == (80, 2.0, True, "")
     assert empty == GivenAnswer("왜?", "")
@@ -68,10 +70,10 @@ def test_excel_needs_the_byte_order_mark_to_see_hangul(written):
 @given(st.lists(st.builds(GivenAnswer, HOSTILE, HOSTILE, grade=HOSTILE), min_size=1, max_size=3))
 def test_whatever_a_model_says_no_cell_is_a_formula_and_all_comes_back(tmp_path_factory, answers):
     path = tmp_path_factory.mktemp("hostile") / "a.csv"
-    write_answers(path, "a", {None: answers})
+    write_answers(path, {answering_case("a", None): answers})
     text = path.read_text(encoding="utf-8-sig")
     assert [each for row in csv.reader(io.StringIO(text)) for each in row if each.startswith(FORMULA_STARTS)] == []
-    found = read_answers(path)["a"][None]
+    found = read_answers(path)[answering_case("a", None)]
     assert [(each.prompt, each.answer) for each in found] == [(cell(a.prompt), cell(a.answer)) for a in answers]
 
 
@@ -81,12 +83,12 @@ def test_whatever_a_model_says_no_cell_is_a_formula_and_all_comes_back(tmp_path_
 def test_a_spreadsheets_separator_encoding_and_line_ends_are_no_obstacle(written, separator, encoding, end):
     before = read_answers(written)
     after = saved(written, separator=separator, encoding=encoding, end=end)
-    assert after["gemma"][16] == before["gemma"][16]
-    assert after["gemma"][None][0].answer.replace("\r\n", "\n") == before["gemma"][None][0].answer
+    assert after[TUNED] == before[TUNED]
+    assert after[UNTUNED][0].answer.replace("\r\n", "\n") == before[UNTUNED][0].answer
 
 
 def test_a_korean_excel_saves_cp949_which_has_no_emoji(written):
-    assert saved(written, encoding="cp949")["gemma"][16][0].answer == "응, 안녕! ?"
+    assert saved(written, encoding="cp949")[TUNED][0].answer == "응, 안녕! ?"
 
 
 @pytest.mark.parametrize(
@@ -109,21 +111,21 @@ def test_a_text_is_known_again_whatever_a_spreadsheet_does_to_it(text, came_back
 def test_columns_stand_in_any_order_and_most_may_be_missing(written):
     found = saved(written, columns=("grade", "prompt", "candidate"))
     assert found == {
-        "gemma": {None: [GivenAnswer("계산해 줘", ""), GivenAnswer("왜?", ""), GivenAnswer("안녕?", "", grade="상")]}
+        UNTUNED: [GivenAnswer("계산해 줘", ""), GivenAnswer("왜?", ""), GivenAnswer("안녕?", "", grade="상")]
     }
 
 
 def test_blank_rows_are_passed_over_wherever_they_stand(path):
     path.parent.mkdir()
-    path.write_text("\n,,,\ncandidate,lora_rank,prompt,grade\n,,,\n\na,,안녕,상\n , ,\t,\n", encoding="utf-8")
-    assert read_answers(path) == {"a": {None: [GivenAnswer("안녕", "", grade="상")]}}
+    path.write_text("\n,,,\ncandidate,variant,prompt,grade\n,,,\n\na,,안녕,상\n , ,\t,\n", encoding="utf-8")
+    assert read_answers(path) == {answering_case("a", None): [GivenAnswer("안녕", "", grade="상")]}
 
 
 @pytest.mark.parametrize("rank", ["16", "16.0", "16,0", " 16 "])
-def test_a_rank_is_whole_however_a_spreadsheet_writes_it(path, rank):
+def test_an_older_files_rank_is_whole_however_a_spreadsheet_writes_it(path, rank):
     path.parent.mkdir()
     path.write_text(f"candidate;lora_rank;prompt;grade;tokens\na;{rank};안녕;;7.0\n", encoding="utf-8")
-    assert read_answers(path) == {"a": {16: [GivenAnswer("안녕", "", tokens=7)]}}
+    assert read_answers(path) == {answering_case("a", "r16"): [GivenAnswer("안녕", "", tokens=7)]}
 
 
 HEAD = "candidate,lora_rank,prompt,answer,seconds,grade\n"
@@ -173,5 +175,5 @@ def test_an_older_file_stays_if_the_new_one_cannot_be_written(written, monkeypat
     before = written.read_bytes()
     (written.parent / "gemma.csv.part").mkdir()
     with pytest.raises(OSError, match="directory"):
-        write_answers(written, "gemma", {})
+        write_answers(written, {})
     assert written.read_bytes() == before

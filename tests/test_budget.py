@@ -1,7 +1,7 @@
 import pytest
 
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.base.units import Verdict, parse_size_mib
+from ohlora_fixtures.base.units import parse_size_mib
 
 
 @pytest.mark.parametrize(
@@ -35,14 +35,3 @@ def test_sizes_that_parse(text, mib):
 def test_any_other_size_is_refused_with_what_is_accepted(text):
     with pytest.raises(InputError, match="such as 12GB, 12GiB, 12288MiB or"):
         parse_size_mib(text)
-
-
-def test_the_budget_itself_is_within_it():
-    assert Verdict(peak_device_mib=12288.0, budget_mib=12288.0).within
-    assert not Verdict(peak_device_mib=12288.01, budget_mib=12288.0).within
-
-
-def test_the_sentence_names_both_figures_and_the_difference():
-    assert Verdict(peak_device_mib=12900.0, budget_mib=12288.0).sentence() == (
-        "peak device memory 12900.00 MiB is 612.00 MiB (5.0%) above the VRAM budget of 12288.00 MiB"
-    )

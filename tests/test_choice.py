@@ -9,15 +9,24 @@ import pytest
 from choices import candidate, chosen, fine_tuning, inference, judged, plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
+<<<<<<< HEAD
+from made import changed
+=======
 from ohlora_fixtures.report.fitting import Terminal
+>>>>>>> main
 from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
 from ohlora_fixtures.base.safe_text import json_page
 from ohlora_fixtures.choice.choosing import Choosing
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS
+<<<<<<< HEAD
+from ohlora_fixtures.report import choice
+from ohlora_fixtures.report.terminal import Terminal
+=======
 from ohlora_fixtures.report import choice_text as choice
+>>>>>>> main
 from ohlora_fixtures.results.comparison import compare
-from ohlora_fixtures.results.folder import record_of
+from ohlora_fixtures.results.record import record_of
 
 WEIGHTS = (
     "weights: quality=5, leaderboard=1, fine_tuning_seconds=1, fine_tuning_memory=1, inference_seconds=1, "
@@ -29,8 +38,8 @@ BOUND = candidate("bound", free_license=False, binding_license="a | b")
 def two(**weights):
     """Two candidates, of which the first is better and the second lighter, and one that is excluded."""
     records = [fine_tuning("good"), inference("good"), fine_tuning("light", peak_device_mib=3000.0), inference("light")]
-    records += [fine_tuning("bound"), fine_tuning("bound", 32)]
-    qualities = {"good": judged(70.0, "person", is_tuned=False), ("light", 16): judged(50.0)}
+    records += [fine_tuning("bound"), fine_tuning("bound", "r32")]
+    qualities = {"good": judged(70.0, "person", is_tuned=False), ("light", "r16"): judged(50.0)}
     return chosen([BOUND], records, qualities, weights)
 
 
@@ -47,8 +56,8 @@ def test_a_terminal_is_told_the_reasons_and_last_the_choice():
         "no other weight, moved alone, changes the choice",
         "quality of good r16 is that of the untuned model's answers",
         "quality was judged by different judges, who need not mean the same: person: good r16; computed: light r16",
-        "Final choice: good at LoRA rank 16 (상 by a person, total 65.8 of 100)",
-        "Reserve: light at LoRA rank 16 (중 by the computed score, total 60.7)",
+        "Final choice: good r16 (상 by a person, total 65.8 of 100)",
+        "Reserve: light r16 (중 by the computed score, total 60.7)",
     ]
 
 
@@ -77,9 +86,9 @@ def test_where_no_weight_changes_the_choice_or_every_one_does_it_is_said_so():
 
 
 def test_a_choice_between_level_candidates_says_so():
-    told = lines(chosen([], [fine_tuning("a"), fine_tuning("b", 32)]))
-    assert "level with the choice, which comes first by its name alone: b r32" in told
-    assert told[-2] == "Provisional choice, answers not judged: a at LoRA rank 16 (total 52.3 of 100)"
+    told = lines(chosen([], [fine_tuning("a"), fine_tuning("b", "r32")]))
+    assert "tied with the choice, which comes first by name alone: b r32" in told
+    assert told[-2] == "Provisional choice, answers not judged: a r16 (total 52.3 of 100)"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +99,7 @@ def test_a_choice_between_level_candidates_says_so():
         (
             [fine_tuning("x")],
             dict.fromkeys(CRITERIA, 0.0) | {"quality": 1.0},
-            "No choice: nothing that has a weight is known of any option",
+            "No choice: nothing that counts is known of any option",
         ),
     ],
 )
@@ -106,25 +115,27 @@ def test_one_candidate_has_no_reserve():
 
 def test_candidates_excluded_for_the_same_reason_stand_together_and_their_ranks():
     failed = {"outcome": "failed", "reason": "diverged"}
-    records = [fine_tuning(name, rank, **failed) for name in ("x", "y") for rank in (16, 64)] + [fine_tuning("z")]
+    records = [fine_tuning(name, variant, **failed) for name in ("x", "y") for variant in ("r16", "r64")] + [
+        fine_tuning("z")
+    ]
     assert lines(chosen([], records))[0] == "excluded: x r16/r64, y r16/r64: failed: diverged"
 
 
 def test_markdown_shows_how_every_total_comes_about():
     page = choice.markdown(two())
-    assert page.startswith("## The choice\n\n**Final choice: good at LoRA rank 16")
+    assert page.startswith("## The choice\n\n**Final choice: good r16")
     rows = [[cell.strip() for cell in line.split(" | ")] for line in page.splitlines() if line.startswith("|")]
     assert rows[0][3:5] == ["quality weight 5", "leaderboard weight 1"]
     assert [row[0] for row in rows[2:]] == [r"| good r16\*", r"| light r16\*"]
     assert rows[2][1:] == [
         "65.8",
         "a person",
-        "상 70.00 (0.70)",
-        "30.00 (0.30)",
-        "60.00 s (1.00)",
-        "9000 MiB (0.27)",
+        "상 70.0 (0.70)",
+        "30.0 (0.30)",
+        "60.0 s (1.00)",
+        "9,000 MiB (0.27)",
         "2.00 s (1.00)",
-        "6000 MiB (0.51) |",
+        "6,000 MiB (0.51) |",
     ]
     assert r"- excluded: bound: licence: a \| b" in page
 
@@ -132,7 +143,7 @@ def test_markdown_shows_how_every_total_comes_about():
 def test_a_figure_that_is_not_known_shows_what_it_counts_as():
     records = [fine_tuning("x"), fine_tuning("y", seconds=None)]
     rows = [line for line in choice.markdown(chosen([], records)).splitlines() if line.startswith("| y")]
-    assert rows == ["| y r16 | 52.3 | - | - | 30.00 (0.30) | (1.00) | 9000 MiB (0.27) | - | - |"]
+    assert rows == ["| y r16 | 52.3 | - | - | 30.0 (0.30) | (1.00) | 9,000 MiB (0.27) | - | - |"]
 
 
 def test_json_holds_all_of_it():
@@ -151,23 +162,24 @@ def test_json_holds_all_of_it():
         "is_tuned": False,
     }
     assert set(found["choice"]["figures"]) == set(found["choice"]["scores"]) == set(CRITERIA)
-    assert found["pareto_front"] == [{"candidate": name, "lora_rank": 16} for name in ("good", "light")]
+    assert found["pareto_front"] == [{"candidate": name, "variant": "r16"} for name in ("good", "light")]
     assert found["shifts"][0] == {
         "criterion": "quality",
         "weight": 5.0,
         "turns_at": pytest.approx(2.44, abs=0.005),
         "side": "below",
         "candidate": "light",
-        "lora_rank": 16,
+        "variant": "r16",
     }
-    assert found["excluded"] == [{"candidate": "bound", "lora_rank": None, "reason": "licence: a | b"}]
+    assert found["excluded"] == [{"candidate": "bound", "variant": None, "reason": "licence: a | b"}]
     assert json.loads(json_page(choice.as_facts(chosen([], []))))["choice"] is None
 
 
+KINDS = ["passed", "passed", "over_budget", "out_of_memory", "error", "failed", "skipped"]
 NUMBER = st.none() | st.integers(-(2**62), 2**62) | st.floats(-1e15, 1e15)
 TEXT = st.none() | HOSTILE
 FOREIGN = {
-    "outcome": st.sampled_from(["passed", "passed", "over_budget", "error"]) | HOSTILE,
+    "outcome": st.sampled_from(KINDS),
     "reason": TEXT,
     "protocol": st.dictionaries(st.just("prompt_rows"), HOSTILE | st.sampled_from(["5:5", "0:" + "9" * 5000])),
     "budget_mib": st.floats(1e-300, 1e15),
@@ -178,7 +190,7 @@ FOREIGN = {
     "is_overfitted": st.none() | st.booleans(),
     "not_judged": TEXT,
     "quality_grade": TEXT,
-    "quality_interval": st.none() | st.lists(st.floats(-1e15, 1e15), max_size=3),
+    "quality_interval": st.none() | st.tuples(st.floats(-1e15, 1e15), st.floats(-1e15, 1e15)),
     "quality_each": st.none() | st.lists(st.floats(-1e15, 1e15), max_size=3),
     "quality_parts": st.none() | st.dictionaries(HOSTILE, st.floats(-1e15, 1e15), max_size=2),
     **dict.fromkeys(
@@ -187,23 +199,26 @@ FOREIGN = {
     "allocated_after_mib": NUMBER,
 }
 
+OF_PLAN = {name: FOREIGN[name] for name in ("outcome", "reason", "protocol", "budget_mib", "scale", "device")}
+OF_PLAN |= {"peak_device_mib": NUMBER}
+
 
 @st.composite
 def foreign_records(draw):
     cases = [make(name) for name in ("x", "y") for make in (fine_tuning, inference)]
-    cases = [*cases, *map(plan, cases)]
-    return [replace(case, **draw(st.fixed_dictionaries({}, optional=FOREIGN))) for case in cases]
+    plans = [plan(case, **draw(st.fixed_dictionaries({}, optional=OF_PLAN))) for case in cases]
+    return [changed(case, **draw(st.fixed_dictionaries({}, optional=FOREIGN))) for case in cases] + plans
 
 
 @settings(SPECIFIED, max_examples=50)
 @given(foreign_records(), HOSTILE, st.floats(1e-300, 1e300))
 def test_whatever_a_folders_records_say_there_is_a_choice_or_none_and_its_words_are_harmless(records, licence, average):
-    records = [record_of(json.loads(json.dumps(vars(each)))) for each in records]
+    records = [record_of(json.loads(each.as_line())) for each in records]
     candidates = [
         candidate("x", binding_license=licence, leaderboard_average=average),
         candidate("y", binding_license=licence, free_license=False),
     ]
-    found = compare(candidates, (16,), records, {})
+    found = compare(candidates, ("r16",), records, {})
     for any_license in (True, False):
         selection = Choosing(DEFAULT_WEIGHTS, any_license).choose(found, {}, Path("nowhere"))
         page = choice.markdown(selection)
@@ -213,7 +228,7 @@ def test_whatever_a_folders_records_say_there_is_a_choice_or_none_and_its_words_
             json_page(choice.as_facts(selection)).decode(),
         ):
             assert [each for each in text if is_obeyed(each) and each != "\n"] == []
-        bare = re.sub(r"\\[^\w\s]|\\_", "x", page)
+        bare = re.sub(r"\\[^\w\s]|\\_", ",", page)
         assert re.findall(r"<(?!br>)|`|~|\]\(|://", bare) == []
         assert (
             "NaN" not in json_page(choice.as_facts(replace(selection, excluded=(), unknown=(), cautions=()))).decode()

@@ -2,6 +2,7 @@
 
 import pytest
 from fake_gpu import OTHER, UUID, FakeLibrary, bound, nvml_of
+from made import said
 
 from ohlora_fixtures.meters.card import CardWatch
 from ohlora_fixtures.meters.condition import Condition, taints_of_condition, taints_of_use
@@ -19,7 +20,7 @@ from ohlora_fixtures.meters.condition import Condition, taints_of_condition, tai
     ],
 )
 def test_throttled_clocks_taint_and_idle_ones_do_not(reasons, taint):
-    assert taints_of_condition([Condition(clock_reasons=0), Condition(clock_reasons=reasons)]) == taint
+    assert [*said(taints_of_condition([Condition(clock_reasons=0), Condition(clock_reasons=reasons)]))] == taint
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_throttled_clocks_taint_and_idle_ones_do_not(reasons, taint):
     ],
 )
 def test_heat_a_lowered_power_cap_and_memory_errors_taint(samples, taint):
-    assert taints_of_condition(samples) == taint
+    assert [*said(taints_of_condition(samples))] == taint
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_heat_a_lowered_power_cap_and_memory_errors_taint(samples, taint):
     ],
 )  # fmt: skip
 def test_other_peoples_work_taints(use, taint):
-    assert taints_of_use(*use, budget_mib=12288.0) == taint
+    assert [*said(taints_of_use(*use, budget_mib=12288.0))] == taint
 
 
 def test_a_watch_sees_what_was_there_before_and_what_has_come():
@@ -74,7 +75,7 @@ def test_a_watch_sees_what_was_there_before_and_what_has_come():
     library.set(used_mib=9600.0, processes={OTHER: 9000, 77: None})
     watch = CardWatch(nvml_of(library), context, memory_mib=15360.0, budget_mib=12288.0)
     watch.start()
-    assert watch.stop().taints == (
+    assert said(watch.stop().taints) == (
         "1 other process on the card",
         "the card was busy 60% of the time before the session used it",
         "the card had 6360 MiB free before the session used it, less than the budget",

@@ -4,15 +4,12 @@ import re
 import textwrap
 
 import pytest
-from test_main_job import MEASURED, SMALLEST, read_records
+from made import flat_records
+from test_main_job import MEASURED, SMALLEST
 from test_wrong_input import refused
 
-from ohlora_fixtures.base.shipped import DATA
-from ohlora_fixtures.inputs.candidates import read_candidates
-from ohlora_fixtures.session import cases
 from ohlora_fixtures.session.workers import Places
 
-CANDIDATES = read_candidates(DATA / "candidates.toml")
 TWO = "(FinguAI or llama1B) and not r64"
 WORKERS = ["-n", "2", "--dist", "loadgroup"]
 OF_THE_RUN = {"seconds", "seconds_each", "steady_median_seconds", "steady_iqr_seconds", "peak_rss_growth_mib"}
@@ -23,8 +20,8 @@ CRASHING = textwrap.dedent("""
     pytest_plugins = ["ohlora_fixtures.plugin"]
 
     @pytest.fixture
-    def examples(candidate, lora_rank, examples):
-        if candidate.name == "FinguAI-Chat-v1" and lora_rank == 16:
+    def examples(candidate, variant, examples):
+        if candidate.name == "FinguAI-Chat-v1" and variant.name == "r16":
             os.kill(os.getpid(), signal.SIGSEGV)
         return examples
 """)
@@ -36,7 +33,7 @@ def run(suite, *arguments):
 
 def settled(folder):
     """The last record of each case, without what differs from run to run."""
-    found = {record["case"]: record for record in read_records(folder)}
+    found = {record["case"]: record for record in flat_records(folder)}
     return {
         case: {name: value for name, value in record.items() if name not in OF_THE_RUN}
         for case, record in found.items()
@@ -51,7 +48,7 @@ def test_a_crash_takes_nothing_that_had_ended_and_workers_find_the_same_as_one_p
     result = run(suite, "--results-dir", "alone")
     assert result.ret == -11
     folder = suite.path / "alone"
-    assert [record["outcome"] for record in read_records(folder)] == ["passed"] * 4
+    assert [record["outcome"] for record in flat_records(folder)] == ["passed"] * 4
     assert len(list((folder / "answers").iterdir())) == 2
     assert not (folder / "comparison.md").exists()
 
@@ -70,12 +67,12 @@ def test_a_crash_takes_nothing_that_had_ended_and_workers_find_the_same_as_one_p
     ]
     assert output.count("within") == 1
     assert "Traceback" not in output
-    records = {record["case"]: record for record in read_records(suite.path / "workers")}
+    records = {record["case"]: record for record in flat_records(suite.path / "workers")}
     assert len(records) == 6
     broken = records.pop(crashed)
     assert broken["outcome"] == "error"
     assert broken["reason"] in [f"the process of worker gw{number} died while this case ran" for number in range(2)]
-    assert (broken["candidate"], broken["workload"], broken["lora_rank"]) == ("FinguAI-Chat-v1", "fine_tuning", 16)
+    assert (broken["candidate"], broken["workload"], broken["variant"]) == ("FinguAI-Chat-v1", "fine_tuning", "r16")
     assert broken["protocol"]["epochs"] == 1
     assert broken["seconds"] is broken["device"] is None
     assert {record["outcome"] for record in records.values()} == {"passed"}
@@ -85,7 +82,7 @@ def test_a_crash_takes_nothing_that_had_ended_and_workers_find_the_same_as_one_p
     records = folder / "records.jsonl"
     whole = records.read_text(encoding="utf-8")
     records.write_text(whole.replace('"scale": "mini"', '"scale": "full"'), encoding="utf-8")
-    refused(run(suite, "--resume", "alone"), "cannot be gone on with: scale was full and is mini: make it as it was")
+    refused(run(suite, "--resume", "alone"), "cannot be resumed: scale was full and is mini: make it as it was")
     assert not (folder / "comparison.md").exists()
     records.write_text(whole, encoding="utf-8")
 
@@ -99,30 +96,6 @@ def test_a_crash_takes_nothing_that_had_ended_and_workers_find_the_same_as_one_p
     alone, workers = settled(folder), settled(suite.path / "workers")
     assert len(alone) == 6
     assert workers == alone
-
-
-@pytest.mark.parametrize(
-    ("nodeid", "workload", "planned", "rank", "name"),
-    [
-        ("bench_inference[gemma-2-2b-it]@gemma-2-2b-it", "inference", None, None, "gemma-2-2b-it"),
-        ("bench_fine_tuning[llama1B-r64]@llama1B", "fine_tuning", None, 64, "llama1B"),
-        ("bench_plan[llama1B-r8]", "plan", "fine_tuning", 8, "llama1B"),
-        ("bench_plan[llama1B-inference]", "plan", "inference", None, "llama1B"),
-    ],
-)
-def test_a_node_id_tells_what_the_case_was(nodeid, workload, planned, rank, name):
-    assert cases.described(f"benches/bench_x.py::{nodeid}", CANDIDATES) == {
-        "case": nodeid.partition("@")[0],
-        "candidate": name,
-        "workload": workload,
-        "planned_workload": planned,
-        "lora_rank": rank,
-    }
-
-
-@pytest.mark.parametrize("nodeid", ["tests/test_x.py::test_x[1]", "b.py::bench_inference[nobody]", "b.py::bench_x"])
-def test_a_node_id_of_no_case_tells_nothing(nodeid):
-    assert cases.described(nodeid, CANDIDATES) is None
 
 
 def test_a_worker_that_replaces_another_takes_over_its_gpu():

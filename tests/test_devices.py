@@ -50,11 +50,11 @@ def gpu(monkeypatch):
 
 def test_with_a_gpu_auto_is_full_size_from_the_hub(gpu):
     with devices.opened_device(asked(), gpu.context) as device:
-        assert (device.name, device.source.device) == ("NVIDIA T4", "cuda:0")
+        assert (device.environment.device, device.source.device) == ("NVIDIA T4", "cuda:0")
         assert (device.source.scale, device.source.weights) == ("full", "hub")
         assert (type(device.clock), type(device.memory)) == (CudaClock, CudaMemory)
-        assert device.facts["native_bf16"] is False
-        assert device.facts["cublas_workspace_config"] is None
+        assert device.environment.native_bf16 is False
+        assert device.environment.cublas_workspace_config is None
         assert (device.peaks.tflops, device.peaks.gb_per_second) == (8.1, 320)
 
 
@@ -84,8 +84,8 @@ def test_where_the_context_cannot_be_read_the_profiles_is_subtracted(gpu):
 
 def test_settings_of_a_card_planned_for_are_taken_recorded_and_put_back(gpu):
     with devices.opened_device(asked("m6000"), gpu.context) as device:
-        assert device.facts["attention_backends"] == ["math"]
-        assert device.facts["cublas_workspace_config"] == os.environ[WORKSPACE_VARIABLE] == ":8320:1"
+        assert device.environment.attention_backends == ("math",)
+        assert device.environment.cublas_workspace_config == os.environ[WORKSPACE_VARIABLE] == ":8320:1"
     assert torch.backends.cuda.flash_sdp_enabled()
     assert WORKSPACE_VARIABLE not in os.environ
 
@@ -102,7 +102,7 @@ def test_without_a_gpu_auto_is_a_rehearsal_on_one_thread(monkeypatch):
     with devices.opened_device(asked(), CudaContext(nvml_of(None))) as device:
         assert torch.get_num_threads() == 1
         torch.set_num_threads(threads)
-        assert device.name.startswith("cpu (")
+        assert device.environment.device.startswith("cpu (")
         assert (device.source.scale, device.source.weights, device.source.device) == ("mini", "random", "cpu")
         assert (type(device.clock), type(device.memory)) == (WallClock, HostMemory)
         assert device.card is device.cap_mib is None
@@ -127,10 +127,15 @@ def test_each_process_sees_one_gpu(monkeypatch, place, chosen):
     assert devices.os.environ["CUDA_VISIBLE_DEVICES"] == chosen
 
 
+def ahead():
+    found = devices.environment_ahead(asked())
+    return found.scale, found.weights, found.device
+
+
 def test_a_device_is_named_before_it_is_opened(gpu, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert devices.device_ahead(asked()) == {"scale": "full", "weights": "hub", "device": "NVIDIA T4"}
+    assert ahead() == ("full", "hub", "NVIDIA T4")
     monkeypatch.setattr(devices, "Nvml", lambda: SimpleNamespace(gpu=lambda _: None))
-    assert devices.device_ahead(asked()) == {"scale": "full", "weights": "hub"}
+    assert ahead() == ("full", "hub", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert devices.device_ahead(asked())["device"].startswith("cpu (")
+    assert ahead()[2].startswith("cpu (")

@@ -16,14 +16,15 @@ from ohlora_fixtures.planner.batches import EstimatedTokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
 from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.workloads import models
-from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
+from ohlora_fixtures.workloads.adapters import attach_adapter
+from ohlora_fixtures.workloads.fine_tuning import fine_tune
 from ohlora_fixtures.workloads.models import build_on_meta, prepare_to_answer_in_full
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
 MIB = 2**20
 ARCHITECTURE = {"hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 4, "vocab_size": 32000}
-LORA_RANK = 16
+VARIANT = lora(16)
 PROTOCOL = Protocol(epochs=3)
 
 
@@ -103,15 +104,15 @@ def test_random_events_on_the_real_allocator(seed):
 @pytest.mark.usefixtures("clean")
 def test_a_recorded_trace_on_the_real_allocator(traced, examples):
     batches = [examples[start : start + 4] for start in range(0, 20, 4)]
-    replay(traced.fine_tuning(LORA_RANK, batches).trace.events)
+    replay(traced.fine_tuning(VARIANT, batches).trace.events)
 
 
 @pytest.mark.usefixtures("clean")
 def test_a_real_run_needs_what_its_plan_says(traced, candidate, examples):
-    plan = CandidatePlanner(traced, examples, 10, PROTOCOL, [LORA_RANK]).fine_tuning(LORA_RANK)
+    plan = CandidatePlanner(traced, examples, 10, PROTOCOL, [VARIANT]).fine_tuning(VARIANT)
 
     on_host = models._from_architecture(candidate.architecture())
-    adapted = attach_adapter(on_host.to("cuda"), LORA_RANK, candidate.target_modules, PROTOCOL)
+    adapted = attach_adapter(on_host.to("cuda"), VARIANT, candidate.target_modules, PROTOCOL)
     run = fine_tune(adapted, EstimatedTokenizer(1), examples, PROTOCOL, lambda: None)
     stats = torch.cuda.memory_stats()
     assert plan.peak_allocated_bytes == pytest.approx(stats["allocated_bytes.all.peak"], rel=0.005)

@@ -1,10 +1,10 @@
 """Sessions on a GPU, with the work done on the CPU and a stand-in for the card: from its condition to the record."""
 
-import json
 import textwrap
 from pathlib import Path
 
 import pytest
+from made import flat_records
 
 TESTS = Path(__file__).parent
 SHORT = ["--gpu-profile", "t4", "--weights", "random", "--lora-ranks", "8,16"]
@@ -35,13 +35,13 @@ def device(device, settings, pytestconfig):
     watch = CardWatch(nvml_of(LIBRARY), context, 15360.0, settings.budget_mib)
     source = dataclasses.replace(device.source, scale="full")
     peaks = settings.gpu_profile.peaks
-    facts = pytestconfig.stash[SESSION_FACTS] | {{"device": "NVIDIA T4", "scale": "full"}}
-    pytestconfig.stash[SESSION_FACTS] = facts
-    instruments = {{"clock": CudaClock(CUDA), "memory": memory, "card": watch, "cap": cap, "peaks": peaks}}
+    environment = dataclasses.replace(device.environment, device="NVIDIA T4", scale="full")
+    pytestconfig.stash[DEVICE] = environment
+    instruments = {{"clock": CudaClock(CUDA), "memory": memory, "card": watch, "cap": cap, "peaks": peaks, "environment": environment}}
     yield dataclasses.replace(device, source=source, **instruments)
     cap.lift()
 
-from ohlora_fixtures.session.session import SESSION_FACTS
+from ohlora_fixtures.session.drafts import DEVICE
 """
 
 
@@ -58,8 +58,7 @@ def session(suite, tiny):
             path.write_text(text + text.replace('"tiny"', '"another"'), encoding="utf-8")
         selected = ["-k", "not plan", "--candidates", path, "--results-dir", folder]
         result = suite.runpytest_subprocess("benches", *selected, *SHORT, *arguments)
-        lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
-        return result, [json.loads(line) for line in lines]
+        return result, flat_records(folder)
 
     return run
 
@@ -102,9 +101,9 @@ def test_what_taints_a_measurement_is_flagged_with_it(session):
         LIBRARY.set(processes={1: 900})
 
         @pytest.fixture
-        def examples(examples, lora_rank):
-            CUDA.allocated += {8: 16, 16: 300}[lora_rank]
-            LIBRARY.set(clock_reasons={8: 0x1, 16: 0x4}[lora_rank])
+        def examples(examples, variant):
+            CUDA.allocated += {8: 16, 16: 300}[variant.rank]
+            LIBRARY.set(clock_reasons={8: 0x1, 16: 0x4}[variant.rank])
             return examples
     """
     only = "not plan and (tiny or inference)"
@@ -128,8 +127,8 @@ def test_under_strict_gpu_a_taint_fails_the_case_and_loses_nothing(session, suit
         LIBRARY.set(clock_reasons=0x20)
 
         @pytest.fixture
-        def examples(examples, lora_rank):
-            CUDA.allocated += {8: 17, 16: 0}[lora_rank]
+        def examples(examples, variant):
+            CUDA.allocated += {8: 17, 16: 0}[variant.rank]
             LIBRARY.set(clock_reasons=0)
             return examples
     """
@@ -152,7 +151,7 @@ def test_running_out_of_memory_and_other_failures_let_go_of_what_was_on_the_card
         TRAINERS = {}
 
         @pytest.fixture
-        def examples(examples, lora_rank, monkeypatch):
+        def examples(examples, variant, monkeypatch):
             import torch
             from ohlora_fixtures.workloads.trainer import StepTrainer
 
@@ -161,12 +160,12 @@ def test_running_out_of_memory_and_other_failures_let_go_of_what_was_on_the_card
             def training_step(self, model, *args, **kwargs):
                 if model.device.type == "meta":
                     return plain(self, model, *args, **kwargs)
-                TRAINERS[lora_rank] = weakref.ref(self)
+                TRAINERS[variant.rank] = weakref.ref(self)
                 CUDA.peak_reserved, CUDA.peak_allocated = 11700, 11000
                 try:
                     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 96.00 MiB. GPU 0 has")
                 except RuntimeError as error:
-                    if lora_rank == 8:
+                    if variant.rank == 8:
                         raise
                     raise ValueError("lost") from error
 

@@ -5,8 +5,10 @@ import io
 from statistics import fmean
 
 import pytest
+from made import said
 
 from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.quality.grades import read_grades
 from ohlora_fixtures.quality.grading import (
     GRADES,
@@ -21,7 +23,10 @@ from ohlora_fixtures.quality.grading import (
 from ohlora_fixtures.results.answers import GivenAnswer, write_answers
 
 HELLO, WHY = GivenAnswer("안녕?", "응, 안녕! 🌌"), GivenAnswer("왜?", "그냥.")
-HEAD = "candidate,lora_rank,prompt,answer,grade"
+HEAD = "candidate,variant,prompt,answer,grade"
+
+TUNED, UNTUNED = answering_case("a", "r16"), answering_case("a", None)
+OTHER = answering_case("b", "r16")
 
 
 @pytest.fixture
@@ -66,15 +71,13 @@ def test_the_border_of_what_is_a_grade(text, grade):
 
 
 def test_a_grade_counts_for_its_answer_at_its_rank(grades):
-    found = grades("a,16,안녕?,응,최상", "a,32,안녕?,응,하", "a,,안녕?,응,최하", "a,16,왜?,그냥.,")
-    judged = found.of(
-        {"a": {16: [WHY, GivenAnswer("안녕?", "응")], None: [GivenAnswer("안녕?", "응")]}, "b": {16: [WHY]}}
-    )
-    assert judged.points == {("a", 16): (None, 90), ("a", None): (10,), ("b", 16): (None,)}
+    found = grades("a,r16,안녕?,응,최상", "a,r32,안녕?,응,하", "a,,안녕?,응,최하", "a,r16,왜?,그냥.,")
+    judged = found.of({TUNED: [WHY, GivenAnswer("안녕?", "응")], UNTUNED: [GivenAnswer("안녕?", "응")], OTHER: [WHY]})
+    assert judged.points == {TUNED: (None, 90), UNTUNED: (10,), OTHER: (None,)}
     path = found.grades[0].path  # at rank 32 nothing was answered
-    assert judged.notes == (f"1 grade in {path} is of another answer than these and does not count",)
-    assert judged.quality("a", None) == Quality(10, None, "최하", "person", is_tuned=False)
-    assert judged.quality("b", 16) is judged.quality("c", 16) is None
+    assert said(judged.notes) == (f"1 grade in {path} is of another answer than these and does not count",)
+    assert judged.quality(UNTUNED) == Quality(10, None, "최하", "person", is_tuned=False)
+    assert judged.quality(OTHER) is judged.quality(answering_case("c", "r16")) is None
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
@@ -87,7 +90,7 @@ def test_a_graded_file_counts_after_any_spreadsheet_had_it(tmp_path, encoding, s
         GivenAnswer("없지?", "", tokens=0),
     ]
     path = tmp_path / "a.csv"
-    write_answers(path, "a", {16: answers})
+    write_answers(path, {TUNED: answers})
     rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, delimiter=separator)
@@ -97,55 +100,57 @@ def test_a_graded_file_counts_after_any_spreadsheet_had_it(tmp_path, encoding, s
     path.write_bytes("".join(halves).encode(encoding, "replace"))  # Windows writes a mark for each half of an emoji
     found = read_grades([path])
     found.check(["a"], [each.prompt for each in answers])
-    judged = found.of({"a": {16: answers}})
-    assert (judged.points["a", 16], judged.notes) == ((50, 50, 50, 50), ())
+    judged = found.of({TUNED: answers})
+    assert (judged.points[TUNED], said(judged.notes)) == ((50, 50, 50, 50), ())
 
 
 def test_grades_of_other_answers_are_told_and_do_not_count(grades):
-    found = grades("a,16,안녕?,저런,최상", "a,16,왜?,그냥.,중", "a,16,왜?,몰라,최하", "b,16,왜?,그냥.,상")
-    judged = found.of({"a": {16: [HELLO, WHY]}})
-    assert judged.points == {("a", 16): (None, 50)}
-    assert judged.notes == (f"3 grades in {found.grades[0].path} are of other answers than these and do not count",)
+    found = grades("a,r16,안녕?,저런,최상", "a,r16,왜?,그냥.,중", "a,r16,왜?,몰라,최하", "b,r16,왜?,그냥.,상")
+    judged = found.of({TUNED: [HELLO, WHY]})
+    assert judged.points == {TUNED: (None, 50)}
+    assert said(judged.notes) == (
+        f"3 grades in {found.grades[0].path} are of other answers than these and do not count",
+    )
 
 
 def test_without_an_answer_a_grade_counts_whatever_was_answered_but_not_over_the_answers_own(grades):
-    found = grades("a,16,안녕?,,최상", "a,16,왜?,,최상", "a,16,왜?,그냥.,하")
-    judged = found.of({"a": {16: [HELLO, WHY]}})
-    assert (judged.points["a", 16], judged.notes) == ((90, 30), ())
+    found = grades("a,r16,안녕?,,최상", "a,r16,왜?,,최상", "a,r16,왜?,그냥.,하")
+    judged = found.of({TUNED: [HELLO, WHY]})
+    assert (judged.points[TUNED], said(judged.notes)) == ((90, 30), ())
 
 
 def test_a_model_that_answered_nothing_is_graded_for_that(grades):
-    found = grades("a,16,안녕?,,7,최하", head="candidate,lora_rank,prompt,answer,tokens,grade")
-    assert found.of({"a": {16: [HELLO]}}).points["a", 16] == (None,)
-    assert found.of({"a": {16: [GivenAnswer("안녕?", "")]}}).points["a", 16] == (10,)
+    found = grades("a,r16,안녕?,,7,최하", head="candidate,variant,prompt,answer,tokens,grade")
+    assert found.of({TUNED: [HELLO]}).points[TUNED] == (None,)
+    assert found.of({TUNED: [GivenAnswer("안녕?", "")]}).points[TUNED] == (10,)
 
 
 def test_a_candidate_graded_as_a_whole_needs_no_answers_and_gives_way_to_them(grades):
-    found = grades("a,,,,최상", "b,16,,,하", "b,16,왜?,,상", head=HEAD)
+    found = grades("a,,,,최상", "b,r16,,,하", "b,r16,왜?,,상", head=HEAD)
     alone = found.of({})
-    assert alone.quality("a", None) == Quality(90, None, "최상", "person", is_tuned=False)
-    assert alone.quality("b", 16) == Quality(30, None, "하", "person", is_tuned=True)
-    both = found.of({"b": {16: [WHY]}})
-    assert both.quality("b", 16).score == 70
-    assert both.notes == ("grades for a candidate as a whole that give way to those of its answers: 1",)
+    assert alone.quality(UNTUNED) == Quality(90, None, "최상", "person", is_tuned=False)
+    assert alone.quality(OTHER) == Quality(30, None, "하", "person", is_tuned=True)
+    both = found.of({OTHER: [WHY]})
+    assert both.quality(OTHER).score == 70
+    assert said(both.notes) == ("grades for a candidate as a whole that give way to those of its answers: 1",)
 
 
 def test_the_least_file_has_three_columns(grades):
     found = grades("안녕?,a,good", head="prompt,candidate,grade")
-    assert found.of({"a": {None: [HELLO]}}).points["a", None] == (70,)
+    assert found.of({UNTUNED: [HELLO]}).points[UNTUNED] == (70,)
 
 
 def test_a_folder_of_files_and_a_file_twice(tmp_path, grades):
-    grades("a,16,왜?,그냥.,상", name="a.csv")
-    grades("b,16,왜?,그냥.,하", name="b.csv")
+    grades("a,r16,왜?,그냥.,상", name="a.csv")
+    grades("b,r16,왜?,그냥.,하", name="b.csv")
     (tmp_path / "._a.csv").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "notes.txt").write_text("no grades")
     found = read_grades([tmp_path, tmp_path / "a.csv"])
-    assert found.of({name: {16: [WHY]} for name in "ab"}).points == {("a", 16): (70,), ("b", 16): (30,)}
+    assert found.of({TUNED: [WHY], OTHER: [WHY]}).points == {TUNED: (70,), OTHER: (30,)}
 
 
 def test_what_is_graded_must_be_known(grades):
-    found = grades("a,16,안녕? ,응,상", "b,,,,중", "c,16,저기?,응,상")
+    found = grades("a,r16,안녕? ,응,상", "b,,,,중", "c,r16,저기?,응,상")
     found.check("abc", ["안녕?", "저기?"])
     with pytest.raises(
         InputError, match=r"graded\.csv has a grade for the candidate 'b', which is unknown here: correct"
@@ -158,7 +163,7 @@ def test_what_is_graded_must_be_known(grades):
 
 
 def test_two_prompts_that_a_spreadsheet_has_made_the_same_are_not_mixed_up(grades):
-    found = grades("a,16,안녕 😀,,상", encoding="cp949")
+    found = grades("a,r16,안녕 😀,,상", encoding="cp949")
     found.check("a", ["안녕 😀", "왜 😀"])
     with pytest.raises(InputError, match="is no prompt here"):
         found.check("a", ["안녕 😀", "안녕 😢"])
@@ -168,15 +173,15 @@ def test_two_prompts_that_a_spreadsheet_has_made_the_same_are_not_mixed_up(grade
     ("lines", "says"),
     [
         (
-            ["a,16,안녕?,응,good-ish"],
-            "graded.csv has the grade 'good-ish' for a at rank 16's answer to '안녕?': write 최상,",
+            ["a,r16,안녕?,응,good-ish"],
+            "graded.csv has the grade 'good-ish' for a r16's answer to '안녕?': write 최상,",
         ),
         (
             ["a,,,,7"],
             "has the grade '7' for a as a whole: write 최상, 상, 중, 하, 최하, or best, good, fair, poor, worst, or",
         ),
-        (["a,16,안녕?,응,"], "graded.csv has no grade: fill in the column 'grade'"),
-        (["a,16,왜?,응,상", "a,16,왜? ,응,하"], "a at rank 16's answer to '왜?' is graded 상 in "),
+        (["a,r16,안녕?,응,"], "graded.csv has no grade: fill in the column 'grade'"),
+        (["a,r16,왜?,응,상", "a,r16,왜? ,응,하"], "a r16's answer to '왜?' is graded 상 in "),
         (["a,,,,상", "a,,,,최하"], "a as a whole is graded 상 in "),
     ],
 )
@@ -194,8 +199,8 @@ def test_a_folder_without_files_is_told(tmp_path):
 def test_quality_is_the_mean_with_its_interval_over_the_answers():
     assert quality_of([90, 70, 70, 50], "judge", is_tuned=True) == Quality(70, (55, 85), "상", "judge", is_tuned=True)
     assert quality_of([70], "judge", is_tuned=False).interval is None
-    judged = Judged("judge", {("a", 16): (90, None, 70)}, {("a", 16): 10})
-    assert judged.quality("a", 16).score == 80
+    judged = Judged("judge", {TUNED: (90, None, 70)}, {TUNED: 10})
+    assert judged.quality(TUNED).score == 80
 
 
 def test_the_interval_is_the_bootstraps():

@@ -47,8 +47,8 @@ def test_with_any_licence_it_chooses_as_the_study_did(report):
     printed, found = report("--any-license")
     assert names(found) == ("gemma-2-2b-it", "polyglot-ko-1.3b")
     assert (found["weights"], found["excluded"]) == (DEFAULT_WEIGHTS, [])
-    assert "Final choice: gemma-2-2b-it at LoRA rank 16 (최상 by a person, total " in printed
-    assert "Reserve: polyglot-ko-1.3b at LoRA rank 16 (상 by a person, total " in printed
+    assert "Final choice: gemma-2-2b-it r16 (최상 by a person, total " in printed
+    assert "Reserve: polyglot-ko-1.3b r16 (상 by a person, total " in printed
 
 
 def test_with_the_licence_enforced_it_chooses_as_the_author_did_two_days_later(report):
@@ -60,7 +60,7 @@ def test_with_the_licence_enforced_it_chooses_as_the_author_did_two_days_later(r
         "llama1B": "licence: Llama 3.2 Community License",
     }
     assert "excluded: gemma-2-2b-it, gemma-ko-v01: licence: Gemma Terms of Use\n" in printed
-    assert "Final choice: polyglot-ko-1.3b at LoRA rank 16 (상 by a person, total " in printed
+    assert "Final choice: polyglot-ko-1.3b r16 (상 by a person, total " in printed
 
 
 def test_it_says_what_the_study_could_not_know(report):
@@ -81,10 +81,11 @@ def test_its_table_has_every_published_figure_once(report, tmp_path):
     records = read_records(REFERENCE).records
     assert (len(rows), len(records)) == (7, 28)
     for record in records:
-        case = record.workload if record.lora_rank is None else f"fine_tuning_r{record.lora_rank}"
-        row = rows[record.candidate]
-        assert float(row[f"{case}_seconds"]) == record.seconds
-        assert float(row[f"{case}_allocated_after_mib"]) == record.allocated_after_mib
+        variant = record.case.variant
+        case = record.case.workload if variant is None else f"fine_tuning_{variant}"
+        row = rows[record.case.candidate]
+        assert float(row[f"{case}_seconds"]) == record.measured.seconds
+        assert float(row[f"{case}_allocated_after_mib"]) == record.measured.memory.allocated_after_mib
         assert row[f"study_{case}_seconds"] == ""
 
 

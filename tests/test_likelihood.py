@@ -8,7 +8,8 @@ from test_workloads import CANDIDATES, DIALOGUES, SOURCE, examples_for, texts_fo
 
 from ohlora_fixtures.inputs.dataset import IGNORED_LABEL, Dialogue
 from ohlora_fixtures.inputs.protocol import Protocol
-from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter
+from ohlora_fixtures.inputs.variants import lora
+from ohlora_fixtures.workloads.adapters import attach_adapter, detach_adapter
 from ohlora_fixtures.workloads.inference import answer
 from ohlora_fixtures.workloads.likelihood import in_training_scale, likelihoods
 from ohlora_fixtures.workloads.models import load
@@ -78,7 +79,7 @@ def test_an_adapted_model_is_asked_as_it_was_trained(loaded):
     """RWKV's weights are divided for inference; an adapter beside one of them would not be."""
     before = likelihoods_of(loaded)
     protocol = Protocol(lora_dropout=0.0)
-    adapted = attach_adapter(loaded.model, 8, loaded.candidate.target_modules, protocol)
+    adapted = attach_adapter(loaded.model, lora(8), loaded.candidate.target_modules, protocol)
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.5)
@@ -100,7 +101,7 @@ def test_an_adapted_model_is_asked_as_it_was_trained(loaded):
 
 def test_without_that_care_rwkv_would_be_another_model():
     loaded = load(CANDIDATES[RWKV], SOURCE, texts_for(RWKV))
-    adapted = attach_adapter(loaded.model, 8, loaded.candidate.target_modules, Protocol(lora_dropout=0.0))
+    adapted = attach_adapter(loaded.model, lora(8), loaded.candidate.target_modules, Protocol(lora_dropout=0.0))
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.5)

@@ -7,16 +7,14 @@ import textwrap
 
 import pytest
 from at_a_terminal import output_of
+from made import flat_records
 
+from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.results.answers import read_answers
 
 MEASURED = ["benches/bench_inference.py", "benches/bench_fine_tuning.py"]
 SHORT = ["--protocol", "epochs=1", "--protocol", "prompt_rows=81:83"]
 SMALLEST = ["--protocol", "epochs=1", "--protocol", "fine_tuning_rows=0:4", "--protocol", "prompt_rows=0:2"]
-
-
-def read_records(folder):
-    return [json.loads(line) for line in (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def run(suite, *arguments):
@@ -51,7 +49,7 @@ def test_one_candidate_from_command_to_table(suite):
     assert "gemma" not in output
 
     folder = suite.path / "out"
-    records = read_records(folder)
+    records = flat_records(folder)
     assert [record["case"] for record in records] == [
         "bench_inference[llama1B]",
         *(f"bench_fine_tuning[llama1B-r{rank}]" for rank in (16, 32, 64)),
@@ -66,13 +64,13 @@ def test_one_candidate_from_command_to_table(suite):
         assert record["protocol_changes"] == ["epochs 1 instead of 10", "prompt_rows 81:83 instead of 81:106"]
         assert 0 < sum(record["seconds_each"]) <= record["seconds"]
         assert {"torch", "transformers", "peft", "python"} <= set(record["versions"])
-    assert (inference["workload"], inference["lora_rank"], inference["trainable_parameters"]) == (
+    assert (inference["workload"], inference["variant"], inference["trainable_parameters"]) == (
         "inference",
         None,
         None,
     )
     assert (len(inference["seconds_each"]), inference["losses"]) == (2, None)
-    assert (tuned["workload"], tuned["lora_rank"]) == ("fine_tuning", 32)
+    assert (tuned["workload"], tuned["variant"]) == ("fine_tuning", "r32")
     assert len(tuned["losses"]) == len(tuned["seconds_each"]) == 5
     assert len({record["parameters"] for record in records}) == 1
     assert records[3]["trainable_parameters"] == 2 * tuned["trainable_parameters"]
@@ -87,9 +85,11 @@ def test_one_candidate_from_command_to_table(suite):
     assert float(row["fine_tuning_r32_seconds"]) == tuned["seconds"]
     assert (row["study_fine_tuning_r32_seconds"], row["study_inference_allocated_after_mib"]) == ("26.8", "2358.13")
     assert row["within_budget"] == ""
-    answers = read_answers(folder / "answers" / "llama1B.csv")["llama1B"]
-    assert {rank: len(given) for rank, given in answers.items()} == {None: 2, 16: 2, 32: 2, 64: 2}
-    assert all(given.tokens and given.seconds and given.is_cut_off for given in answers[16])
+    answers = read_answers(folder / "answers" / "llama1B.csv")
+    assert {case.id: len(given) for case, given in answers.items()} == {record["case"]: 2 for record in records}
+    assert all(
+        given.tokens and given.seconds and given.is_cut_off for given in answers[answering_case("llama1B", "r16")]
+    )
     assert {record["not_judged"] for record in records} == {
         "weights are random: the answers say nothing of the candidate"
     }
@@ -164,7 +164,7 @@ def test_times_that_regressed_do_not_hide_the_comparison(suite):
 def test_two_workers_share_the_candidates(suite):
     result = run(suite, "-k", "polyglot and (r16 or inference)", "-n", "2", "--dist", "loadgroup", *SMALLEST)
     result.assert_outcomes(passed=4)
-    records = read_records(suite.path / "out")
+    records = flat_records(suite.path / "out")
     assert {record["case"] for record in records} == {
         f"bench_{case}"
         for name in ("koquality-polyglot-1.3b", "polyglot-ko-1.3b")
@@ -182,21 +182,21 @@ def test_budget_and_memory_running_out_are_verdicts_and_the_session_goes_on(suit
         PEAKS = [12288.0, 12288.5, 9000.0, 100.0]
 
         @pytest.fixture
-        def examples(lora_rank, examples, monkeypatch):
+        def examples(variant, examples, monkeypatch):
             import torch
             from ohlora_fixtures.workloads.trainer import StepTrainer
 
             def training_step(self, *args, **kwargs):
                 raise torch.OutOfMemoryError("CUDA out of memory.\\nTried to allocate 2.00 GiB")
 
-            if lora_rank == 32:
+            if variant.name == "r32":
                 monkeypatch.setattr(StepTrainer, "training_step", training_step)
             return examples
         """)
     )
     result = run(suite, "-k", "FinguAI", *SMALLEST)
     result.assert_outcomes(passed=2, failed=2, deselected=24)
-    records = read_records(suite.path / "out")
+    records = flat_records(suite.path / "out")
     assert [record["outcome"] for record in records] == ["passed", "over_budget", "out_of_memory", "passed"]
     over = "peak device memory 12288.50 MiB is 0.50 MiB (0.0%) above the VRAM budget of 12288.00 MiB"
     full = "memory ran out at a request for 2048.00 MiB"
@@ -214,7 +214,7 @@ def test_budget_and_memory_running_out_are_verdicts_and_the_session_goes_on(suit
 def test_a_candidate_that_cannot_be_built_is_an_error_and_the_session_goes_on(suite):
     result = run(suite, "--candidate-group", "modern", "-k", "(kanana or Qwen3-0) and (r16 or inference)", *SMALLEST)
     result.assert_outcomes(passed=2, errors=2, deselected=36)
-    records = {record["case"]: record for record in read_records(suite.path / "out")}
+    records = {record["case"]: record for record in flat_records(suite.path / "out")}
     broken = records["bench_fine_tuning[kanana-1.5-2.1b-instruct-2505-r16]"]
     assert broken["outcome"] == "error"
     assert broken["reason"].startswith("kanana-1.5-2.1b-instruct-2505 cannot be built: ")
@@ -245,7 +245,7 @@ def test_another_failure_is_kept_and_lets_go_of_the_model(suite):
     )
     result = run(suite, "-k", "(llama1B or FinguAI) and inference", "-s", *SMALLEST)
     result.assert_outcomes(passed=1, failed=1, deselected=26)
-    record, _ = read_records(suite.path / "out")
+    record, _ = flat_records(suite.path / "out")
     assert record["outcome"] == "error"
     assert record["reason"].startswith("prompt 1 has ")
     assert "ALIVE [False, True]" in result.stdout.str()
@@ -256,7 +256,7 @@ def test_training_that_diverges_fails(suite):
         suite, "-k", "FinguAI and r16", *SMALLEST, "--protocol", "epochs=4", "--protocol", "learning_rate=1e30"
     )
     result.assert_outcomes(failed=1, deselected=27)
-    (record,) = read_records(suite.path / "out")
+    (record,) = flat_records(suite.path / "out")
     assert (record["outcome"], record["losses"][-1]) == ("failed", None)
     assert record["reason"].endswith("training diverged: a step's loss is not a finite number")
 
@@ -266,20 +266,20 @@ def test_an_interrupted_session_keeps_what_it_has(suite):
         device_with("")
         + textwrap.dedent("""
         @pytest.fixture
-        def examples(lora_rank, examples, monkeypatch):
+        def examples(variant, examples, monkeypatch):
             from ohlora_fixtures.workloads.trainer import StepTrainer
 
             def training_step(self, *args, **kwargs):
                 raise KeyboardInterrupt
 
-            if lora_rank == 32:
+            if variant.name == "r32":
                 monkeypatch.setattr(StepTrainer, "training_step", training_step)
             return examples
         """)
     )
     result = run(suite, "-k", "FinguAI and fine_tuning", *SMALLEST)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert [record["lora_rank"] for record in read_records(suite.path / "out")] == [16]
+    assert [record["variant"] for record in flat_records(suite.path / "out")] == ["r16"]
     assert "FinguAI" in (suite.path / "out" / "comparison.md").read_text(encoding="utf-8")
     assert "Saved benchmark data" in result.stdout.str() + result.stderr.str()
     assert "FinguAI-Chat-v1  not judged " in result.stdout.str()

@@ -4,6 +4,7 @@ import os
 
 import pytest
 from fake_gpu import OTHER, FakeCuda, FakeLibrary, bound, nvml_of
+from made import said
 
 from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.meters.card import CardWatch
@@ -149,7 +150,7 @@ def test_a_measurement_on_a_card_tells_how_the_card_was():
         library.set(clock_reasons=0x1, sm_clock_mhz=300, temperature_c=70)  # idle
 
     reading = measure(work, CudaClock(cuda), memory_of(cuda, library), watch).card
-    assert reading.taints == ("clocks throttled by the power cap in 1 of 3 samples",)
+    assert said(reading.taints) == ("clocks throttled by the power cap in 1 of 3 samples",)
     assert (reading.highest_temperature_c, reading.lowest_sm_clock_mhz) == (80, 900)
 
 

@@ -10,7 +10,8 @@ from ohlora_fixtures.base.shipped import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import encode_all, read_dialogues
 from ohlora_fixtures.inputs.protocol import Protocol, Rows
-from ohlora_fixtures.workloads import fine_tuning, inference
+from ohlora_fixtures.inputs.variants import lora
+from ohlora_fixtures.workloads import adapters, fine_tuning, inference
 
 ROOT = Path(__file__).parents[1]
 BASE = Protocol(epochs=1, fine_tuning_rows=Rows(120, 128), lora_dropout=0.0, optimizer="adamw_torch")
@@ -29,7 +30,7 @@ def test_the_planner_calls_what_the_benches_call():
 
     assert traced.fine_tune is bench("bench_fine_tuning").fine_tune is fine_tuning.fine_tune
     assert traced.answer is bench("bench_inference").answer is inference.answer
-    assert traced.attach_adapter is fixtures.attach_adapter is fine_tuning.attach_adapter
+    assert traced.attach_adapter is fixtures.attach_adapter is adapters.attach_adapter
 
 
 class Peaks:
@@ -39,15 +40,15 @@ class Peaks:
         self.candidate = read_candidates(path)[0]
         self.dialogues = read_dialogues(DATA / "dialogues.csv")
 
-    def of(self, protocol, lora_rank, target_modules):
+    def of(self, protocol, variant, target_modules):
         candidate = replace(self.candidate, target_modules=target_modules)
-        return self.measured(candidate, protocol, lora_rank), self.planned(candidate, protocol, lora_rank)
+        return self.measured(candidate, protocol, variant), self.planned(candidate, protocol, variant)
 
     def examples(self, tokenizer, protocol):
         rows = self.dialogues.rows(protocol.fine_tuning_rows)
         return encode_all(tokenizer, self.candidate.text_template, rows, protocol.max_row_tokens)
 
-    def measured(self, candidate, protocol, lora_rank):
+    def measured(self, candidate, protocol, variant):
         from ohlora_fixtures.planner.allocator import Category, Trace
         from ohlora_fixtures.planner.player import play
         from ohlora_fixtures.planner.tracer import StorageTracer
@@ -59,12 +60,12 @@ class Peaks:
         tracer = StorageTracer(Trace(), loaded.model.config.vocab_size, device_type="cpu")
         with tracer:
             tracer.adopt(loaded.model.parameters(), Category.BASE_WEIGHTS)
-            adapted = fine_tuning.attach_adapter(loaded.model, lora_rank, candidate.target_modules, protocol)
+            adapted = adapters.attach_adapter(loaded.model, variant, candidate.target_modules, protocol)
             examples = self.examples(loaded.tokenizer, protocol)
             fine_tuning.fine_tune(adapted, loaded.tokenizer, examples, protocol, lambda: None)
             return play(tracer.trace).peak_allocated_bytes
 
-    def planned(self, candidate, protocol, lora_rank):
+    def planned(self, candidate, protocol, variant):
         from ohlora_fixtures.inputs.gpu_profiles import read_profiles
         from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
         from ohlora_fixtures.planner.traced_candidate import TracedCandidate
@@ -74,7 +75,8 @@ class Peaks:
         prepare_to_answer_in_full(model, self.tokenizer)
         traced = TracedCandidate(candidate, model, self.tokenizer, protocol, read_profiles(DATA / "gpus.toml")[0])
         examples = self.examples(self.tokenizer, protocol)
-        return CandidatePlanner(traced, examples, 10, protocol, [lora_rank]).fine_tuning(lora_rank).peak_allocated_bytes
+        planner = CandidatePlanner(traced, examples, 10, protocol, [variant])
+        return planner.fine_tuning(variant).peak_allocated_bytes
 
 
 @pytest.fixture(scope="module")
@@ -96,18 +98,18 @@ def peaks(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def base(peaks):
-    return peaks.of(BASE, 16, ("q_proj", "v_proj"))
+    return peaks.of(BASE, lora(16), ("q_proj", "v_proj"))
 
 
 @pytest.mark.parametrize(
     ("changes", "adapter", "grows"),
     [
-        ({"batch_size": 8}, (16, ("q_proj", "v_proj")), True),
-        ({}, (256, ("q_proj", "v_proj")), True),
-        ({}, (16, ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")), True),
-        ({"gradient_checkpointing": True}, (16, ("q_proj", "v_proj")), False),
-        ({"max_row_tokens": 16}, (16, ("q_proj", "v_proj")), False),
-        ({"optimizer": "sgd"}, (256, ("q_proj", "v_proj")), None),
+        ({"batch_size": 8}, (lora(16), ("q_proj", "v_proj")), True),
+        ({}, (lora(256), ("q_proj", "v_proj")), True),
+        ({}, (lora(16), ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")), True),
+        ({"gradient_checkpointing": True}, (lora(16), ("q_proj", "v_proj")), False),
+        ({"max_row_tokens": 16}, (lora(16), ("q_proj", "v_proj")), False),
+        ({"optimizer": "sgd"}, (lora(256), ("q_proj", "v_proj")), None),
     ],
     ids=["batch", "rank", "targets", "checkpointing", "length", "optimizer"],
 )

@@ -2,14 +2,18 @@
 
 import sys
 import weakref
+from types import SimpleNamespace
 
 import pytest
 
-from ohlora_fixtures.session.outcomes import OutOfMemory, let_go, requested_mib
+from ohlora_fixtures.base.messages import message, verbatim
+from ohlora_fixtures.meters.memory import MemoryReading
+from ohlora_fixtures.results.record import Measured, Outcome
+from ohlora_fixtures.session.outcomes import CaseFailure, RanOut, let_go, outcome_of, requested_mib
 
 
 @pytest.mark.parametrize(
-    ("message", "mib"),
+    ("text", "mib"),
     [
         ("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB", 2048.0),
         ("CUDA out of memory. Tried to allocate 96.50 MiB.", 96.5),
@@ -17,17 +21,43 @@ from ohlora_fixtures.session.outcomes import OutOfMemory, let_go, requested_mib
         ("CUDA error: out of memory", None),
     ],
 )
-def test_what_was_asked_for_is_read_from_pytorchs_message(message, mib):
-    assert requested_mib(RuntimeError(message)) == mib
+def test_what_was_asked_for_is_read_from_pytorchs_message(text, mib):
+    assert requested_mib(RuntimeError(text)) == mib
 
 
 def test_memory_that_ran_out_says_what_is_known():
-    assert OutOfMemory(None, None, None, None, None).sentence() == "memory ran out"
-    whole = OutOfMemory(96.0, 11000.0, 11700.0, 11788.0, 13012.0)
-    assert whole.sentence() == (
+    assert str(RanOut(None, MemoryReading(), None).reason(None)) == "memory ran out"
+    whole = RanOut(96.0, MemoryReading(peak_allocated_mib=11000.0, peak_reserved_mib=11700.0), 11788.0)
+    assert str(whole.reason(13012.0)) == (
         "memory ran out at a request for 96.00 MiB with up to 11700.00 MiB reserved and 11000.00 MiB allocated until "
         "then under a cap of 11788.00 MiB; the plan says 13012.00 MiB reserved"
     )
+
+
+def test_what_was_measured_before_memory_ran_out_is_kept():
+    reached = MemoryReading(peak_reserved_mib=11700.0)
+    found = RanOut(96.0, reached, 11788.0).put_into(Measured(parameters=5))
+    assert found == Measured(parameters=5, memory=reached, requested_mib=96.0, cap_mib=11788.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_skip", "outcome"),
+    [
+        (None, False, Outcome("passed")),
+        (
+            CaseFailure("out_of_memory", message("reason.ran_out")),
+            False,
+            Outcome("out_of_memory", message("reason.ran_out")),
+        ),
+        (AssertionError("1 == 2"), False, Outcome("failed", verbatim("AssertionError: 1 == 2"))),
+        (pytest.fail.Exception("no\nway"), False, Outcome("failed", verbatim("Failed: no way"))),
+        (ValueError("bad"), False, Outcome("error", verbatim("ValueError: bad"))),
+        (pytest.skip.Exception("not here"), True, Outcome("skipped", verbatim("not here"))),
+    ],
+)
+def test_how_a_case_ended(error, is_skip, outcome):
+    call = SimpleNamespace(excinfo=error and SimpleNamespace(value=error))
+    assert outcome_of(call, SimpleNamespace(skipped=is_skip)) == outcome
 
 
 class Model:

@@ -1,27 +1,34 @@
 """`report.html` as text: what it says in every state, in both languages, and that nothing in it is obeyed."""
 
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import page_data
 import pytest
+from made import changed
 
-from ohlora_fixtures.base import words
-from ohlora_fixtures.base.words import LANGUAGES, language_of, texts
+from ohlora_fixtures.base.messages import verbatim
+from ohlora_fixtures.base.words import LANGUAGES, language_of
 from ohlora_fixtures.choice.selection import Selection
+from ohlora_fixtures.inputs.cases import Case, answering_case
+from ohlora_fixtures.report import words
 from ohlora_fixtures.report.page import page as page_module
+from ohlora_fixtures.report.page.listings import by_prompt
 from ohlora_fixtures.report.page.page import html
-from ohlora_fixtures.report.page.side_by_side import by_prompt
+from ohlora_fixtures.report.quantities import MEASURED, PLANNED, QUALITY, known
+from ohlora_fixtures.report.words import texts
 from ohlora_fixtures.results.answers import GivenAnswer
+from ohlora_fixtures.results.flat import PATHS
 
 STATES = {
     "full": page_data.full,
     "one": lambda: page_data.full(1),
     "seventeen": lambda: page_data.full(17),
     "long names": lambda: page_data.full(7, name_length=60),
+    "long variants": lambda: page_data.full(2, names=("r16-qlora", "dora-r32-gradient-checkpointing", "v" * 60)),
     "troubles": page_data.with_troubles,
     "rehearsal": page_data.rehearsal,
     "plan only": page_data.plan_only,
@@ -37,7 +44,7 @@ def page_of(comparison, language="en", selection=None, answers=None, environment
 
 def whole(comparison, language="en", prompts=page_data.PROMPTS):
     """A page with all there is for it."""
-    is_judged = any(record.quality_score is not None for record in comparison.records)
+    is_judged = any(record.quality.score is not None for record in comparison.records)
     selection = page_data.selection(comparison) if is_judged else None
     return page_of(comparison, language, selection, page_data.answers(comparison, prompts))
 
@@ -132,10 +139,10 @@ def test_every_section_with_drawings_has_their_numbers_as_a_table(page):
 def test_the_full_matrix_takes_less_than_2_mb(language):
     comparison = page_data.full(17)
     answers = {
-        name: {rank: [replace(each, answer="한" * 80) for each in given] for rank, given in ranks.items()}
-        for name, ranks in page_data.answers(comparison).items()
+        case: [replace(each, answer="한" * 80) for each in given]
+        for case, given in page_data.answers(comparison).items()
     }
-    assert sum(len(given) for ranks in answers.values() for given in ranks.values()) == 17 * 4 * 25
+    assert sum(map(len, answers.values())) == 17 * 4 * 25
     page = page_of(comparison, language, page_data.selection(comparison), answers)
     assert len(page.encode()) < 2e6
 
@@ -144,17 +151,34 @@ def test_what_others_wrote_is_text():
     comparison = page_data.full(2)
     name = comparison.rows[0].candidate.name
     candidate = replace(comparison.rows[0].candidate, name=HOSTILE, binding_license=HOSTILE, card_license=HOSTILE)
-    hostile = {"reason": HOSTILE, "taints": [HOSTILE], "device": HOSTILE, "outcome": "error", "protocol_hash": HOSTILE}
+    hostile = {"reason": HOSTILE, "device": HOSTILE, "outcome": "error", "protocol_hash": HOSTILE}
     hostile |= {"protocol_changes": [HOSTILE], "versions": {HOSTILE: HOSTILE}, "protocol": {HOSTILE: [HOSTILE]}}
-    hostile |= {"not_judged": HOSTILE, "quality_grade": HOSTILE, "breakdown_mib": {HOSTILE: 5.0}, "candidate": HOSTILE}
-    hostile |= {"quality_parts": {HOSTILE: 0.5}, "case": HOSTILE}
-    records = [replace(each, **hostile) if each.candidate == name else each for each in comparison.records]
-    comparison = page_data.compared(records, [candidate, comparison.rows[1].candidate], notes=(HOSTILE,))
+    of_measured = {
+        "taints": [HOSTILE],
+        "not_judged": HOSTILE,
+        "quality_grade": HOSTILE,
+        "quality_parts": {HOSTILE: 0.5},
+    }
+    of_plan = {"breakdown_mib": {HOSTILE: 5.0}}
+    records = [
+        replace(
+            changed(each, **hostile | (of_plan if each.case.is_planned else of_measured)),
+            case=replace(each.case, candidate=HOSTILE, variant=each.case.variant and HOSTILE),
+        )
+        if each.case.candidate == name
+        else each
+        for each in comparison.records
+    ]
+    comparison = page_data.compared(records, [candidate, comparison.rows[1].candidate], notes=(verbatim(HOSTILE),))
     chosen = page_data.selection(page_data.full(2))
-    option = replace(chosen.choice, candidate=candidate)
-    selection = replace(chosen, choice=option, unknown=(HOSTILE,), agreement=(HOSTILE,), bases={HOSTILE: HOSTILE})
-    selection = replace(selection, excluded=(replace(chosen.excluded[0], candidate=HOSTILE, reason=HOSTILE),))
-    answers = {HOSTILE: {None: [GivenAnswer(HOSTILE, f"{HOSTILE}\nin two lines", grade=HOSTILE)]}}
+    option = replace(chosen.choice, candidate=candidate, variant=HOSTILE)
+    selection = replace(
+        chosen, choice=option, unknown=(verbatim(HOSTILE),), agreement=(verbatim(HOSTILE),), bases={HOSTILE: HOSTILE}
+    )
+    excluded = replace(chosen.excluded[0], candidate=HOSTILE, reason=verbatim(HOSTILE))
+    selection = replace(selection, excluded=(excluded,))
+    given = GivenAnswer(HOSTILE, f"{HOSTILE}\nin two lines", grade=HOSTILE)
+    answers = {answering_case(HOSTILE, variant): [given] for variant in (None, HOSTILE)}
     environment = {HOSTILE: HOSTILE, "started_utc": HOSTILE, "gpus": [{HOSTILE: [HOSTILE]}]}
     page = page_of(comparison, "ko", selection, answers, environment)
     document = Document(page)
@@ -182,11 +206,15 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     comparison = page_data.full()
     chosen = page_data.selection(comparison, any_license=True)
     capped = [
-        replace(each, cap_mib=1.0, weights="random", protocol_changes=["epochs 1"]) for each in comparison.records
+        changed(
+            each, weights="random", protocol_changes=["epochs 1"], **{} if each.case.is_planned else {"cap_mib": 1.0}
+        )
+        for each in comparison.records
     ]
-    bare = {"peak_device_mib": None, "breakdown_mib": None, "seconds_each": None, "taints": [], "losses": None}
-    bare |= {"steady_median_seconds": None, "seconds": None, "outcome": "skipped", "untuned_held_out_loss": None}
-    bare |= {"held_out_loss": None, "quality_score": None, "peak_reserved_mib": None, "peak_rss_growth_mib": 1.0}
+    unknown = ("seconds", "seconds_each", "steady_median_seconds", "losses", "quality_score", "untuned_held_out_loss")
+    unknown += ("held_out_loss", "taints", "peak_reserved_mib", "peak_device_mib")
+    bare = dict.fromkeys(unknown) | {"outcome": "skipped", "peak_rss_growth_mib": 1.0}
+    bare_plan = {"peak_device_mib": None, "breakdown_mib": None, "peak_reserved_mib": None, "outcome": "skipped"}
     quality = replace(chosen.choice.quality, source="person", is_tuned=False)
     option = replace(chosen.choice, quality=quality)
     bases = {"fine_tuning_memory": "planned peak_device_mib", "inference_memory": "allocated_after_mib"}
@@ -194,7 +222,9 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     candidates = [row.candidate for row in comparison.rows]
     parts = dict.fromkeys(("stray_beginning", "expected"), 0.5)
     for grade in ("최상", "하", "최하"):
-        records = [replace(each, quality_grade=grade, quality_parts=parts) for each in capped]
+        records = [
+            each if each.case.is_planned else changed(each, quality_grade=grade, quality_parts=parts) for each in capped
+        ]
         page_of(
             page_data.compared(records, candidates), selection=replace(chosen, choice=option, bases=bases, **lacking)
         )
@@ -203,9 +233,10 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     provisional = replace(chosen, choice=replace(option, quality=None), **lacking)
     page_of(comparison, selection=provisional)
     page_of(comparison, selection=replace(chosen, choice=None, reserve=None, excluded=()))
-    page_of(page_data.compared([replace(each, **bare) for each in comparison.records], candidates))
-    failed = [replace(each, outcome="failed") for each in page_data.rehearsal().records]
-    page_of(page_data.compared([each for each in failed if each.planned_workload is None], candidates))
+    lacking = [changed(each, **bare_plan if each.case.is_planned else bare) for each in comparison.records]
+    page_of(page_data.compared(lacking, candidates))
+    failed = [changed(each, outcome="failed") for each in page_data.rehearsal().measured]
+    page_of(page_data.compared(failed, candidates))
     monkeypatch.setattr(page_module, "MOST_CANDIDATES", 2)
     monkeypatch.setattr(page_module, "MOST_PROMPTS", 2)
     whole(comparison)
@@ -240,7 +271,7 @@ def test_the_language_is_the_locales(environ, language):
         (page_data.with_troubles(), ["CAPPED"]),
         (
             page_data.compared(
-                [replace(each, weights="random") for each in page_data.full(1).records], page_data.candidates()
+                [changed(each, weights="random") for each in page_data.full(1).records], page_data.candidates()
             ),
             ["RANDOM WEIGHTS"],
         ),
@@ -256,14 +287,14 @@ def test_what_nobody_may_miss_stands_on_a_strip_and_in_a_banner(comparison, mark
 
 def test_a_replicas_time_and_memory_are_in_no_chart_and_marked_where_they_stand():
     comparison = page_data.rehearsal(2)
-    record = comparison.rows[0].records["fine_tuning", 16]
-    odd = replace(record, seconds=4321.0, steady_median_seconds=8765.0, seconds_each=None, peak_rss_growth_mib=7654.0)
+    record = comparison.rows[0].cell("r16").measured
+    odd = changed(record, seconds=4321.0, steady_median_seconds=8765.0, seconds_each=None, peak_rss_growth_mib=7654.0)
     records = [odd if each is record else each for each in comparison.records]
     page = page_of(page_data.compared(records, page_data.candidates(2)))
     for figure in ("4,321", "8,765", "7,654"):
         assert page.count(figure) == 1
-    assert page.count("These are mini replicas") == 3  # quality's parts, losses, all figures
-    heading = page.index("Figures of mini replicas, seconds and MiB: they compare nothing")
+    assert page.count("These are mini replicas.") == 3  # quality's parts, losses, all figures
+    heading = page.index("Figures of mini replicas, which do not compare")
     assert heading < min(page.index(figure) for figure in ("4,321", "8,765", "7,654"))
     memory = re.search(r'<section id="memory".*?</section>', page, re.DOTALL)[0]
     assert "measured" not in memory
@@ -277,46 +308,69 @@ def near(text, figure):
     return abs(float(shown) - figure) <= 0.5 * 10**-digits + 1e-9
 
 
-def test_the_tables_numbers_are_the_records():
+def recorded(row, records):
+    """The record that a table's row is about."""
+    variant = None if row["case"] in ("inference", "untuned") else row["case"]
+    (found,) = [each for each in records if (each.case.candidate, each.case.variant) == (row["candidate"], variant)]
+    return found
+
+
+def test_the_memory_tables_numbers_are_the_records():
     comparison = page_data.full(3)
     document = Document(page_of(comparison))
-    records = {(each.candidate, each.lora_rank): each for each in comparison.records if each.planned_workload is None}
-    plans = {(each.candidate, each.lora_rank): each for each in comparison.records if each.planned_workload}
-
-    def of(row, those):
-        return those[row["candidate"], None if row["case"] == "inference" else int(row["case"][1:])]
-
     rows = document.rows("candidate", "case", "model weights")
     assert len(rows) == 12
     for row in rows:
-        plan = of(row, plans)
+        plan = recorded(row, comparison.plans).plan
         assert near(row["model weights"], plan.breakdown_mib["base_weights"])
         assert near(row["reserved, not allocated"], plan.peak_reserved_mib - plan.peak_allocated_mib)
-        assert near(row["peak device"], plan.peak_device_mib)
-    for row in document.rows("candidate", "case", "allocated after", "peak allocated", "peak reserved", "CUDA context"):
-        record = of(row, records)
-        assert near(row["allocated after"], record.allocated_after_mib)
-        assert near(row["peak device"], record.peak_device_mib)
-        off = record.planned_peak_reserved_mib / record.peak_reserved_mib - 1
+        assert near(row["peak device, MiB"], plan.peak_device_mib)
+    for row in document.rows("candidate", "case", "allocated after, MiB", "peak allocated, MiB", "peak reserved, MiB"):
+        record = recorded(row, comparison.measured)
+        memory = record.measured.memory
+        assert near(row["allocated after, MiB"], memory.allocated_after_mib)
+        assert near(row["peak device, MiB"], memory.peak_device_mib)
+        off = record.plan.peak_reserved_mib / memory.peak_reserved_mib - 1
         assert abs(float(row["plan off by"].rstrip("%")) - 100 * off) <= 0.005
-    for row in document.rows("candidate", "case", "seconds", "step or prompt, median"):
-        assert near(row["seconds"], of(row, records).seconds)
+
+
+def test_the_other_tables_numbers_are_the_records():
+    comparison = page_data.full(3)
+    document = Document(page_of(comparison))
+    for row in document.rows("candidate", "case", "seconds"):
+        assert near(row["seconds"], recorded(row, comparison.measured).measured.seconds)
+    for row in document.rows("candidate", "case", "outcome", "seconds"):
+        card = recorded(row, comparison.measured).measured.card
+        assert near(row["highest temperature, °C"], card.highest_temperature_c)
+        assert near(row["lowest SM clock, MHz"], card.lowest_sm_clock_mhz)
     for row in document.rows("candidate", "case", "first step"):
-        record = of(row, records)
-        assert near(row["last step"], record.losses[-1])
-        assert near(row["held out, after"], record.held_out_loss)
+        record = recorded(row, comparison.measured)
+        assert near(row["last step"], record.measured.losses[-1])
+        assert near(row["held out, after"], record.quality.held_out_loss)
     first, second, third = comparison.rows
     for number, row in enumerate(document.rows("prompt", first.candidate.name)):
         for each in (first, second, third):
-            assert near(row[each.candidate.name], each.records["inference", None].seconds_each[number])
+            assert near(row[each.candidate.name], each.cell(None).measured.measured.seconds_each[number])
             assert row[each.candidate.name].endswith("*") == (number == 0)
     for row in document.rows("candidate", "case", "study, seconds"):
-        record = of(row, records)
-        ours = record.seconds if record.lora_rank else sum(record.seconds_each) / len(record.seconds_each)
+        measured = recorded(row, comparison.measured).measured
+        is_tuned = row["case"] != "inference"
+        ours = measured.seconds if is_tuned else sum(measured.seconds_each) / len(measured.seconds_each)
         assert near(row["ours, seconds"], ours)
-    for row in document.rows("candidate", "case", "quality"):
-        rank = None if row["case"] == "untuned" else int(row["case"][1:])
-        assert near(row["quality"], records[row["candidate"], rank].quality_score)
+    for row in document.rows("candidate", "case", "quality, 0–100"):  # noqa: RUF001
+        quality = recorded(row, comparison.measured).quality
+        assert near(row["quality, 0–100"], quality.score)  # noqa: RUF001
+        assert near(row["held-out rows, nats per character"], quality.held_out_nats_per_character)
+
+
+def test_every_quantity_of_which_a_record_has_a_figure_is_in_a_table():
+    comparison = page_data.with_troubles(3)
+    document = Document(page_of(comparison))
+    shown = {head for table in document.tables for head in table[0]}
+    for each in known((*MEASURED, *QUALITY), comparison.measured) + known(PLANNED, comparison.plans):
+        assert texts()[f"head.{each.bare_name}"]["en"] in shown, each.name
+    for each in (*MEASURED, *PLANNED, *QUALITY):
+        assert f"term.{each.term or each.bare_name}" in texts(), each.name
 
 
 def test_a_choice_is_told_with_its_scores_weights_and_reasons():
@@ -325,7 +379,7 @@ def test_a_choice_is_told_with_its_scores_weights_and_reasons():
     page = page_of(comparison, selection=selection)
     document = Document(page)
     choice, reserve = selection.choice, selection.reserve
-    assert f"<title>{choice.candidate.name} r{choice.lora_rank}" in page
+    assert f"<title>{choice.candidate.name} {choice.variant}" in page
     cards = [table for table in document.tables if table[0] == ["criterion", "score, 0–1", "weight"]]  # noqa: RUF001
     for card, option in zip(cards, (choice, reserve), strict=True):
         assert [row[1] for row in card[1:]] == [f"{score:.2f}" for score in option.scores.values()]
@@ -333,19 +387,19 @@ def test_a_choice_is_told_with_its_scores_weights_and_reasons():
             f"\N{MULTIPLICATION SIGN} {weight:g}" for weight in selection.weights.values()
         ]
     text = "".join(document.text)
-    assert "If the weight of answer quality fell from 5 below 1.37" in text
-    assert "If the weight of leaderboard average rose from 1 above 9.50" in text
-    assert selection.unknown[0] in text
-    assert selection.agreement[0] in text
-    reasons = {(row["candidate"], row["reason"]) for row in document.rows("candidate", "rank", "reason")}
-    assert reasons == {(each.candidate, each.reason) for each in selection.excluded}
+    assert "is chosen if the weight of answer quality falls from 5 below 1.37." in text
+    assert "is chosen if the weight of leaderboard average rises from 1 above 9.50." in text
+    assert selection.unknown[0].text() in text
+    assert selection.agreement[0].text() in text
+    reasons = {(row["candidate"], row["reason"]) for row in document.rows("candidate", "variant", "reason")}
+    assert reasons == {(each.candidate, each.reason.text()) for each in selection.excluded}
 
 
 @pytest.mark.parametrize(
     ("selection", "sentence"),
     [
         (None, "No choice was made from these results."),
-        (Selection(None, None, (), (), {}, (), (), {}, (), (), (), any_license=False), "There is no choice"),
+        (Selection(None, None, (), (), {}, (), (), {}, (), (), (), any_license=False), "No choice: no candidate meets"),
     ],
 )
 def test_why_there_is_no_choice_is_said(selection, sentence):
@@ -361,11 +415,11 @@ def test_what_does_not_fit_is_said_in_words():
     document = Document(page)
     failures = document.rows("case", "outcome", "reason")
     assert [row["outcome"] for row in failures] == ["over budget", "out of memory", "error", "error", "error"]
-    assert len(document.rows("case", "taint")) == 6
+    assert len(document.rows("case", "reason")) == 6
 
 
 def test_a_budget_far_beyond_the_peaks_does_not_flatten_them():
-    records = [replace(each, budget_mib=81920.0) for each in page_data.full(1).records]
+    records = [changed(each, budget_mib=81920.0) for each in page_data.full(1).records]
     page = page_of(page_data.compared(records, page_data.candidates()))
     assert "budget 81,920 →" in page
     assert ">80,000</text>" not in page
@@ -389,7 +443,7 @@ def test_of_too_many_candidates_the_best_are_shown_and_it_is_said(monkeypatch):
 
 def test_overfitted_models_are_named():
     comparison = page_data.full()
-    names = [f"{each.candidate} r{each.lora_rank}" for each in comparison.records if each.is_overfitted]
+    names = [f"{each.case.candidate} {each.case.variant}" for each in comparison.records if each.quality.is_overfitted]
     assert names
     assert f"Overfitted: {', '.join(names)}" in page_of(comparison)
 
@@ -400,22 +454,27 @@ def test_what_is_left_out_of_an_excluded_option_is_not_its_mark():
     quality = re.search(r'<section id="quality".*?</section>', page, re.DOTALL)[0]
     bound = sum(not row.candidate.free_license for row in comparison.rows)
     assert bound == 3
-    assert quality.count('class="point excluded"') == 2 * 3 * bound + 1  # two drawings, three ranks, the legend
+    assert quality.count('class="point excluded"') == 2 * 3 * bound + 1  # two drawings, three variants, the legend
     assert 'class="point choice on-front"' in quality
 
 
 def test_answers_stand_prompt_by_prompt_and_equal_prompts_apart():
-    one = {16: [GivenAnswer("q", "a1"), GivenAnswer("p", "b"), GivenAnswer("q", "a2")], None: [GivenAnswer("q", "u")]}
-    two = {None: [GivenAnswer("r", "c")]}
-    found = by_prompt({"two": two, "one": one}, ["one"])
+    answers = {
+        Case("two", "inference"): [GivenAnswer("r", "c")],
+        Case("one", "fine_tuning", "dora"): [GivenAnswer("q", "d")],
+        Case("one", "fine_tuning", "r16"): [GivenAnswer("q", "a1"), GivenAnswer("p", "b"), GivenAnswer("q", "a2")],
+        Case("one", "inference"): [GivenAnswer("q", "u")],
+    }
+    found = by_prompt(answers, ["one"], ["r16", "dora"])
     assert [prompt for prompt, _ in found] == ["q", "p", "q", "r"]
-    assert {rank: given.answer for rank, given in found[0][1][0].by_rank.items()} == {None: "u", 16: "a1"}
-    assert [(each.candidate, list(each.by_rank)) for each in found[2][1]] == [("one", [16])]
+    given = [(variant, given.answer) for variant, given in found[0][1]["one"].items()]
+    assert given == [(None, "u"), ("r16", "a1"), ("dora", "d")]
+    assert {name: list(by_variant) for name, by_variant in found[2][1].items()} == {"one": ["r16"]}
 
 
 def test_cut_off_and_graded_answers_say_so():
     given = [GivenAnswer("q", "so and", is_cut_off=True, grade="하"), GivenAnswer("p", " ", is_cut_off=False)]
-    page = page_of(page_data.full(1), answers={"x": {None: given}})
+    page = page_of(page_data.full(1), answers={answering_case("x", None): given})
     assert page.count("✂ cut off") == 1
     assert page.count("grade 하") == 1
     assert page.count("(empty)") == 1
@@ -432,9 +491,8 @@ def test_a_foreign_environment_is_shown_as_it_is():
 
 
 def test_records_that_know_nothing_have_a_page():
-    required = {"case", "candidate", "workload", "lora_rank", "outcome", "reason", "protocol", "protocol_hash"}
-    required |= {"protocol_changes", "dataset_sha256", "budget_mib", "versions", "planned_workload"}
+    required = {"protocol", "protocol_hash", "protocol_changes", "dataset_sha256", "budget_mib", "versions"}
+    nothing = {name: None for name in PATHS if name not in required}
     records = page_data.with_troubles().records
-    nothing = {field.name: None for field in fields(records[0]) if field.name not in required}
-    bare = page_data.compared([replace(each, **nothing) for each in records], page_data.candidates())
-    Document(page_of(bare))
+    bare = [replace(each, plan=None) if each.case.is_planned else changed(each, **nothing) for each in records]
+    Document(page_of(page_data.compared(bare, page_data.candidates())))

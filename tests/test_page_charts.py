@@ -6,12 +6,13 @@ from pathlib import Path
 
 import page_data
 import pytest
+from made import changed
 
 from ohlora_fixtures.report.page import svg
-from ohlora_fixtures.report.page.charts.losses import points_of
-from ohlora_fixtures.report.page.charts.memory import parts_of
-from ohlora_fixtures.report.page.charts.spread import Spread, spread
-from ohlora_fixtures.report.page.textures import texture
+from ohlora_fixtures.report.page.losses import points_of
+from ohlora_fixtures.report.page.memory import parts_of
+from ohlora_fixtures.report.page.svg import texture
+from ohlora_fixtures.report.page.times import Spread, spread
 
 CSS = Path(svg.__file__).parent / "templates" / "page.css"
 
@@ -58,7 +59,7 @@ def test_a_long_name_loses_its_middle():
 
 
 def test_a_planned_peaks_parts_add_up_to_it():
-    plan = page_data.plan_only(1).records[1]
+    plan = page_data.plan_only(1).records[1].plan
     assert sum(mib for _, mib in parts_of(plan)) == pytest.approx(plan.peak_device_mib)
     unheard_of = replace(plan, breakdown_mib={"base_weights": 100.0, "quantised": 50.0}, peak_reserved_mib=180.0)
     assert dict(parts_of(unheard_of))["allocator"] == 80.0
@@ -75,13 +76,13 @@ def test_a_long_runs_curve_is_drawn_as_means():
 
 
 def test_spread_leaves_the_warm_up_out():
-    record = page_data.full(1).rows[0].records["inference", None]
+    record = page_data.full(1).rows[0].cell(None).measured
     times = [9.0, 1.0, 2.0, 3.0]
-    assert spread(replace(record, seconds_each=times)) == Spread(1.5, 2.0, 2.5)
-    assert spread(replace(record, seconds_each=None, steady_median_seconds=2.0, steady_iqr_seconds=1.0)) == Spread(
+    assert spread(changed(record, seconds_each=times)) == Spread(1.5, 2.0, 2.5)
+    assert spread(changed(record, seconds_each=None, steady_median_seconds=2.0, steady_iqr_seconds=1.0)) == Spread(
         1.5, 2.0, 2.5
     )
-    assert spread(replace(record, seconds_each=[9.0], steady_median_seconds=None)) is None
+    assert spread(changed(record, seconds_each=[9.0], steady_median_seconds=None)) is None
 
 
 def luminance(colour):

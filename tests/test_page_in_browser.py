@@ -5,6 +5,7 @@ import pytest
 from browser import CHROMIUM, Browser
 from test_page import HOSTILE, STATES, whole
 
+from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.report.page.page import html
 from ohlora_fixtures.results.answers import GivenAnswer
 
@@ -97,6 +98,7 @@ def show(browser, tmp_path):
         ("one", "en"),
         ("seventeen", "en"),
         ("long names", "ko"),
+        ("long variants", "en"),
         ("troubles", "ko"),
         ("troubles", "en"),
         ("rehearsal", "en"),
@@ -125,7 +127,7 @@ def test_every_text_can_be_read_in_both_themes(show, state, width):
 
 def test_markup_in_an_answer_stays_text(show):
     comparison = page_data.full(1)
-    answers = {comparison.rows[0].candidate.name: {None: [GivenAnswer(HOSTILE, f"first\n{HOSTILE}")]}}
+    answers = {answering_case(comparison.rows[0].candidate.name, None): [GivenAnswer(HOSTILE, f"first\n{HOSTILE}")]}
     browser = show(html(comparison, None, answers, {"command": HOSTILE}, "en"))
     said = browser.evaluate("document.querySelector('.answers dd').innerText")
     assert said == "first\n<script>alert(1)</script><img src=x onerror=alert(2)>[31m\"'&amp;"

@@ -1,15 +1,11 @@
 """`pytest benches -k plan` through real pytest sessions."""
 
-import json
 import shutil
 
 import pytest
+from made import flat_records
 
 SHORT = ["--protocol", "epochs=2"]
-
-
-def read_records(folder):
-    return [json.loads(line) for line in (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture
@@ -21,7 +17,7 @@ def plan(suite, tiny):
         shutil.rmtree(folder, ignore_errors=True)
         arguments = ["-k", "plan", "--candidates", tiny(), "--results-dir", folder, *arguments]
         result = suite.runpytest_subprocess("benches", *arguments)
-        return result, read_records(folder) if folder.exists() else []
+        return result, flat_records(folder) if folder.exists() else []
 
     return run
 
@@ -38,15 +34,11 @@ def test_a_plan_from_command_to_table_and_once_more(plan, suite):
     assert [record["case"] for record in records] == [
         f"bench_plan[tiny-{x}]" for x in ("inference", "r16", "r32", "r64")
     ]
-    assert [record["planned_workload"] for record in records] == ["inference", *["fine_tuning"] * 3]
-    assert [record["lora_rank"] for record in records] == [None, 16, 32, 64]
+    assert [record["workload"] for record in records] == ["inference", *["fine_tuning"] * 3]
+    assert [record["variant"] for record in records] == [None, "r16", "r32", "r64"]
     for record in records:
-        assert (record["workload"], record["outcome"], record["scale"], record["weights"]) == (
-            "plan",
-            "passed",
-            "full",
-            None,
-        )
+        assert (record["is_planned"], record["outcome"], record["scale"]) == (True, "passed", "full")
+        assert record["weights"] is None
         assert (record["device"], record["gpu_profile"], record["tokenizer"]) == ("Tesla T4", "t4", "estimated")
         assert record["peak_device_mib"] == record["peak_reserved_mib"] + record["context_mib"]
         assert 0 < record["allocated_after_mib"] <= record["peak_allocated_mib"] <= record["peak_reserved_mib"]
@@ -134,7 +126,7 @@ def test_candidates_that_cannot_be_built_do_not_stop_the_others(suite, tiny, tmp
         "benches", "-k", "plan and inference", "--candidates", path, "--results-dir", "out"
     )
     result.assert_outcomes(passed=1, failed=3, deselected=28)
-    records = {record["candidate"]: record for record in read_records(suite.path / "out")}
+    records = {record["candidate"]: record for record in flat_records(suite.path / "out")}
     assert records.pop("tiny")["outcome"] == "passed"
     for name, record in records.items():
         assert record["outcome"] == "error"
@@ -149,7 +141,7 @@ def test_a_rehearsal_shows_the_plan_beside_it(suite, tiny):
     result.assert_outcomes(passed=2, deselected=6)
     output = result.stdout.str()
     assert "REHEARSAL" in output
-    planned = next(each for each in read_records(suite.path / "out") if each["planned_workload"])
+    planned = next(each for each in flat_records(suite.path / "out") if each["is_planned"])
     assert f"tiny       fits     {planned['peak_device_mib']:.0f}  0.00 B" in output  # and none of the rehearsal's own
     assert "planned at full size for a Quadro M6000, budget 12288 MiB" in output
 
@@ -157,7 +149,7 @@ def test_a_rehearsal_shows_the_plan_beside_it(suite, tiny):
 def test_two_workers_plan(plan):
     result, records = plan("-n", "2", "--dist", "loadgroup", *SHORT)
     result.assert_outcomes(passed=4)
-    assert sorted(str(record["lora_rank"]) for record in records) == ["16", "32", "64", "None"]
+    assert sorted(str(record["variant"]) for record in records) == ["None", "r16", "r32", "r64"]
 
 
 @pytest.mark.parametrize(

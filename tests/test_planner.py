@@ -11,6 +11,7 @@ from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import encode_all, prompt_text, read_dialogues
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.variants import Variant, lora
 from ohlora_fixtures.planner.plan_cache import PlanStore
 from ohlora_fixtures.planner.planner import Planner
 from ohlora_fixtures.workloads.stand_ins import stand_in_tokenizer
@@ -22,7 +23,7 @@ def settings(tiny):
         candidates=read_candidates(tiny()),
         dialogues=read_dialogues(DATA / "dialogues.csv"),
         protocol=Protocol(epochs=1),
-        lora_ranks=(8,),
+        variants=(lora(8),),
         model_dir=None,
         budget_mib=12288.0,
         gpu_profile=read_profiles(DATA / "gpus.toml")[0],
@@ -31,7 +32,7 @@ def settings(tiny):
 
 def test_lengths_are_estimated_from_characters_a_token(settings):
     (candidate,) = settings.candidates
-    plan = Planner(settings, PlanStore(None)).plan(replace(candidate, chars_per_token=2.0), 8)
+    plan = Planner(settings, PlanStore(None)).plan(replace(candidate, chars_per_token=2.0), lora(8))
     rows = settings.dialogues.rows(settings.protocol.fine_tuning_rows)
     template_characters = len(candidate.text_template) - len("{input}{output}")
     longest = max(template_characters + len(row.prompt) + len(row.answer) for row in rows)
@@ -44,7 +45,7 @@ def test_a_tokenizer_at_hand_gives_the_real_lengths(settings, tmp_path):
     tokenizer.save_pretrained(tmp_path / "weights" / "tiny")
     settings.model_dir = tmp_path / "weights"
     planner = Planner(settings, PlanStore(tmp_path / "plans"))
-    tuned, answered = planner.plan(candidate, 8), planner.plan(candidate, None)
+    tuned, answered = planner.plan(candidate, lora(8)), planner.plan(candidate, None)
     rows = settings.dialogues.rows(settings.protocol.fine_tuning_rows)
     examples = encode_all(tokenizer, candidate.text_template, rows, 512)
     assert (tuned.tokenizer, tuned.longest_tokens) == ("own", max(len(row["input_ids"]) for row in examples))
@@ -61,7 +62,7 @@ def test_a_tokenizer_at_hand_gives_the_real_lengths(settings, tmp_path):
 def test_what_a_library_refuses_on_meta_is_told_in_one_sentence(settings):
     settings.protocol = Protocol(optimizer="adamw_torch_fused")
     with pytest.raises(CandidateError, match=r"^tiny cannot be planned: \w+: [^\n]+$"):
-        Planner(settings, PlanStore(None)).plan(settings.candidates[0], 8)
+        Planner(settings, PlanStore(None)).plan(settings.candidates[0], lora(8))
 
 
 def test_a_store_that_cannot_be_written_is_no_obstacle(tmp_path):
@@ -72,24 +73,53 @@ def test_a_store_that_cannot_be_written_is_no_obstacle(tmp_path):
     assert store.read({"a": 1}) is None
 
 
-def test_advice_is_given_at_the_first_rank_and_moves_with_the_budget(settings):
+def test_advice_is_given_at_the_first_variant_and_moves_with_the_budget(settings):
     (candidate,) = settings.candidates
-    settings.lora_ranks = (16, 8)
+    settings.variants = (lora(16), lora(8))
     planner = Planner(settings, PlanStore(None))
-    assert planner.advice(candidate, 8) is planner.advice(candidate, None) is None
-    roomy = planner.advice(candidate, 16)
+    assert planner.advice(candidate, lora(8)) is planner.advice(candidate, None) is None
+    roomy = planner.advice(candidate, lora(16))
     settings.budget_mib = 400.0
-    tight = Planner(settings, PlanStore(None)).advice(candidate, 16)
-    assert (roomy["lora_rank"], roomy["batch_size"]) == (16, 4)
-    assert 4 < tight["largest_batch"] < roomy["largest_batch"]
-    assert 16 < tight["largest_rank"] < roomy["largest_rank"]
-    assert tight["largest_rank"] % 8 == 0
-    assert roomy["checkpointing_saves_mib"] == tight["checkpointing_saves_mib"] > 0
+    tight = Planner(settings, PlanStore(None)).advice(candidate, lora(16))
+    assert (roomy.variant, roomy.batch_size) == ("r16", 4)
+    assert 4 < tight.largest_batch < roomy.largest_batch
+    assert 16 < tight.largest_rank < roomy.largest_rank
+    assert tight.largest_rank % 8 == 0
+    assert roomy.checkpointing_saves_mib == tight.checkpointing_saves_mib > 0
 
     for changes, fits in (
-        ({"batch_size": tight["largest_batch"]}, True),
-        ({"batch_size": 2 * tight["largest_batch"]}, False),
+        ({"batch_size": tight.largest_batch}, True),
+        ({"batch_size": 2 * tight.largest_batch}, False),
     ):
         settings.protocol = replace(Protocol(epochs=1), **changes)
-        plan = Planner(settings, PlanStore(None)).plan(candidate, 16)
+        plan = Planner(settings, PlanStore(None)).plan(candidate, lora(16))
         assert (plan.peak_device_mib <= 400.0) is fits
+
+
+def test_a_variant_between_two_ranks_of_its_like_lies_on_the_line_through_them(settings):
+    """Its plan is what tracing it alone gives; a variant of another kind lies on no such line."""
+    (candidate,) = settings.candidates
+    dora = Variant("dora", {"peft_type": "LORA", "r": 8, "use_dora": True})
+    settings.variants = (lora(4), lora(8), lora(16), dora)
+    together = Planner(settings, PlanStore(None))
+    for variant in (lora(8), dora):
+        settings.variants = (lora(4), lora(8), lora(16), dora)
+        found = together.plan(candidate, variant)
+        settings.variants = (variant,)
+        assert found == Planner(settings, PlanStore(None)).plan(candidate, variant)
+
+
+def test_a_plan_is_kept_by_what_the_variant_sets_and_not_by_its_name_alone(settings, tmp_path):
+    (candidate,) = settings.candidates
+    planner = Planner(settings, PlanStore(tmp_path))
+    planner.plan(candidate, lora(8))
+    assert not planner.is_kept(candidate, Variant("r8", {"peft_type": "LORA", "r": 8, "use_rslora": True}))
+    assert not planner.is_kept(candidate, replace(lora(8), training={"gradient_checkpointing": True}))
+
+
+def test_no_rank_is_advised_for_a_variant_without_one(settings):
+    (candidate,) = settings.candidates
+    settings.variants = (Variant("ia3", {"peft_type": "IA3", "feedforward_modules": []}),)
+    advice = Planner(settings, PlanStore(None)).advice(candidate, settings.variants[0])
+    assert (advice.variant, advice.largest_rank) == ("ia3", None)
+    assert advice.largest_batch > 4

@@ -3,12 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
-from test_report import record
+from choices import fine_tuning, inference, plan
 
-from ohlora_fixtures.report import case_line
 from ohlora_fixtures.session import progress, remaining
 from ohlora_fixtures.session.progress import Line, Progress, is_watched
 from ohlora_fixtures.session.remaining import Remaining, Work, in_words
+from ohlora_fixtures.session.terminal import figures
 
 
 @pytest.fixture
@@ -164,21 +164,21 @@ def test_a_terminal_is_watched_but_for_that_of_a_ci(monkeypatch, isatty, variabl
     assert is_watched(config) is watched
 
 
-PLAN = {"workload": "plan", "planned_workload": "fine_tuning", "seconds": None}
-
-
 @pytest.mark.parametrize(
     ("found", "line"),
     [
-        (record(seconds=58.72, peak_device_mib=9120.4), "58.7 s, peak 9120 MiB of 12288"),
-        (record(rank=None), "1.25 s a prompt, peak 9000 MiB of 12288"),
-        (record(**PLAN), "planned peak 9000 MiB of 12288"),
-        (record(outcome="over_budget", peak_device_mib=12900.0), "over budget, 60.0 s, peak 12900 MiB of 12288"),
-        (record(outcome="out_of_memory", seconds=None), "out of memory, peak 9000 MiB of 12288"),
-        (record(scale="mini", peak_device_mib=None, seconds=0.51), "rehearsed, 0.5 s"),
-        (record(taints=["another process"]), "60.0 s, peak 9000 MiB of 12288, doubtful"),
-        (record(outcome="error", seconds=None, peak_device_mib=None), ""),
+        (fine_tuning("x", seconds=58.72, peak_device_mib=9120.4), "58.7 s, peak 9,120 MiB of 12,288"),
+        (inference("x", steady_median_seconds=1.25), "1.25 s a prompt, peak 6,000 MiB of 12,288"),
+        (plan(fine_tuning("x")), "planned peak 9,000 MiB of 12,288"),
+        (
+            fine_tuning("x", outcome="over_budget", peak_device_mib=12900.0),
+            "over budget, 60.0 s, peak 12,900 MiB of 12,288",
+        ),
+        (fine_tuning("x", outcome="out_of_memory", seconds=None), "out of memory, peak 9,000 MiB of 12,288"),
+        (fine_tuning("x", scale="mini", peak_device_mib=None, seconds=0.51), "rehearsed, 0.510 s"),
+        (fine_tuning("x", taints=["another process"]), "60.0 s, peak 9,000 MiB of 12,288, doubtful"),
+        (fine_tuning("x", outcome="error", seconds=None, peak_device_mib=None), ""),
     ],
 )
 def test_a_case_in_a_line(found, line):
-    assert case_line.figures(found) == line
+    assert figures(found) == line

@@ -1,4 +1,5 @@
 import pytest
+from made import said
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.inputs.protocol import Protocol, Rows, parse_protocol
@@ -8,7 +9,7 @@ def test_the_default_is_the_studys():
     protocol = Protocol()
     assert protocol.steps == 50
     assert len(protocol.prompt_rows) == 25
-    assert protocol.changes() == []
+    assert protocol.changes() == ()
 
 
 def test_settings_are_read_by_their_kind():
@@ -18,7 +19,7 @@ def test_settings_are_read_by_their_kind():
 
 def test_changes_are_told_and_change_the_hash():
     protocol = parse_protocol(["epochs=1", "prompt_rows=81:83"])
-    assert protocol.changes() == ["epochs 1 instead of 10", "prompt_rows 81:83 instead of 81:106"]
+    assert said(protocol.changes()) == ("epochs 1 instead of 10", "prompt_rows 81:83 instead of 81:106")
     assert protocol.hash() != Protocol().hash()
     assert parse_protocol(["epochs=10"]).hash() == Protocol().hash()
 

@@ -5,11 +5,14 @@ import textwrap
 
 import pytest
 from judge_server import grades, serving
+from made import flat_records
 from pretrained import pretrain
 
 from ohlora_fixtures.__main__ import main
+from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.results.answers import read_answers, write_answers
 
+UNTUNED, TUNED = answering_case("learned", None), answering_case("learned", "r8")
 BENCHES = ["benches/bench_inference.py", "benches/bench_fine_tuning.py"]
 
 
@@ -29,8 +32,7 @@ def run(suite, models):
 
 
 def records_of(folder):
-    lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
-    return {record["case"]: record for record in map(json.loads, lines)}
+    return {record["case"]: record for record in flat_records(folder)}
 
 
 def selection_of(folder):
@@ -39,12 +41,12 @@ def selection_of(folder):
 
 def answers_of(folder):
     """The answers of `learned`, which are different ones, and other ones after fine-tuning."""
-    answers = read_answers(folder / "answers" / "learned.csv")["learned"]
-    assert list(answers) == [None, 8]
-    assert [given.prompt for given in answers[None]] == [given.prompt for given in answers[8]]
-    assert [given.answer for given in answers[None]] != [given.answer for given in answers[8]]
-    assert len({given.answer for given in answers[None]}) == 12
-    assert {given.is_cut_off for given in answers[None]} >= {False}
+    answers = read_answers(folder / "answers" / "learned.csv")
+    assert list(answers) == [UNTUNED, TUNED]
+    assert [given.prompt for given in answers[UNTUNED]] == [given.prompt for given in answers[TUNED]]
+    assert [given.answer for given in answers[UNTUNED]] != [given.answer for given in answers[TUNED]]
+    assert len({given.answer for given in answers[UNTUNED]}) == 12
+    assert {given.is_cut_off for given in answers[UNTUNED]} >= {False}
     return answers
 
 
@@ -70,21 +72,21 @@ def test_answers_are_judged_untuned_and_tuned_and_chosen_by(suite, run, capsys):
     assert {record["not_judged"] for record in records.values()} == {None}
 
     answers = answers_of(folder)
-    assert sum(given.tokens for given in answers[None]) == untuned["tokens"]
+    assert sum(given.tokens for given in answers[UNTUNED]) == untuned["tokens"]
 
     chosen = selection_of(folder)
     assert (chosen["choice"]["candidate"], chosen["reserve"]["candidate"]) == ("learned", "hardly")
     assert (chosen["choice"]["quality"]["source"], chosen["choice"]["quality"]["is_tuned"]) == ("computed", True)
     assert chosen["choice"]["quality"]["score"] == tuned["quality_score"]
-    assert "Final choice: learned at LoRA rank 8" in result.stdout.str()
+    assert "Final choice: learned r8" in result.stdout.str()
     page = (folder / "comparison.md").read_text(encoding="utf-8")
     assert f"| learned, untuned | {untuned['quality_score']:.1f} |" in page
     assert f"{tuned['untuned_trained_nats_per_character']:.2f} → {tuned['trained_nats_per_character']:.2f}" in page
     before = (folder / "records.jsonl").read_bytes()
 
-    for given in answers[8]:  # a person thinks otherwise, and writes so into the file that the session has left
+    for given in answers[TUNED]:  # a person thinks otherwise, and writes so into the file that the session has left
         vars(given)["grade"] = "최하"
-    write_answers(folder / "answers" / "learned.csv", "learned", answers)
+    write_answers(folder / "answers" / "learned.csv", answers)
     assert main(["report", str(folder)]) == 0
     (ranked,) = (each for each in selection_of(folder)["ranking"] if each["candidate"] == "learned")
     assert (ranked["quality"]["source"], ranked["quality"]["score"]) == ("person", 10)
@@ -96,7 +98,7 @@ def test_answers_are_judged_untuned_and_tuned_and_chosen_by(suite, run, capsys):
     by_name = {each["candidate"]: each["quality"] for each in selection_of(folder)["ranking"]}
     assert [by_name[name]["source"] for name in ("learned", "hardly")] == ["person", "judge"]
     assert by_name["hardly"]["score"] == 90
-    assert "Final choice: hardly at LoRA rank 8 (최상 by the judge" in " ".join(capsys.readouterr().out.split())
+    assert "Final choice: hardly r8 (최상 by the judge" in " ".join(capsys.readouterr().out.split())
     assert main(["report", str(folder), *asked]) == 0  # nobody answers there any more: what it said is kept
     assert "48 of 48 answers judged" in " ".join(capsys.readouterr().out.split())
     assert main(["report", str(folder), "--grades", str(folder / "nothing.csv")]) == 2

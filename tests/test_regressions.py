@@ -1,34 +1,19 @@
 """Memory held against a stored run: where a limit is reached, what is compared, what is told."""
 
 import pytest
+from made import made
 
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.report import stored
-from ohlora_fixtures.results.memory_growth import Growth, has_failed, judge, parse_limits
-from ohlora_fixtures.results.record import Record
+from ohlora_fixtures.report import stored_run as report
+from ohlora_fixtures.results.memory_growth import Growth, has_failed, held_against, parse_limits
 
 CASE = "bench_fine_tuning[gemma-2-2b-it-r16]"
 SAME = {"device": "NVIDIA T4", "scale": "full", "weights": "hub", "protocol_hash": "0123456789ab", "dataset_sha256": ""}
 RSS = {"peak_rss_growth_mib": 2.0}
 
 
-def record(case=CASE, **changes):
-    facts = {
-        "case": case,
-        "candidate": "gemma-2-2b-it",
-        "workload": "fine_tuning",
-        "lora_rank": 16,
-        "outcome": "passed",
-        "reason": None,
-        "protocol": {},
-        "protocol_changes": [],
-        "dataset_sha256": "",
-        "budget_mib": 12288.0,
-        "versions": {},
-        **SAME,
-        "peak_device_mib": 8400.0,
-    }
-    return Record(**facts | changes)
+def record(candidate="gemma-2-2b-it", **figures):
+    return made(candidate, "r16", **SAME | {"peak_device_mib": 8400.0} | figures)
 
 
 def run_with(**cases):
@@ -37,7 +22,7 @@ def run_with(**cases):
 
 
 def verdict_on(records, stored_run, limits="peak:5%", selected=()):
-    return judge(parse_limits(limits), records, stored_run, selected)
+    return held_against(parse_limits(limits), records, stored_run, selected)
 
 
 @pytest.mark.parametrize(
@@ -151,14 +136,14 @@ def test_what_cannot_be_compared_is_named_and_alone_it_fails_the_run(now, then, 
 
 def test_new_and_missing_cases_are_named_and_fail_nothing():
     stored_run = run_with(**{CASE: {"peak_device_mib": 8400.0}, "missing": {}, "deselected": {}})
-    records = [record(), record("new"), record("plan", workload="plan", planned_workload="inference")]
+    records = [record(), record("new"), made("plan", is_planned=True)]
     verdict = verdict_on(records, stored_run, selected=[CASE, "missing"])
     assert not has_failed([verdict])
-    text = stored.terminal(parse_limits("peak:5%"), [verdict], 200)
+    text = report.terminal(parse_limits("peak:5%"), [verdict], 200)
     assert text == (
         "memory limits peak:5% over the run of 2026-01-01: 1 case compared, 0 beyond a limit, 2 not compared\n\n"
         "not compared, it was selected and did not end in this run: missing\n"
-        "not compared, the stored run has no such case: new\n"
+        "not compared, the stored run has no such case: bench_fine_tuning[new-r16]\n"
         "not selected in this run: 1 case of the stored run\n\n"
         "No memory that could be compared has grown beyond its limit."
     )
@@ -166,7 +151,7 @@ def test_new_and_missing_cases_are_named_and_fail_nothing():
 
 def test_without_a_stored_run_nothing_passes_silently():
     assert has_failed([])
-    assert "so the run fails: no stored run was found" in stored.terminal(parse_limits("peak:5%"), [], 200)
+    assert "so the run fails: no stored run was found" in report.terminal(parse_limits("peak:5%"), [], 200)
 
 
 def test_each_limit_is_held_on_its_own():
@@ -179,7 +164,7 @@ def test_each_limit_is_held_on_its_own():
 
 def test_the_table_tells_case_quantity_figures_change_and_limit():
     verdict = verdict_on([record()], run_with(**{CASE: {"peak_device_mib": 8000.0}}), "peak:100MiB")
-    table = stored.terminal(parse_limits("peak:100MiB"), [verdict], 200).split("\n\n")[1]
+    table = report.terminal(parse_limits("peak:100MiB"), [verdict], 200).split("\n\n")[1]
     heads, second_heads, _, row, second_row = (line.split() for line in table.splitlines())
     assert [heads, second_heads, row, second_row] == [
         ["case", "stored", "MiB", "change", "limit"],
@@ -187,6 +172,6 @@ def test_the_table_tells_case_quantity_figures_change_and_limit():
         [CASE, "8000.00", "+400.00", "peak:100MiB"],
         ["peak_device_mib", "8400.00", "+5.0%"],
     ]
-    page = stored.markdown(parse_limits("peak:100MiB"), [verdict])
+    page = report.markdown(parse_limits("peak:100MiB"), [verdict])
     assert f"| {CASE}<br>peak_device_mib | 8000.00<br>8400.00 | +400.00<br>+5.0% | peak:100MiB |" in page
     assert page.endswith("**Memory has grown beyond its limit, so the run fails.**\n")

@@ -2,31 +2,29 @@
 
 import json
 import math
-from dataclasses import replace
 
 import pytest
+from made import changed, made
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.results.folder import read_records
-from ohlora_fixtures.results.record import Record, as_line
+from ohlora_fixtures.results.record import SCHEMA, Record, record_of
 
 
-def line(case, **changes):
-    facts = {
-        "case": case,
-        "candidate": "x",
-        "workload": "inference",
-        "lora_rank": None,
-        "outcome": "passed",
-        "reason": None,
-        "protocol": {},
-        "protocol_hash": "",
-        "protocol_changes": [],
-        "dataset_sha256": "",
-        "budget_mib": 12288.0,
-        "versions": {},
-    }
-    return json.dumps(facts | changes, ensure_ascii=False).encode()
+def line(candidate="x", **figures):
+    """A line of `records.jsonl`."""
+    return made(candidate, **figures).as_line().rstrip(b"\n")
+
+
+def with_facts(path, value):
+    """A line in which one fact, by its path, is another: what no version of ours writes."""
+    facts = made("a", losses=(None, 1.0, 2.5)).as_dict()
+    *groups, last = path.split(".")
+    place = facts
+    for group in groups:
+        place = place[group]
+    place[last] = value
+    return json.dumps(facts).encode()
 
 
 def written(folder, *lines, end=b"\n"):
@@ -34,18 +32,36 @@ def written(folder, *lines, end=b"\n"):
     return read_records(folder)
 
 
+def names(found):
+    return [record.case.candidate for record in found.records]
+
+
 def test_records_come_back_in_their_order_and_a_case_that_ran_again_counts_once(tmp_path):
     found = written(tmp_path, line("a", outcome="error"), line("b", reason="이유"), line("a", seconds=2.0))
-    assert [record.case for record in found.records] == ["b", "a"]
-    assert (found.records[0].reason, found.records[1].outcome, found.records[1].seconds) == ("이유", "passed", 2.0)
+    assert names(found) == ["b", "a"]
+    b, a = found.records
+    assert (str(b.outcome.reason), a.outcome.kind, a.measured.seconds) == ("이유", "passed", 2.0)
     assert found.torn_line is None
+
+
+def test_a_record_is_the_same_after_it_was_written_and_read(tmp_path):
+    figures = {
+        "seconds_each": (1.0, 2.0),
+        "taints": ["hot"],
+        "attention_backends": ("math",),
+        "planned_peak_device_mib": 5.0,
+    }
+    record = made("a", "r16", outcome="failed", reason="why", quality_interval=(1.0, 2.0), **figures)
+    assert written(tmp_path, record.as_line(), end=b"").records == (record,)
+    assert record_of(record.as_dict()) == record
+    assert record.as_dict()["case"]["id"] == "bench_fine_tuning[a-r16]"
 
 
 @pytest.mark.parametrize("kept", [1, 40, -1])
 def test_a_torn_last_line_is_set_aside(tmp_path, kept):
     whole = line("b", reason="한글")
     found = written(tmp_path, line("a"), whole[:kept], end=b"")
-    assert [record.case for record in found.records] == ["a"]
+    assert names(found) == ["a"]
     assert found.torn_line == whole[:kept]
 
 
@@ -56,17 +72,24 @@ def test_a_last_line_that_is_no_record_is_set_aside_and_one_before_it_is_not(tmp
         written(tmp_path, line("a"), garbage, line("c"))
 
 
-def test_fields_of_another_version_do_no_harm(tmp_path):
-    (found,) = written(tmp_path, line("a", invented=1)).records
+@pytest.mark.parametrize("path", ["invented", "case.invented", "measured.invented", "measured.memory.invented"])
+def test_fields_of_another_version_do_no_harm(tmp_path, path):
+    (found,) = written(tmp_path, with_facts(path, 1)).records
     assert isinstance(found, Record)
-    assert found.taints is None
+    assert found.taints == ()
+
+
+def test_what_a_message_says_in_a_newer_version_is_shown(tmp_path):
+    said = {"key": "reason.invented", "values": {"mib": 5}}
+    (found,) = written(tmp_path, with_facts("outcome", {"kind": "failed", "reason": said})).records
+    assert str(found.outcome.reason) == "reason.invented, mib 5"
 
 
 def test_a_figure_that_is_no_number_is_null_and_its_line_is_whole(tmp_path):
-    (record,) = written(tmp_path, line("a")).records
-    figures = {"held_out_nats_per_character": math.nan, "held_out_loss": math.inf, "losses": [1.5, math.nan]}
-    (found,) = written(tmp_path, as_line(replace(record, **figures)), end=b"").records
-    assert (found.held_out_nats_per_character, found.held_out_loss, found.losses) == (None, None, [1.5, None])
+    figures = {"held_out_nats_per_character": math.nan, "held_out_loss": math.inf, "losses": (1.5, math.nan)}
+    (found,) = written(tmp_path, changed(made("a"), **figures).as_line(), end=b"").records
+    assert (found.quality.held_out_nats_per_character, found.quality.held_out_loss) == (None, None)
+    assert (found.measured.losses, found.measured.has_diverged) == ((1.5, None), True)
 
 
 def test_an_empty_file_has_no_records_and_a_folder_without_one_is_told(tmp_path):
@@ -76,25 +99,35 @@ def test_an_empty_file_has_no_records_and_a_folder_without_one_is_told(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("path", "value"),
     [
-        {"seconds": "1"},
-        {"seconds": True},
-        {"seconds": float("nan")},
-        {"seconds": float("inf")},
-        {"seconds_each": [1, "2"]},
-        {"seconds_each": [float("nan")]},
-        {"seconds_each": [10**400]},
-        {"losses": [None, True]},
-        {"taints": "all"},
-        {"versions": {"torch": 2}},
-        {"lora_rank": 1.5},
-        {"candidate": None},
-        {"budget_mib": None},
-        {"budget_mib": 0},
-        {"budget_mib": -1.0},
+        ("schema", SCHEMA + 1),
+        ("schema", "2"),
+        ("case", "bench_inference[a]"),
+        ("case.candidate", None),
+        ("case.variant", 16),
+        ("case.is_planned", 1),
+        ("outcome.kind", "great"),
+        ("outcome.reason", "text"),
+        ("outcome.reason", {"key": 5, "values": {}}),
+        ("measured.seconds", "1"),
+        ("measured.seconds", True),
+        ("measured.seconds", float("nan")),
+        ("measured.seconds", float("inf")),
+        ("measured.seconds_each", [1, "2"]),
+        ("measured.seconds_each", [float("nan")]),
+        ("measured.seconds_each", [10**400]),
+        ("measured.losses", [None, True]),
+        ("measured.card.taints", "all"),
+        ("measured.card.taints", ["all"]),
+        ("quality.interval", [1.0]),
+        ("quality.interval", [1.0, 2.0, 3.0]),
+        ("environment.versions", {"torch": 2}),
+        ("experiment.budget_mib", None),
+        ("experiment.budget_mib", 0),
+        ("experiment.budget_mib", -1.0),
     ],
 )
-def test_a_field_of_the_wrong_kind_makes_no_record(tmp_path, changes):
-    assert written(tmp_path, line("a", losses=[None, 1, 2.5])).torn_line is None
-    assert written(tmp_path, line("a", **changes)).torn_line is not None
+def test_a_field_of_the_wrong_kind_makes_no_record(tmp_path, path, value):
+    assert written(tmp_path, with_facts("measured.seconds", 1)).torn_line is None
+    assert written(tmp_path, with_facts(path, value)).torn_line is not None

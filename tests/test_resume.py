@@ -2,28 +2,25 @@
 
 import dataclasses
 import json
-import random
 import shutil
-import subprocess
-import sys
-import time
+import signal
 
 import pytest
-from test_results import line
+from made import made, said
 from test_wrong_input import refused
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.base.shipped import DATA
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.results.folder import RecordStore
-from ohlora_fixtures.results.record import Record
+from ohlora_fixtures.results.record import Environment
 from ohlora_fixtures.session.resume import Resumed, is_kept
 
 PROFILES = read_profiles(DATA / "gpus.toml")
 
 
-def record(case="a", **changes):
-    return Record(**json.loads(line(case, **changes)))
+def record(candidate="a", **figures):
+    return made(candidate, **figures)
 
 
 @pytest.mark.parametrize(
@@ -57,17 +54,21 @@ def resumed(tmp_path, *records, may_differ=False):
     return Resumed(tmp_path, records, kept, is_torn=False, differences=(), may_differ=may_differ)
 
 
+def place(**facts):
+    return Environment({}, **facts)
+
+
 MINI = {"scale": "mini", "weights": "random", "device": "cpu (x86_64, 2 cores)"}
 T4 = {"scale": "full", "weights": "hub", "device": "Tesla T4"}
 
 
 def test_another_device_scale_or_weights_are_refused_once_they_are_known(tmp_path):
-    first = resumed(tmp_path, record(**MINI), record("b"), record("plan", planned_workload="inference", device="L4"))
-    assert first.on_device(MINI, PROFILES).differences == ()
+    first = resumed(tmp_path, record(**MINI), record("b"), made("plan", is_planned=True, device="L4"))
+    assert first.on_device(place(**MINI), PROFILES).differences == ()
     with pytest.raises(InputError) as refusal:
-        first.on_device(T4, PROFILES)
+        first.on_device(place(**T4), PROFILES)
     assert str(refusal.value) == (
-        f"results folder {tmp_path} cannot be gone on with: scale was mini and is full; weights was random and is hub; "
+        f"results folder {tmp_path} cannot be resumed: scale was mini and is full; weights was random and is hub; "
         "device was cpu (x86_64, 2 cores) and is Tesla T4: make it as it was, or add --resume-anyway, and the "
         "comparison will say so"
     )
@@ -76,19 +77,19 @@ def test_another_device_scale_or_weights_are_refused_once_they_are_known(tmp_pat
 def test_one_card_under_two_names_is_the_same(tmp_path):
     records = [record(**T4 | {"device": "NVIDIA T4"})]
     assert {"NVIDIA T4", "Tesla T4"} <= set(next(each for each in PROFILES if each.name == "t4").card)
-    assert resumed(tmp_path, *records).on_device(T4, PROFILES).differences == ()
+    assert resumed(tmp_path, *records).on_device(place(**T4), PROFILES).differences == ()
 
 
 def test_a_device_that_nobody_can_name_ahead_is_no_difference(tmp_path):
     device = {"scale": "full", "weights": "hub"}
-    assert resumed(tmp_path, record(**T4)).on_device(device, PROFILES).differences == ()
+    assert resumed(tmp_path, record(**T4)).on_device(place(**device), PROFILES).differences == ()
 
 
 def test_what_is_gone_on_with_although_it_differs_is_told(tmp_path):
     first = resumed(tmp_path, record(**T4), record("b", **T4), may_differ=True)
-    found = first.on_device(T4 | {"device": "NVIDIA L4"}, PROFILES)
+    found = first.on_device(place(**T4 | {"device": "NVIDIA L4"}), PROFILES)
     own = dataclasses.replace(first.records[1])
-    assert found.notes([first.records[0], own, record("c")]) == (
+    assert said(found.notes([first.records[0], own, record("c")])) == (
         "resumed: 1 case of an earlier session",
         "resumed although not all is as it was: device was Tesla T4 and is NVIDIA L4",
     )
@@ -110,7 +111,6 @@ def plans(suite, tiny, planned):
         start = suite.runpytest_subprocess if is_apart else suite.runpytest
         return start("benches", *command, *arguments)
 
-    run.command = [sys.executable, "-m", "pytest", "benches", *map(str, command)]
     if not list(planned.iterdir()):
         assert run("--results-dir", "first", is_apart=True).ret == 0
         for name in ("first", ".pytest_cache"):
@@ -121,27 +121,36 @@ def plans(suite, tiny, planned):
 
 def cases_of(folder):
     lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(each)["case"] for each in lines]
+    return [json.loads(each)["case"]["id"] for each in lines]
 
 
-def test_a_session_killed_at_any_moment_is_gone_on_with_until_all_is_there(suite, plans):
-    chance = random.Random(2)
-    command = [*plans.command, "--results-dir", "out"]
+KILLED = """
+import os, signal
+pytest_plugins = ["ohlora_fixtures.plugin"]
+plain, left = os.fsync, int(os.environ.get("FSYNCS_UNTIL_KILLED", "0"))
+
+def fsync(descriptor):
+    global left
+    plain(descriptor)
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+os.fsync = fsync
+"""
+
+
+@pytest.mark.slow
+def test_a_session_killed_at_any_moment_is_gone_on_with_until_all_is_there(suite, plans, monkeypatch):
+    """After its first write, before `session.json` has its name; then after its first records; then at its end."""
     folder = suite.path / "out"
-    kills = 0
-    while True:
-        process = subprocess.Popen(command, cwd=suite.path, stdout=subprocess.DEVNULL)
-        while process.poll() is None and not folder.exists():
-            time.sleep(0.001)
-        time.sleep(chance.uniform(0, 0.05))
-        if kills == 4 or process.poll() is not None:
-            break
-        process.kill()
-        process.wait()
-        kills += 1
-        if (folder / "session.json").exists():
-            command = [*plans.command, "--resume", "out"]
-    assert process.wait() == 0
+    (suite.path / "conftest.py").write_text(KILLED)
+    for fsyncs in (1, 4, 2, 3, 6):
+        monkeypatch.setenv("FSYNCS_UNTIL_KILLED", str(fsyncs))
+        how = "--resume" if (folder / "session.json").exists() else "--results-dir"
+        assert plans(how, "out", is_apart=True).ret == -signal.SIGKILL
+    monkeypatch.delenv("FSYNCS_UNTIL_KILLED")
+    assert plans("--resume", "out", is_apart=True).ret == 0
     assert sorted(set(cases_of(folder))) == sorted(cases_of(suite.path / "first"))
     for name in ("comparison.csv", "comparison.md"):
         whole = (suite.path / "first" / name).read_text(encoding="utf-8")
@@ -194,13 +203,13 @@ def test_what_must_be_the_same_is_named_with_both_values(suite, plans, write_dat
     sha = written["dataset_sha256"][:12]
     refused(
         result,
-        "first cannot be gone on with: candidate tiny: revision was None and is abc; protocol setting epochs was 2 "
+        "first cannot be resumed: candidate tiny: revision was None and is abc; protocol setting epochs was 2 "
         f"and is 3; dataset_sha256 was {sha} and is ",
         f"; torch was 2.11.0 and is {torch}; GPU profile was m6000 and is l4: make it as it was, or add "
         "--resume-anyway",
     )
     tiny()
-    refused(plans("--resume", "first"), f"cannot be gone on with: torch was 2.11.0 and is {torch}: make it")
+    refused(plans("--resume", "first"), f"cannot be resumed: torch was 2.11.0 and is {torch}: make it")
     told = f"resumed although not all is as it was: torch was 2.11.0 and is {torch}"
     result = plans("--resume", "first", "--resume-anyway")
     assert result.ret == pytest.ExitCode.OK
@@ -218,7 +227,26 @@ def test_a_folder_is_gone_on_with_by_one_session_alone(suite, plans):
     other.close()
     assert plans("--resume", "first").ret == pytest.ExitCode.OK
     (suite.path / "first" / "session.json").write_text("{")
-    refused(plans("--resume", "first"), "session.json cannot be read, so nobody knows what this session would go on")
+    refused(plans("--resume", "first"), "session.json cannot be read, so nobody knows what this session would resume")
+
+
+def test_a_folder_of_another_version_is_refused_in_one_sentence(suite, plans):
+    path = suite.path / "first" / "session.json"
+    written = json.loads(path.read_text(encoding="utf-8"))
+    for schema in (None, 1, 3):
+        path.write_text(json.dumps({**written, "schema": schema}), encoding="utf-8")
+        refused(
+            plans("--resume", "first"),
+            "first is of another version of this suite, which alone can resume it: start anew, and `python -m "
+            "ohlora_fixtures merge` puts both together",
+        )
+
+
+def test_a_variant_that_is_another_now_is_named(suite, plans):
+    variants = suite.path / "variants.toml"
+    variants.write_text('[[variant]]\nname = "r16"\nadapter = { peft_type = "LORA", r = 16, use_dora = true }\n')
+    result = plans("--resume", "first", "--variants-file", variants)
+    refused(result, "first cannot be resumed: variant r16: adapter was ", "use_dora")
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 import math
 
 import pytest
-from choices import candidate, chosen, fine_tuning, inference, judged, name_of, plan
+from choices import VARIANTS, candidate, chosen, fine_tuning, inference, judged, name_of, plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made import changed, said
 from test_untrusted import SPECIFIED
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.choice.choosing import Choosing
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, parse_weights, select
+from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.results.comparison import compare
 
 FREE = candidate("free")
@@ -19,18 +21,18 @@ TOO_MUCH = "peak device memory 12288.01 MiB is 0.01 MiB (0.0%) above the VRAM bu
 
 
 def exclusions(found):
-    return [(each.candidate, each.lora_rank, each.reason) for each in found.excluded]
+    return [(each.candidate, each.variant, str(each.reason)) for each in found.excluded]
 
 
 def test_a_licence_that_binds_excludes_a_candidate_unless_any_will_do():
-    records = [fine_tuning("free"), fine_tuning("bound"), fine_tuning("bound", 32)]
+    records = [fine_tuning("free"), fine_tuning("bound"), fine_tuning("bound", "r32")]
     found = chosen([FREE, BOUND], records)
     assert (name_of(found.choice), exclusions(found)) == (
-        ("free", 16),
+        ("free", "r16"),
         [("bound", None, "licence: Gemma Terms of Use")],
     )
     found = chosen([FREE, BOUND], records, any_license=True)
-    assert (name_of(found.choice), name_of(found.reserve), found.excluded) == (("bound", 16), ("free", 16), ())
+    assert (name_of(found.choice), name_of(found.reserve), found.excluded) == (("bound", "r16"), ("free", "r16"), ())
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,6 @@ def test_a_licence_that_binds_excludes_a_candidate_unless_any_will_do():
             "out of memory: full",
         ),
         ([fine_tuning("x", outcome="failed", reason="diverged")], "failed: diverged"),
-        ([fine_tuning("x", outcome="skipped")], "skipped: no reason is known"),
         ([fine_tuning("x", outcome="error", reason="crashed"), inference("x")], "error: crashed"),
         # a plan counts where nothing was measured
         ([plan(fine_tuning("x", peak_device_mib=12288.0))], None),
@@ -66,7 +67,7 @@ def test_a_licence_that_binds_excludes_a_candidate_unless_any_will_do():
 )
 def test_what_does_not_fit_or_did_not_run_is_excluded_at_its_rank(records, reason):
     found = chosen([], [*records, fine_tuning("y")])
-    assert exclusions(found) == ([] if reason is None else [("x", 16, reason)])
+    assert exclusions(found) == ([] if reason is None else [("x", "r16", reason)])
     assert ("x" in [option.candidate.name for option in found.ranking]) is (reason is None)
 
 
@@ -84,26 +85,33 @@ def test_what_does_not_fit_or_did_not_run_is_excluded_at_its_rank(records, reaso
     ],
 )
 def test_what_cannot_answer_within_the_budget_is_excluded_at_every_rank(record, reason):
-    found = chosen([], [fine_tuning("x"), fine_tuning("x", 32), record, fine_tuning("y")])
+    found = chosen([], [fine_tuning("x"), fine_tuning("x", "r32"), record, fine_tuning("y")])
     assert exclusions(found) == ([] if reason is None else [("x", None, reason)])
 
 
 def test_a_rank_that_is_too_large_leaves_the_others():
-    found = chosen([], [fine_tuning("x", 16), fine_tuning("x", 64, peak_device_mib=12288.01)])
-    assert (exclusions(found), name_of(found.choice)) == ([("x", 64, TOO_MUCH)], ("x", 16))
+    found = chosen([], [fine_tuning("x", "r16"), fine_tuning("x", "r64", peak_device_mib=12288.01)])
+    assert (exclusions(found), name_of(found.choice)) == ([("x", "r64", TOO_MUCH)], ("x", "r16"))
 
 
 def test_what_cannot_be_built_is_excluded_once():
     broken = {"outcome": "error", "reason": "not a multiple"}
-    records = [record("x", **broken) for record in (inference, fine_tuning)] + [fine_tuning("x", 32, **broken)]
+    records = [record("x", **broken) for record in (inference, fine_tuning)] + [fine_tuning("x", "r32", **broken)]
     found = chosen([], [*records, *map(plan, records)])
     assert (found.choice, exclusions(found)) == (None, [("x", None, "error: not a multiple")])
 
 
 def test_what_ran_without_fine_tuning_at_full_size_is_excluded_for_that():
     records = [inference("x"), fine_tuning("mini", scale="mini"), inference("mini", scale="mini")]
+    records += [fine_tuning("skipped", outcome="skipped", reason="no GPU")]
     reason = "its fine-tuning was neither measured nor planned at full size"
-    assert exclusions(chosen([], records)) == [("mini", None, reason), ("x", None, reason)]
+    assert exclusions(chosen([], records)) == [(name, None, reason) for name in ("mini", "skipped", "x")]
+
+
+def test_what_was_skipped_is_as_its_plan_says():
+    skipped = fine_tuning("x", outcome="skipped", reason="no GPU", peak_device_mib=None)
+    found = chosen([], [skipped, plan(fine_tuning("x", peak_device_mib=5000.0)), plan(fine_tuning("y"))])
+    assert (exclusions(found), found.choice.figures["fine_tuning_memory"]) == ([], 5000.0)
 
 
 def test_a_rehearsal_never_gives_a_figure_nor_takes_one():
@@ -118,19 +126,17 @@ def test_a_rehearsals_quality_is_no_quality(tmp_path):
     for changes, is_judged in (({}, True), ({"scale": "mini"}, False), ({"weights": "random"}, False)):
         records = [plan(fine_tuning("x")), fine_tuning("x", quality_score=70.0, quality_grade="최상", **changes)]
         found = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(
-            compare([candidate("x")], (16,), records, {}), {}, tmp_path
+            compare([candidate("x")], VARIANTS, records, {}), {}, tmp_path
         )
         assert found.choice.quality == (judged(70.0) if is_judged else None)  # the grade is the score's
 
 
-@pytest.mark.parametrize("ends", [None, [], [1.0], [1.0, 2.0, 3.0]])
-def test_an_interval_that_is_none_is_left_out(tmp_path, ends):
-    record = fine_tuning("x", quality_score=170.0, quality_grade="great", quality_interval=ends)
+def test_a_grade_is_the_scores_whatever_a_record_says(tmp_path):
+    record = fine_tuning("x", quality_score=170.0, quality_grade="great")
     found = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(
-        compare([candidate("x")], (16,), [record], {}), {}, tmp_path
+        compare([candidate("x")], VARIANTS, [record], {}), {}, tmp_path
     )
-    assert (found.choice.quality.interval, found.choice.quality.grade) == (None, "최상")
-    assert found.choice.scores["quality"] == 1
+    assert (found.choice.quality.grade, found.choice.scores["quality"]) == ("최상", 1)
 
 
 @pytest.mark.parametrize(
@@ -182,15 +188,15 @@ def test_scores_are_shares_of_what_could_be():
 
 
 def test_the_reserve_is_the_best_of_another_candidate():
-    records = [fine_tuning(name, rank) for name in ("x", "y") for rank in (16, 32, 64)]
-    found = chosen([], records, {"x": judged(70.0), "y": judged(60.0), ("y", 64): judged(65.0)})
-    assert [name_of(each) for each in found.ranking[:4]] == [("x", 16), ("x", 32), ("x", 64), ("y", 64)]
-    assert (name_of(found.choice), name_of(found.reserve)) == (("x", 16), ("y", 64))
+    records = [fine_tuning(name, variant) for name in ("x", "y") for variant in VARIANTS]
+    found = chosen([], records, {"x": judged(70.0), "y": judged(60.0), ("y", "r64"): judged(65.0)})
+    assert [name_of(each) for each in found.ranking[:4]] == [("x", "r16"), ("x", "r32"), ("x", "r64"), ("y", "r64")]
+    assert (name_of(found.choice), name_of(found.reserve)) == (("x", "r16"), ("y", "r64"))
 
 
 def test_one_candidate_has_no_reserve_and_nothing_can_change_the_choice():
-    found = chosen([], [fine_tuning("x"), fine_tuning("x", 64)], {"x": judged(50.0)})
-    assert (name_of(found.choice), found.reserve, found.shifts) == (("x", 16), None, ())
+    found = chosen([], [fine_tuning("x"), fine_tuning("x", "r64")], {"x": judged(50.0)})
+    assert (name_of(found.choice), found.reserve, found.shifts) == (("x", "r16"), None, ())
 
 
 def test_without_a_candidate_there_is_no_choice():
@@ -207,7 +213,7 @@ def test_without_a_candidate_there_is_no_choice():
 
 def test_where_nothing_that_has_a_weight_is_known_there_is_no_choice():
     found = chosen([], [fine_tuning("x")], weights=dict.fromkeys(CRITERIA, 0.0) | {"quality": 1.0})
-    assert (found.choice, name_of(found.ranking[0]), found.ranking[0].total) == (None, ("x", 16), None)
+    assert (found.choice, name_of(found.ranking[0]), found.ranking[0].total) == (None, ("x", "r16"), None)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +226,9 @@ def test_where_nothing_that_has_a_weight_is_known_there_is_no_choice():
     ],
 )
 def test_a_person_outranks_a_judge_and_the_tuned_models_answers_the_untuned_ones(known, score):
-    by_subject = {("x", rank): [each for each in known if each.is_tuned is (rank is not None)] for rank in (16, None)}
+    by_subject = {
+        ("x", variant): [each for each in known if each.is_tuned is (variant is not None)] for variant in ("r16", None)
+    }
     assert chosen([], [fine_tuning("x")], by_subject).choice.quality.score == score
 
 
@@ -251,16 +259,16 @@ def test_what_is_not_known_neither_helps_nor_harms(criterion):
     )
     known, unknown = found.ranking
     assert (unknown.figures[criterion], unknown.total) == (None, known.total)
-    assert any("unknown r16: it counts as the mean of the others" in each for each in found.unknown)
+    assert any("unknown r16: it counts as the mean of the others" in each for each in said(found.unknown))
     assert any(
-        "level with the choice, which comes first by its name alone: unknown r16" in each for each in found.cautions
+        "tied with the choice, which comes first by name alone: unknown r16" in each for each in said(found.cautions)
     )
 
 
 def test_what_could_not_be_known_is_said():
     plans = [plan(fine_tuning(name)) for name in ("x", "y")]
     found = chosen([candidate("x", leaderboard_average=None)], plans)
-    assert found.unknown == (
+    assert said(found.unknown) == (
         (
             "known of no option, and left out of the choice: quality, the time of fine-tuning, the time of answering, "
             "the memory of answering"
@@ -268,7 +276,7 @@ def test_what_could_not_be_known_is_said():
         "the leaderboard average is not known of x r16: it counts as the mean of the others",
     )
     records = [fine_tuning("x", peak_device_mib=None, not_judged="weights are random"), fine_tuning("y")]
-    assert chosen([], records, weights={"quality": 0.0}).unknown == (
+    assert said(chosen([], records, weights={"quality": 0.0}).unknown) == (
         "known of no option, and left out of the choice: the time of answering, the memory of answering",
         "the memory of fine-tuning is not known of x r16: it counts as the mean of the others",
         "answers of x r16 were not judged: weights are random",
@@ -281,11 +289,11 @@ def test_memory_is_read_alike_from_every_option():
     found = chosen([], [*both, plan(fine_tuning("y", peak_device_mib=5500.0))])
     assert found.bases["fine_tuning_memory"] == "planned peak_device_mib"
     assert {each.candidate.name: each.figures["fine_tuning_memory"] for each in found.ranking} == {"x": 6000, "y": 5500}
-    assert "memory is the plan's, not a measurement's" in found.cautions
+    assert "memory is the plan's, not a measurement's" in said(found.cautions)
     study = {"peak_device_mib": None, "allocated_after_mib": 4000.0}
     found = chosen([], [fine_tuning("x", **study), fine_tuning("y", **study)])
     assert found.bases["fine_tuning_memory"] == "allocated_after_mib"
-    assert any("allocated after the run, not the peak" in each for each in found.cautions)
+    assert any("allocated after the run, not the peak" in each for each in said(found.cautions))
 
 
 def test_of_a_measured_case_the_plan_for_its_very_lengths_goes_first():
@@ -307,20 +315,20 @@ def test_budgets_that_differ_are_told_and_weigh_alike():
         assert [each.scores["fine_tuning_memory"] for each in found.ranking] == [1 - 9000 / 24576] * 2
         assert (
             "budgets differ (12288 MiB, 24576 MiB): each option was held to its own, and memory counts as a share"
-            in (" ".join(found.cautions))
+            in (" ".join(said(found.cautions)))
         )
-    assert exclusions(chosen([], [fine_tuning("x", budget_mib=8192.0), records[1]]))[0][:2] == ("x", 16)
+    assert exclusions(chosen([], [fine_tuning("x", budget_mib=8192.0), records[1]]))[0][:2] == ("x", "r16")
 
 
 def test_what_speaks_against_an_option_is_told():
     records = [
         fine_tuning("x", is_overfitted=True, device="NVIDIA L4"),
-        fine_tuning("x", 32, taints=["throttled"]),
+        fine_tuning("x", "r32", taints=["throttled"]),
         fine_tuning("y", taints=[]),
         inference("y", taints=["other processes"]),
     ]
-    qualities = {("x", 16): judged(50.0), ("x", 32): judged(50.0, "person"), "y": judged(40.0, is_tuned=False)}
-    assert chosen([], records, qualities).cautions == (
+    qualities = {("x", "r16"): judged(50.0), ("x", "r32"): judged(50.0, "person"), "y": judged(40.0, is_tuned=False)}
+    assert said(chosen([], records, qualities).cautions) == (
         "measured on 2 devices, whose times and memory do not compare",
         "quality of y r16 is that of the untuned model's answers",
         "quality was judged by different judges, who need not mean the same: computed: x r16, y r16; person: x r32",
@@ -343,9 +351,14 @@ def test_the_front_is_of_options_that_are_worse_in_nothing():
     assert chosen([], records).front == ()
 
 
-def test_of_options_alike_the_lower_rank_and_the_first_name_lead():
-    records = [fine_tuning(name, rank) for rank in (64, 16) for name in ("b", "a")]
-    assert [name_of(each) for each in chosen([], records).ranking] == [("a", 16), ("a", 64), ("b", 16), ("b", 64)]
+def test_of_options_alike_the_first_variant_and_the_first_name_lead():
+    records = [fine_tuning(name, variant) for variant in ("r64", "r16") for name in ("b", "a")]
+    assert [name_of(each) for each in chosen([], records).ranking] == [
+        ("a", "r16"),
+        ("a", "r64"),
+        ("b", "r16"),
+        ("b", "r64"),
+    ]
 
 
 EACH_A_SESSION = settings(SPECIFIED, max_examples=60)
@@ -361,18 +374,17 @@ def sessions(draw):
     for name in draw(st.sets(st.sampled_from("abcde"), min_size=1)):
         average, is_free = draw(FIGURE), draw(st.sampled_from([True, True, False]))
         candidates.append(candidate(name, leaderboard_average=average, free_license=is_free))
-        cases = [fine_tuning(name, rank) for rank in draw(st.sets(st.sampled_from([16, 32, 64]), max_size=2))]
+        cases = [fine_tuning(name, variant) for variant in draw(st.sets(st.sampled_from(VARIANTS), max_size=2))]
         for case in [inference(name), *cases]:
             changes = {"outcome": draw(OUTCOME), "peak_device_mib": draw(MEMORY)}
             changes["seconds"] = changes["steady_median_seconds"] = draw(FIGURE)
-            make = inference if case.lora_rank is None else fine_tuning
-            arguments = (name,) if case.lora_rank is None else (name, case.lora_rank)
-            records.append(make(*arguments, **changes))
+            records.append(changed(case, **changes))
             if draw(st.booleans()):
                 records.append(plan(case, peak_device_mib=draw(MEMORY)))
             if (score := draw(FIGURE)) is not None:
                 source = draw(st.sampled_from(["computed", "person"]))
-                qualities[name, case.lora_rank] = [judged(score, source, is_tuned=case.lora_rank is not None)]
+                variant = case.case.variant
+                qualities[answering_case(name, variant)] = [judged(score, source, is_tuned=variant is not None)]
     return candidates, records, qualities
 
 
@@ -382,7 +394,7 @@ def test_the_choice_does_not_depend_on_the_order_of_candidates_or_records(sessio
     candidates, records, qualities = session
 
     def conclusion(candidates, records):
-        found = select(compare(candidates, (16, 32, 64), records, {}), qualities, DEFAULT_WEIGHTS, any_license=False)
+        found = select(compare(candidates, VARIANTS, records, {}), qualities, DEFAULT_WEIGHTS, any_license=False)
         turns = [(each.criterion, each.side, each.turns_at, name_of(each.becomes)) for each in found.shifts]
         ranking = [(name_of(option), option.total, option.scores) for option in found.ranking]
         return name_of(found.choice), name_of(found.reserve), ranking, turns, sorted(exclusions(found), key=str)
@@ -395,7 +407,7 @@ def test_the_choice_does_not_depend_on_the_order_of_candidates_or_records(sessio
 @given(sessions())
 def test_every_candidate_is_ranked_or_named_as_excluded_and_every_number_is_one(session):
     candidates, records, qualities = session
-    found = select(compare(candidates, (16, 32, 64), records, {}), qualities, DEFAULT_WEIGHTS, any_license=False)
+    found = select(compare(candidates, VARIANTS, records, {}), qualities, DEFAULT_WEIGHTS, any_license=False)
     told = {option.candidate.name for option in found.ranking} | {each.candidate for each in found.excluded}
     assert told == {each.name for each in candidates}
     assert all(each.reason for each in found.excluded)
@@ -411,7 +423,7 @@ def test_every_candidate_is_ranked_or_named_as_excluded_and_every_number_is_one(
 @given(sessions())
 def test_a_weight_moved_a_little_past_its_turn_changes_the_choice_and_short_of_it_does_not(session):
     candidates, records, qualities = session
-    comparison = compare(candidates, (16, 32, 64), records, {})
+    comparison = compare(candidates, VARIANTS, records, {})
 
     def choice(**weights):
         return select(comparison, qualities, DEFAULT_WEIGHTS | weights, any_license=False).choice

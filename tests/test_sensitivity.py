@@ -90,13 +90,15 @@ def test_where_an_option_is_ahead(one, other, ends):
 def ranked(all_scores, weights):
     """Options as `select` ranks them: level ones by name."""
     options = [
-        Option(candidate(name), rank, scores, scores, total(scores, weights), None)
-        for (name, rank), scores in all_scores.items()
+        Option(candidate(name), variant, scores, scores, total(scores, weights), None)
+        for (name, variant), scores in all_scores.items()
     ]
-    return sorted(options, key=lambda each: (-(each.total or 0.0), each.candidate.name, each.lora_rank))
+    return sorted(options, key=lambda each: (-(each.total or 0.0), each.candidate.name, each.variant))
 
 
-OPTIONS = st.dictionaries(st.tuples(st.sampled_from("ABCD"), st.sampled_from([16, 64])), SCORES, min_size=1, max_size=6)
+OPTIONS = st.dictionaries(
+    st.tuples(st.sampled_from("ABCD"), st.sampled_from(["r16", "r64"])), SCORES, min_size=1, max_size=6
+)
 
 
 @SPECIFIED
@@ -136,7 +138,7 @@ def test_shifts_are_where_brute_force_finds_another_candidate_in_the_lead(all_sc
 
 def test_of_level_candidates_a_weight_that_moves_at_all_decides():
     half = dict.fromkeys(CRITERIA, 0.5)
-    options = {("A", 16): half | {"quality": 0.6, "leaderboard": 0.4}, ("B", 16): half}
+    options = {("A", "r16"): half | {"quality": 0.6, "leaderboard": 0.4}, ("B", "r16"): half}
     weights = dict.fromkeys(CRITERIA, 1.0)
     led = ranked(options, weights)
     assert [each.candidate.name for each in led] == ["A", "B"]
@@ -145,7 +147,10 @@ def test_of_level_candidates_a_weight_that_moves_at_all_decides():
 
 
 def test_a_weight_of_0_can_only_grow():
-    options = {("A", 16): dict.fromkeys(CRITERIA, 0.5), ("B", 16): dict.fromkeys(CRITERIA, 0.4) | {"leaderboard": 0.9}}
+    options = {
+        ("A", "r16"): dict.fromkeys(CRITERIA, 0.5),
+        ("B", "r16"): dict.fromkeys(CRITERIA, 0.4) | {"leaderboard": 0.9},
+    }
     weights = dict.fromkeys(CRITERIA, 1.0) | {"leaderboard": 0.0}
     led = ranked(options, weights)
     (found,) = shifts(led, led[1:], weights)
@@ -157,9 +162,9 @@ def test_what_is_chosen_beyond_a_turn_is_what_is_better_there():
     """At a weight of 2 the choice is level with two others, one of which is better from there on."""
     start, weights = dict.fromkeys(CRITERIA, 0.0), dict.fromkeys(CRITERIA, 1.0) | {"quality": 0.5}
     options = {
-        ("A", 16): start | {"quality": 0.25, "leaderboard": 1.0},
-        ("B", 16): start | {"quality": 0.5, "leaderboard": 0.5},
-        ("C", 16): start | {"quality": 0.625, "leaderboard": 0.25},
+        ("A", "r16"): start | {"quality": 0.25, "leaderboard": 1.0},
+        ("B", "r16"): start | {"quality": 0.5, "leaderboard": 0.5},
+        ("C", "r16"): start | {"quality": 0.625, "leaderboard": 0.25},
     }
     led = ranked(options, weights)
     (found,) = (each for each in shifts(led, led[1:], weights) if each.criterion == "quality")

@@ -7,25 +7,31 @@ from ohlora_fixtures.session import devices, preflight
 
 BENCH = """
 import time
-from ohlora_fixtures.session.outcomes import CaseFailure
-from ohlora_fixtures.session.session import CASE_FACTS
+from dataclasses import replace
+from ohlora_fixtures.base.messages import verbatim
+from ohlora_fixtures.meters.memory import MemoryReading
+from ohlora_fixtures.results.record import Assessment, Environment, Measured
+from ohlora_fixtures.session.outcomes import CaseFailure, RanOut
 
-def bench_fine_tuning(request, candidate, lora_rank):
+def bench_fine_tuning(draft, candidate, variant):
     time.sleep({seconds})
-    peak = {{8: 9120.4, 16: 12900.0, 32: None}}[lora_rank]
-    facts = {{"scale": "full", "device": "NVIDIA T4", "tokenizer": "own", "seconds": 58.72, "peak_device_mib": peak}}
-    request.node.stash[CASE_FACTS] = facts
-    if lora_rank == 16:
-        raise CaseFailure("over_budget", "it is too large")
-    if lora_rank == 32:
-        raise CaseFailure("out_of_memory", "memory ran out", {{"seconds": None}})
+    peak = {{8: 9120.4, 16: 12900.0, 32: None}}[variant.rank]
+    seconds = None if variant.rank == 32 else 58.72
+    draft.environment = Environment({{}}, scale="full", device="NVIDIA T4", weights="hub")
+    draft.measured = Measured(tokenizer="own", seconds=seconds, memory=MemoryReading(peak_device_mib=peak))
+    draft.quality = Assessment({quality})
+    if variant.rank == 16:
+        raise CaseFailure("over_budget", verbatim("it is too large"))
+    if variant.rank == 32:
+        raise CaseFailure("out_of_memory", verbatim("memory ran out"), RanOut(None, MemoryReading(), None))
 """
 WITHOUT_TORCH = """
-from ohlora_fixtures import devices, preflight
+from ohlora_fixtures.results.record import Environment
+from ohlora_fixtures.session import devices, preflight
 
 pytest_plugins = ["ohlora_fixtures.plugin"]
 preflight.check = lambda *_: []
-devices.device_ahead = lambda _: {"scale": "full", "weights": "hub"}
+devices.environment_ahead = lambda _: Environment({}, "full", "hub")
 """
 PASSED, OVER, FULL = (f"bench_it.py::bench_fine_tuning[tiny-r{rank}]" for rank in (8, 16, 32))
 
@@ -37,11 +43,11 @@ def bench(suite, tiny, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(preflight, "check", preflight.check)  # both are restored after a session in this process
-    monkeypatch.setattr(devices, "device_ahead", devices.device_ahead)
+    monkeypatch.setattr(devices, "environment_ahead", devices.environment_ahead)
     (suite.path / "conftest.py").write_text(WITHOUT_TORCH)
 
-    def write(seconds=0):
-        (suite.path / "bench_it.py").write_text(BENCH.format(seconds=seconds))
+    def write(seconds=0, quality=""):
+        (suite.path / "bench_it.py").write_text(BENCH.format(seconds=seconds, quality=quality))
         command = ["bench_it.py", "--candidates", tiny(), "--lora-ranks", "8,16,32", "--results-dir", "out"]
         return [*command, "-p", "no:hypothesispytest"]  # each session would import it, which takes longer than all else
 
@@ -133,11 +139,7 @@ def test_a_terminal_has_dots_and_is_told_what_is_left_once_that_is_known(suite, 
 def test_a_terminal_of_a_ci_is_a_log_and_what_it_cannot_hold_spoils_no_other_line(suite, bench, monkeypatch):
     for name, value in {"TERM": "xterm", "CI": "true", "PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, value)
-    command = bench()
-    cases = (suite.path / "bench_it.py").read_text(encoding="utf-8")
-    judged = '"weights": "hub", "quality_score": 90.0, "quality_grade": "최상"'
-    (suite.path / "bench_it.py").write_text(cases.replace('"scale"', f'{judged}, "scale"'), encoding="utf-8")
-    output = output_of(suite, *command)
+    output = output_of(suite, *bench(quality="score=90.0, grade='최상'"))
     assert line_a_case(output) == LINES
     assert "\x1b" not in output
     lines = output.partition(" comparison ")[2].splitlines()

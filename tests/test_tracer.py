@@ -12,6 +12,7 @@ from ohlora_fixtures.base.shipped import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates, select_group
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.planner import on_meta
 from ohlora_fixtures.planner.allocator import Category, Trace
 from ohlora_fixtures.planner.batches import EstimatedTokenizer, estimated_examples
@@ -166,7 +167,7 @@ def test_the_recorded_loop_of_rwkv_is_the_loop(monkeypatch):
             model = RwkvForCausalLM(config).to(torch.bfloat16)
         traced = TracedCandidate(candidate, model, EstimatedTokenizer(1), Protocol(), profile)
         rows = [{"input_ids": [1] * n, "attention_mask": [1] * n, "labels": [1] * n} for n in (7, 5, 6, 7)]
-        run = traced.fine_tuning(4, [rows[:2], rows[2:], rows[:2]])
+        run = traced.fine_tuning(lora(4), [rows[:2], rows[2:], rows[:2]])
         return run.trace.events, bytes(run.trace.categories)
 
     recorded = events()

@@ -11,6 +11,7 @@ from ohlora_fixtures.base.shipped import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.gpu_profiles import Peaks, read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.meters.utilization import decoding_utilization, training_utilization
 from ohlora_fixtures.planner.allocator import Trace
 from ohlora_fixtures.planner.attention import fused_attention
@@ -20,7 +21,8 @@ from ohlora_fixtures.planner.steps import NotComposableError
 from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
 from ohlora_fixtures.planner.work import Work, work_at
-from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
+from ohlora_fixtures.workloads.adapters import attach_adapter
+from ohlora_fixtures.workloads.fine_tuning import fine_tune
 from ohlora_fixtures.workloads.inference import AnswerLength, answer
 from ohlora_fixtures.workloads.models import build_on_meta, count_parameters, prepare_to_answer_in_full
 
@@ -42,11 +44,11 @@ def examples():
     return [{"input_ids": [1] * n, "attention_mask": [1] * n, "labels": [1] * n} for n in LENGTHS for _ in range(4)]
 
 
-def planner_on(card, candidate, examples, lora_ranks):
+def planner_on(card, candidate, examples, variants):
     model, tokenizer = build_on_meta(candidate), EstimatedTokenizer(1)
     prepare_to_answer_in_full(model, tokenizer)
     traced = TracedCandidate(candidate, model, tokenizer, PROTOCOL, PROFILES[card])
-    return CandidatePlanner(traced, examples, 20, PROTOCOL, lora_ranks)
+    return CandidatePlanner(traced, examples, 20, PROTOCOL, variants)
 
 
 def on_the_cpu(candidate):
@@ -60,10 +62,10 @@ def on_the_cpu(candidate):
 
 
 def test_training_is_counted_as_pytorchs_counter_counts_a_real_run(candidate, examples):
-    each = planner_on("t4", candidate, examples, [4, 8, 16]).fine_tuning_work(8)
+    each = planner_on("t4", candidate, examples, [lora(4), lora(8), lora(16)]).fine_tuning_work(lora(8))
     assert len(each) == 12
 
-    adapted = attach_adapter(on_the_cpu(candidate), 8, candidate.target_modules, PROTOCOL)
+    adapted = attach_adapter(on_the_cpu(candidate), lora(8), candidate.target_modules, PROTOCOL)
     marks = []
     with FlopCounterMode(display=False) as counter:
         fine_tune(adapted, EstimatedTokenizer(1), examples, PROTOCOL, lambda: marks.append(counter.get_total_flops()))
@@ -75,7 +77,7 @@ def test_training_is_counted_as_pytorchs_counter_counts_a_real_run(candidate, ex
 def test_answering_is_counted_as_pytorchs_counter_counts_a_real_run(candidate, examples):
     prompts = (7, 12, 20, 9)
     lengths = [AnswerLength(prompt, PROTOCOL.max_length - prompt, is_cut_off=True) for prompt in prompts]
-    each = planner_on("t4", candidate, examples, [8]).inference_work(lengths)
+    each = planner_on("t4", candidate, examples, [lora(8)]).inference_work(lengths)
     marks = [0]
     with FlopCounterMode(display=False) as counter:
         texts = ["x" * prompt for prompt in prompts]
@@ -86,14 +88,16 @@ def test_answering_is_counted_as_pytorchs_counter_counts_a_real_run(candidate, e
 
 
 def test_decoding_moves_the_weights_once_a_token(candidate, examples):
-    (long,) = planner_on("t4", candidate, examples, [8]).inference_work([SHORT])
+    (long,) = planner_on("t4", candidate, examples, [lora(8)]).inference_work([SHORT])
     bytes_of_weights = 2 * count_parameters(build_on_meta(candidate))
     assert 1 < long.moved_bytes / (20 * bytes_of_weights) < 1.5
 
 
 @pytest.mark.parametrize("card", ["rtx3060-12gb", "h100"])
 def test_fused_attention_with_grouped_heads_is_counted(candidate, examples, card):
-    quadratic, fused = (planner_on(name, candidate, examples, [8]).inference_work([SHORT])[0] for name in ("t4", card))
+    quadratic, fused = (
+        planner_on(name, candidate, examples, [lora(8)]).inference_work([SHORT])[0] for name in ("t4", card)
+    )
     assert fused.flops == quadratic.flops
     assert fused.moved_bytes < quadratic.moved_bytes
 

@@ -11,7 +11,9 @@ from ohlora_fixtures.base.shipped import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import encode_all, prompt_text, read_dialogues
 from ohlora_fixtures.inputs.protocol import Protocol, Rows
-from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune, trainable_parameters
+from ohlora_fixtures.inputs.variants import lora
+from ohlora_fixtures.workloads.adapters import attach_adapter, detach_adapter, trainable_parameters
+from ohlora_fixtures.workloads.fine_tuning import fine_tune
 from ohlora_fixtures.workloads.inference import answer
 from ohlora_fixtures.workloads.models import ModelSource, load
 from ohlora_fixtures.workloads.trainer import make_trainer
@@ -19,6 +21,7 @@ from ohlora_fixtures.workloads.trainer import make_trainer
 DIALOGUES = read_dialogues(DATA / "dialogues.csv")
 SOURCE = ModelSource("mini", "random", None, allow_remote_code=False, device="cpu", seed=42)
 SHORT = Protocol(epochs=2, fine_tuning_rows=Rows(120, 128), prompt_rows=Rows(81, 83))
+R16 = lora(16)
 NAMES = ["gemma-2-2b-it", "gemma-ko-v01", "polyglot-ko-1.3b", "llama1B", "KoAlpaca-KoRWKV-1.5B", "FinguAI-Chat-v1"]
 """One candidate of each of the seed's six architecture classes."""
 
@@ -57,8 +60,8 @@ def prompts_for(loaded, protocol=SHORT):
     return [prompt_text(loaded.candidate.text_template, row.prompt) for row in DIALOGUES.rows(protocol.prompt_rows)]
 
 
-def tune(loaded, rank=16, protocol=SHORT):
-    adapted = attach_adapter(loaded.model, rank, loaded.candidate.target_modules, protocol)
+def tune(loaded, variant=R16, protocol=SHORT):
+    adapted = attach_adapter(loaded.model, variant, loaded.candidate.target_modules, protocol)
     tuned = fine_tune(adapted, loaded.tokenizer, examples_for(loaded, protocol), protocol, lambda: None)
     detach_adapter(adapted)
     return tuned
@@ -75,17 +78,17 @@ def weights_as_trained(model):
 def test_the_base_is_bit_equal_after_inference_and_two_ranks(loaded):
     before = weights_as_trained(loaded.model)
     answer(loaded.model, loaded.tokenizer, prompts_for(loaded), SHORT, lambda: None)
-    tune(loaded, rank=8)
-    tune(loaded, rank=16)
+    tune(loaded, lora(8))
+    tune(loaded, R16)
     after = weights_as_trained(loaded.model)
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], before[name]) for name in before)
 
 
 def test_a_rank_gives_the_same_losses_alone_and_after_another(loaded):
-    alone = tune(loaded, rank=16).losses
-    tune(loaded, rank=8)
-    assert tune(loaded, rank=16).losses == alone
+    alone = tune(loaded, R16).losses
+    tune(loaded, lora(8))
+    assert tune(loaded, R16).losses == alone
 
 
 def test_random_weights_answer_to_the_protocols_length(loaded):
@@ -98,7 +101,7 @@ def test_random_weights_answer_to_the_protocols_length(loaded):
 
 
 def test_every_step_ticks_and_has_a_loss(loaded):
-    adapted = attach_adapter(loaded.model, 16, loaded.candidate.target_modules, SHORT)
+    adapted = attach_adapter(loaded.model, R16, loaded.candidate.target_modules, SHORT)
     examples = examples_for(loaded)
     ticks = []
     tuned = fine_tune(adapted, loaded.tokenizer, examples, SHORT, lambda: ticks.append(1))
@@ -115,7 +118,7 @@ def test_training_learns(small):
 
 
 def test_adapters_are_fp32_on_a_bf16_base(small):
-    adapted = attach_adapter(small.model, 16, small.candidate.target_modules, SHORT)
+    adapted = attach_adapter(small.model, R16, small.candidate.target_modules, SHORT)
     trained = {p.dtype for p in adapted.parameters() if p.requires_grad}
     frozen = {p.dtype for p in adapted.parameters() if not p.requires_grad}
     assert trainable_parameters(adapted) == sum(p.numel() for name, p in adapted.named_parameters() if "lora_" in name)
@@ -124,7 +127,7 @@ def test_adapters_are_fp32_on_a_bf16_base(small):
 
 
 def test_an_adapter_follows_the_protocol(small):
-    adapted = attach_adapter(small.model, 32, small.candidate.target_modules, SHORT)
+    adapted = attach_adapter(small.model, lora(32), small.candidate.target_modules, SHORT)
     config = adapted.peft_config["default"]
     detach_adapter(adapted)
     assert (config.r, config.lora_alpha, config.lora_dropout, config.bias) == (32, 16, 0.05, "none")
@@ -133,7 +136,7 @@ def test_an_adapter_follows_the_protocol(small):
 
 
 def test_the_batch_stays_at_four_on_a_machine_with_several_gpus(small, monkeypatch):
-    adapted = attach_adapter(small.model, 16, small.candidate.target_modules, SHORT)
+    adapted = attach_adapter(small.model, R16, small.candidate.target_modules, SHORT)
     trainer = make_trainer(adapted, small.tokenizer, examples_for(small), SHORT, lambda: None)
     monkeypatch.setattr(trainer.args, "_n_gpu", 2)
     assert super(type(trainer.args), trainer.args).n_gpu == 2
@@ -144,7 +147,7 @@ def test_the_batch_stays_at_four_on_a_machine_with_several_gpus(small, monkeypat
 
 def test_the_trainer_follows_the_protocol(small):
     protocol = replace(SHORT, batch_size=2, gradient_checkpointing=True, learning_rate=0.01, optimizer="sgd")
-    adapted = attach_adapter(small.model, 16, small.candidate.target_modules, protocol)
+    adapted = attach_adapter(small.model, R16, small.candidate.target_modules, protocol)
     args = make_trainer(adapted, small.tokenizer, examples_for(small), protocol, lambda: None).args
     detach_adapter(adapted)
     assert (args.train_batch_size, args.num_train_epochs, args.learning_rate) == (2, 2, 0.01)

@@ -35,7 +35,7 @@ def refused(result, *sentences):
         (["--candidates", "none.toml"], "none.toml does not exist: give --candidates the path of a TOML file"),
         (["--dataset", "none.csv"], "none.csv cannot be read (No such file or directory): give the path of a CSV file"),
         (["--model-dir", "none"], "none is no folder: give --model-dir a folder"),
-        (["--lora-ranks", "0"], "LoRA ranks '0' must be different whole numbers from 1 to 8192, such as 16,32,64"),
+        (["--lora-ranks", "0"], "LoRA ranks '0' must be different whole numbers from 1 to 9999, such as 16,32,64"),
         (["--lora-ranks", "16,big"], "LoRA ranks '16,big' must be different whole numbers"),
         (["--lora-ranks", "16,16"], "LoRA ranks '16,16' must be different"),
         (["--lora-ranks", "16,"], "LoRA ranks '16,' must be"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .errors import one_line
@@ -13,7 +14,7 @@ from .words import Language, Texts, read
 
 def texts() -> Texts:
     """Every text by key; `sentences.toml` says how its values are named."""
-    return read("sentences.toml")
+    return read(Path(__file__).with_name("sentences.toml"))
 
 
 @dataclass(frozen=True)

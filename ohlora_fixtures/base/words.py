@@ -1,11 +1,10 @@
-"""Korean and English: which of them is asked for, and the page's own texts, in `words.toml` side by side."""
+"""Korean and English: which of them is asked for, and the files that hold texts in both."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
@@ -40,37 +39,7 @@ Texts = Mapping[str, Mapping[Language, str]]
 
 
 @cache
-def read(name: str) -> Texts:
-    """The texts of a file that lies beside this one."""
-    tables = tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+def read(path: Path) -> Texts:
+    """The texts of a TOML file: in each table a text's name, and its text in each language."""
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
     return {f"{subject}.{name}": text for subject, table in tables.items() for name, text in table.items()}
-
-
-def texts() -> Texts:
-    """Every text of the page."""
-    return read("words.toml")
-
-
-@dataclass(frozen=True)
-class Say:
-    """Says texts in one language."""
-
-    language: Language
-    """Which one."""
-
-    def __call__(self, key: str, **values: object) -> str:
-        """A text with values put into its braces; raises KeyError for one that does not exist."""
-        return texts()[key][self.language].format(**values)
-
-    def name(self, subject: str, field: str) -> str:
-        """What a field of other code is called; one that this version does not know goes by its own name."""
-        key = f"{subject}.{field}"
-        return self(key) if key in texts() else field.replace("_", " ")
-
-    def names(self, subject: str) -> set[str]:
-        """The fields of a subject that have a name."""
-        return {key.partition(".")[2] for key in texts() if key.partition(".")[0] == subject}
-
-    def listed(self, names: list[str]) -> str:
-        """Names in a row."""
-        return ", ".join(names)

@@ -131,7 +131,7 @@ def _check_candidates(
     for record, shard in origins:
         if record.case.candidate not in known:
             raise InputError(
-                f"candidate {record.case.candidate!r} of {shard.folder} is not in the candidates file {candidates_path}: "
+                f"candidate {record.case.candidate!r} of {shard.folder} is not in the file {candidates_path}: "
                 "give --candidates the file it ran with"
             )
 

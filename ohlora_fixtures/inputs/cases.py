@@ -59,7 +59,9 @@ class Case:
         if bench == PLAN:
             by_end = {end: {**of, "workload": FINE_TUNING} for end, of in by_end.items()}
             by_end[f"-{INFERENCE}"] = {"workload": INFERENCE}
-        else:
+        elif bench == INFERENCE:
+            by_end = {"": {}}
+        elif bench != FINE_TUNING:  # somebody's own, with a variant or without
             by_end[""] = {}
         known = set(candidates)
         for end, of in sorted(by_end.items(), key=lambda item: len(item[0])):

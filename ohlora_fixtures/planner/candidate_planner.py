@@ -51,7 +51,7 @@ class CandidatePlanner:
         protocol: Protocol,
         variants: Sequence[Variant],
     ) -> None:
-        """Of `variants` that differ in rank alone, only the lowest and the highest are traced: others lie between."""
+        """Trace the lowest and the highest of the `variants` that differ in rank alone; others lie between."""
         self.traced = traced
         self._examples = examples
         self.longest_prompt_tokens = longest_prompt_tokens

@@ -93,7 +93,7 @@ def _reasons(selection: Selection) -> Iterator[str]:
 
 
 def _cautions(selection: Selection) -> Iterator[str]:
-    """What must be known with the choice: who was no option in any variant, what is not known, what speaks against one."""
+    """What must be known with the choice: who was no option at all, what is not known, what speaks against one."""
     yield from _by_reason((each for each in selection.excluded if each.variant is None), most=_MOST_EXCLUDED)
     yield from map(str, (*selection.unknown, *selection.cautions, *selection.agreement))
 

@@ -1,4 +1,4 @@
-"""A table's columns, laid out for a terminal or as Markdown."""
+"""A table's columns, laid out for a terminal or as Markdown; the page lays them out itself."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Column:
     """Neighbours of one group stay in one table, if there is room for them in one."""
     colour: Callable[[str], str] | None = None
     """Names the colour of a cell's line, where a terminal has colours."""
+    term: str | None = None
+    """The page's glossary entry that says how its figures were taken."""
 
     @cached_property
     def lines(self) -> list[list[str]]:

@@ -123,10 +123,10 @@ def quality(comparison: Comparison) -> list[Column]:
         Column("95 %", [" to ".join(map(digits.points, each.interval or ())) for each in found], is_text=False),
         Column("grade", [each.grade or "" for each in found]),
     ]
-    for part in _PARTS:
-        columns.append(
-            Column(_words(part), [digits.score((each.parts or {}).get(part)) for each in found], is_text=False)
-        )
+    columns += [
+        Column(_words(part), [digits.score((each.parts or {}).get(part)) for each in found], is_text=False)
+        for part in _PARTS
+    ]
     trained = [(each.untuned_trained_nats_per_character, each.trained_nats_per_character) for each in found]
     held_out = [(each.untuned_held_out_nats_per_character, each.held_out_nats_per_character) for each in found]
     columns += [

@@ -46,10 +46,25 @@ def tick(figure: float) -> str:
 
 
 def score(part: float | None) -> str:
-    """A score from 0 to 1."""
+    """A score from 0 to 1, or an average, with two digits behind the point."""
     return NONE if part is None else f"{part:.2f}"
 
 
 def rate(figure: float | None) -> str:
     """A rate, with one digit behind the point."""
     return NONE if figure is None else f"{figure:,.1f}"
+
+
+def word(said: str | None) -> str:
+    """What is no figure."""
+    return NONE if said is None else said
+
+
+def difference(part: float | None) -> str:
+    """How far a figure is from another, as percent of that."""
+    return NONE if part is None else f"{part:+.2%}"
+
+
+def interval(ends: tuple[float, float] | None) -> str:
+    """The lower and upper end of a score's interval."""
+    return NONE if ends is None else NONE.join(map(points, ends))

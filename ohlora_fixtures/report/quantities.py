@@ -26,6 +26,8 @@ class Quantity:
     """How it is written for people."""
     is_planned: bool = False
     """Whether a plan's record has it."""
+    term: str = ""
+    """The page's glossary entry that says how it was taken; empty for the one under its bare name."""
 
     def read(self, record: Record | None) -> Any:
         """The figure; None where it is not known or does not apply."""
@@ -45,25 +47,30 @@ class Quantity:
 
 _UNITS = ("_mib", "_seconds", "_mhz", "_c")
 
-MEASURED = (
-    Quantity("seconds", digits.seconds),
-    Quantity("steady_median_seconds", digits.seconds),
-    Quantity("steady_iqr_seconds", digits.seconds),
+MEMORY = (
     Quantity("allocated_after_mib", digits.mib),
     Quantity("peak_allocated_mib", digits.mib),
     Quantity("peak_reserved_mib", digits.mib),
     Quantity("context_mib", digits.mib),
     Quantity("peak_device_mib", digits.mib),
+)
+"""What a measured case took on the card."""
+
+MEASURED = (
+    Quantity("seconds", digits.seconds),
+    Quantity("steady_median_seconds", digits.seconds, term="steady"),
+    Quantity("steady_iqr_seconds", digits.seconds, term="steady"),
+    *MEMORY,
     Quantity("peak_rss_growth_mib", digits.mib),
     Quantity("cap_mib", digits.mib),
     Quantity("requested_mib", digits.mib),
     Quantity("leaked_mib", digits.mib),
-    Quantity("tflops_per_second", digits.rate),
-    Quantity("flops_utilization", digits.share),
-    Quantity("gb_per_second", digits.rate),
-    Quantity("bandwidth_utilization", digits.share),
-    Quantity("highest_temperature_c", digits.count),
-    Quantity("lowest_sm_clock_mhz", digits.count),
+    Quantity("tflops_per_second", digits.rate, term="utilization"),
+    Quantity("flops_utilization", digits.share, term="utilization"),
+    Quantity("gb_per_second", digits.rate, term="utilization"),
+    Quantity("bandwidth_utilization", digits.share, term="utilization"),
+    Quantity("highest_temperature_c", digits.count, term="condition"),
+    Quantity("lowest_sm_clock_mhz", digits.count, term="condition"),
     Quantity("tokens", digits.count),
     Quantity("trainable_parameters", digits.count),
 )
@@ -75,20 +82,20 @@ PLANNED = (
     Quantity("peak_reserved_mib", digits.mib, is_planned=True),
     Quantity("context_mib", digits.mib, is_planned=True),
     Quantity("peak_device_mib", digits.mib, is_planned=True),
-    Quantity("longest_tokens", digits.count, is_planned=True),
+    Quantity("longest_tokens", digits.count, is_planned=True, term="tokens"),
     Quantity("trainable_parameters", digits.count, is_planned=True),
 )
 """Of a plan."""
 
 QUALITY = (
-    Quantity("quality_score", digits.points),
-    Quantity("quality_grade", str),
-    Quantity("trained_nats_per_character", digits.nats),
-    Quantity("held_out_nats_per_character", digits.nats),
-    Quantity("held_out_loss", digits.nats),
-    Quantity("untuned_trained_nats_per_character", digits.nats),
-    Quantity("untuned_held_out_nats_per_character", digits.nats),
-    Quantity("untuned_held_out_loss", digits.nats),
+    Quantity("quality_score", digits.points, term="quality"),
+    Quantity("quality_grade", digits.word, term="quality"),
+    Quantity("trained_nats_per_character", digits.nats, term="nats_per_character"),
+    Quantity("held_out_nats_per_character", digits.nats, term="nats_per_character"),
+    Quantity("held_out_loss", digits.nats, term="held_out"),
+    Quantity("untuned_trained_nats_per_character", digits.nats, term="nats_per_character"),
+    Quantity("untuned_held_out_nats_per_character", digits.nats, term="nats_per_character"),
+    Quantity("untuned_held_out_loss", digits.nats, term="held_out"),
 )
 """Of how good a measured case's model is."""
 

@@ -1,11 +1,11 @@
-"""The comparison as one table, a line a candidate: for a terminal as much of it as there is room for, for Markdown all."""
+"""The comparison as one table, a line a candidate: on a terminal as much as there is room for, in Markdown all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..base.words import Language, Say
+from ..base.words import Language
 from ..choice.selection import Selection
 from ..quality.grading import Quality
 from ..results.comparison import Cell, Comparison, Row
@@ -15,6 +15,7 @@ from .choice import SOURCES
 from .columns import Column, aligned, as_markdown, for_terminal, needed
 from .notes import distinct, meaning_of_mib
 from .terminal import Terminal, cut
+from .words import Say
 
 _PROMPT, _STUDY = "prompt", "the study's figures"
 _SHORTEST_NAME = 20
@@ -44,7 +45,7 @@ class _Offer:
 
 
 def terminal(comparison: Comparison, selection: Selection | None, terminal: Terminal) -> str:
-    """The table, what its figures are, and what there was no room for; with `-v` all of it, in tables one below another."""
+    """The table, what its figures are, and what there was no room for; with `-v` all, in tables one below another."""
     if not comparison.rows:
         return "nothing has been measured or planned"
     glance = _Glance(comparison, selection)
@@ -73,8 +74,13 @@ def markdown(comparison: Comparison, selection: Selection | None, language: Lang
 
 
 def _head(head: str, say: Say) -> str:
-    """A heading line by line; a line that is a variant's name is the same in every language."""
-    return " ".join(say.name("column", line) if line in say.names("column") else line for line in head.split("\n"))
+    """A heading in a language, line by line; a variant's name is the same in every one."""
+    whole, *lines = head.replace("\n", " "), *head.split("\n")
+    return (
+        say.name("column", whole)
+        if say.knows("column", whole)
+        else " ".join(say.name("column", line) if say.knows("column", line) else line for line in lines)
+    )
 
 
 def _fitted(offers: Sequence[_Offer], room: int) -> tuple[list[_Offer], list[str]]:

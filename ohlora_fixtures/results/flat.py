@@ -62,6 +62,8 @@ def record_of_flat(facts: Mapping[str, Any]) -> Record:
 
     Raises TypeError for what is no such line.
     """
+    if not isinstance(facts, Mapping):
+        raise TypeError(facts)
     nested: dict[str, Any] = {"schema": SCHEMA, "case": _case(facts), "outcome": _outcome(facts)}
     is_plan = facts.get("workload") == PLAN
     for name, path in (PATHS_OF_PLAN if is_plan else PATHS).items():
@@ -79,6 +81,8 @@ def record_of_flat(facts: Mapping[str, Any]) -> Record:
 
 def _case(facts: Mapping[str, Any]) -> dict[str, Any]:
     workload, planned, rank = (facts.get(name) for name in ("workload", "planned_workload", "lora_rank"))
+    if rank is not None and type(rank) is not int:
+        raise TypeError(rank)
     if workload == PLAN and planned is None:
         planned = INFERENCE if rank is None else FINE_TUNING
     return {

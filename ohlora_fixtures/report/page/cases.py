@@ -1,50 +1,85 @@
-"""Which records a chart shows, and what their cases are called."""
+"""The cases that the page shows: what each is called, what is known of it, and whether it fits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 
-from ...base.units import Verdict
-from ...base.words import Say
-from ...results import comparison
-from ...results.comparison import INFERENCE, Comparison, Key, Row
+from ...inputs.cases import INFERENCE
+from ...planner.plan import Plan
+from ...results.comparison import Cell, Comparison
 from ...results.record import Record
 from .. import digits
+from ..words import Say
 
 
-def keys(found: Comparison) -> list[Key]:
-    """The cases that ran or were planned: ranks as they were given, then inference."""
-    ranks: list[Key] = [(comparison.FINE_TUNING, rank) for rank in found.lora_ranks]
-    has_inference = any(INFERENCE in (record.workload, record.planned_workload) for record in found.records)
-    return [*ranks, *([(INFERENCE, None)] if has_inference else [])]
+@dataclass(frozen=True)
+class Shown:
+    """A case, with all that the page draws and lists of it."""
+
+    number: int
+    """The candidate's place among all, from 1 on, by which the quality chart names it."""
+    candidate: str
+    """Its name."""
+    place: int
+    """The variant's place among all, which gives its colour and shape."""
+    variant: str | None
+    """The variant's name; None for inference."""
+    name: str
+    """What it is called beside its candidate."""
+    cell: Cell
+    """What is known of it."""
+
+    @property
+    def full_name(self) -> str:
+        """Candidate and case."""
+        return f"{self.candidate} {self.name}"
+
+    @property
+    def full_size(self) -> Record | None:
+        """What was measured, unless a mini replica stood in for it: its time and memory compare nothing."""
+        record = self.cell.measured
+        return None if record is None or record.environment.scale == "mini" else record
+
+    @property
+    def plan(self) -> Plan | None:
+        """What was planned."""
+        return self.cell.plan.plan if self.cell.plan else None
 
 
-def full_size(row: Row, key: Key) -> Record | None:
-    """A candidate's measured record, unless a mini replica stood in for it: its time and memory compare nothing."""
-    record = row.records.get(key)
-    return None if record is None or record.scale == "mini" else record
-
-
-def name_of(key: Key, say: Say) -> str:
-    """What a case is called beside its candidate."""
-    return say("case.inference") if key[1] is None else f"r{key[1]}"
-
-
-def verdict(records: Iterable[Record | None], say: Say) -> str:
-    """In words, what keeps a case from counting as one that fits; empty if nothing does."""
-    known = [record for record in records if record is not None]
-    for outcome in ("out_of_memory", "error", "failed", "skipped"):
-        if any(record.outcome == outcome for record in known):
-            return say(f"outcome.{outcome}")
-    judged = [
-        Verdict(record.peak_device_mib, record.budget_mib) for record in known if record.peak_device_mib is not None
+def cases_of(found: Comparison, say: Say) -> list[Shown]:
+    """Every case of which anything is known: a candidate's variants, then its inference."""
+    return [
+        Shown(number, row.candidate.name, place, variant, variant or say("case.inference"), cell)
+        for number, row in enumerate(found.rows, 1)
+        for place, variant in enumerate(found.columns)
+        if (cell := row.cell(variant)).records or cell.published
     ]
-    over_mib = max((each.peak_device_mib - each.budget_mib for each in judged if not each.within), default=None)
-    return "" if over_mib is None else say("memory.over", mib=digits.mib(over_mib))
+
+
+def trained(found: Comparison, say: Say) -> list[Shown]:
+    """The fine-tuning cases among them."""
+    return [case for case in cases_of(found, say) if case.variant is not None]
+
+
+def verdict(cell: Cell, say: Say) -> str:
+    """Whether a case fits, in a few words: if not, by how much its peak is over the budget, or how it ended."""
+    fit = cell.fit
+    told_by = cell.plan if fit.is_planned else cell.measured
+    if fit.reason is None or told_by is None:
+        return say(f"verdict.{fit.verdict}")
+    over_mib = (told_by.peak_device_mib or 0.0) - told_by.experiment.budget_mib
+    if told_by.outcome.kind in ("passed", "over_budget") and over_mib > 0:
+        return say("memory.over", mib=digits.mib(over_mib))
+    return outcome(told_by, say)
+
+
+def outcome(record: Record, say: Say) -> str:
+    """How a case ended."""
+    return say(f"outcome.{record.outcome.kind}")
 
 
 def warm_up(record: Record) -> int:
     """How many of a record's steps or prompts were its warm-up."""
-    name = "warm_up_prompts" if INFERENCE in (record.workload, record.planned_workload) else "warm_up_steps"
-    told = record.protocol.get(name)
+    name = "warm_up_prompts" if record.case.workload == INFERENCE else "warm_up_steps"
+    told = record.experiment.protocol.get(name)
     return told if isinstance(told, int) and told > 0 else 0

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ...base.messages import again
-from ...base.words import Say
 from ...choice.selection import CRITERIA, Option, Selection
 from ...quality.grading import Quality
 from .. import digits
-from .figure import Column, Table
+from ..words import Say
+from .figure import Table, figures, words
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Card:
     """`choice` or `reserve`."""
     name: str
     """The candidate's name."""
-    lora_rank: int
-    """At which rank."""
+    variant: str
+    """In which variant."""
     total: str
     """Weighted mean of its scores."""
     facts: tuple[tuple[str, str], ...]
@@ -80,7 +79,7 @@ def choice_of(selection: Selection, say: Say) -> Choice:
 
 def name_of(option: Option) -> str:
     """What an option is called."""
-    return f"{option.candidate.name} r{option.lora_rank}"
+    return f"{option.candidate.name} {option.variant}"
 
 
 def _card(role: str, option: Option, selection: Selection, say: Say) -> Card:
@@ -90,7 +89,7 @@ def _card(role: str, option: Option, selection: Selection, say: Say) -> Card:
         (say("head.binding_license"), candidate.binding_license),
     ]
     if option.quality is not None:
-        facts.append((say("head.quality"), _quality(option.quality, say)))
+        facts.append((say("criterion.quality"), _quality(option.quality, say)))
     criteria = [
         Criterion(
             name=say.name("criterion", name),
@@ -102,7 +101,7 @@ def _card(role: str, option: Option, selection: Selection, say: Say) -> Card:
         for name in CRITERIA
     ]
     total = digits.points(option.total)
-    return Card(role, candidate.name, option.lora_rank, total, tuple(facts), tuple(criteria))
+    return Card(role, candidate.name, option.variant, total, tuple(facts), tuple(criteria))
 
 
 _TERMS = {
@@ -133,15 +132,10 @@ def _figure(name: str, figure: float | None, bases: Mapping[str, str], say: Say)
 
 
 def _quality(quality: Quality, say: Say) -> str:
-    interval = "" if quality.interval is None else f" ({digits.NONE.join(map(digits.points, quality.interval))})"
+    interval = "" if quality.interval is None else f" ({digits.interval(quality.interval)})"
     whose = say("choice.of_tuned" if quality.is_tuned else "choice.of_untuned")
     source = say.name("source", quality.source)
-    return f"{digits.points(quality.score)}{interval} · {grade(quality.grade, say)} · {whose} · {source}"
-
-
-def grade(name: str, say: Say) -> str:
-    """A grade's name: the study's five words, with their meaning where they are foreign."""
-    return say.name("grade", name)
+    return f"{digits.points(quality.score)}{interval} · {say.name('grade', quality.grade)} · {whose} · {source}"
 
 
 def _why(selection: Selection, say: Say) -> tuple[str, ...]:
@@ -181,46 +175,34 @@ def _shifts(selection: Selection, say: Say) -> tuple[str, ...]:
 
 def _asides(selection: Selection, say: Say) -> tuple[tuple[str, tuple[str, ...]], ...]:
     told = (
-        ("choice.unknown", "unknown", selection.unknown),
-        ("choice.cautions", "caution", selection.cautions),
-        ("choice.agreement", "agreement", selection.agreement),
+        ("choice.unknown", selection.unknown),
+        ("choice.cautions", selection.cautions),
+        ("choice.agreement", selection.agreement),
     )
     return tuple(
-        (say(heading), tuple(again(kind, each, say.language) for each in sentences))
-        for heading, kind, sentences in told
-        if sentences
+        (say(heading), tuple(each.text(say.language) for each in messages)) for heading, messages in told if messages
     )
 
 
 def _exclusions(selection: Selection, say: Say) -> Table:
+    excluded = selection.excluded
     columns = (
-        Column(say("head.candidate"), is_text=True),
-        Column(say("head.rank"), is_text=True),
-        Column(say("head.reason"), is_text=True),
+        words(say("head.candidate"), (each.candidate for each in excluded)),
+        words(say("head.variant"), (each.variant or say("choice.every_variant") for each in excluded)),
+        words(say("head.reason"), (each.reason.text(say.language) for each in excluded)),
     )
-    rows = [
-        (
-            each.candidate,
-            say("choice.every_rank") if each.lora_rank is None else f"r{each.lora_rank}",
-            again("reason", each.reason, say.language),
-        )
-        for each in selection.excluded
-    ]
-    return Table(say("choice.excluded_caption"), columns, rows, is_open=True)
+    return Table(say("choice.excluded_caption"), columns, is_open=True)
 
 
 def _ranking(selection: Selection, say: Say) -> Table:
-    columns = (
-        Column(say("head.option"), is_text=True),
-        Column(say("head.total"), "total"),
-        *(Column(say.name("criterion", name), _TERMS[name]) for name in CRITERIA),
+    options = selection.ranking
+    scores = (
+        figures(say.name("criterion", name), (digits.score(each.scores.get(name)) for each in options), _TERMS[name])
+        for name in CRITERIA
     )
-    rows = [
-        (
-            name_of(option),
-            digits.points(option.total),
-            *(digits.score(option.scores.get(name)) for name in CRITERIA),
-        )
-        for option in selection.ranking
-    ]
-    return Table(say("choice.ranking_caption"), columns, rows)
+    columns = (
+        words(say("head.option"), map(name_of, options)),
+        figures(say("head.total"), (digits.points(each.total) for each in options), "total"),
+        *scores,
+    )
+    return Table(say("choice.ranking_caption"), columns)

@@ -1,23 +1,44 @@
-"""What a section of the page shows: drawings that stand beside each other, with their legend and their numbers."""
+"""What a section of the page shows: tables, and drawings that stand beside each other with their legend."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from ..columns import Column
+from ..quantities import Quantity
+from ..words import Say
+from .cases import Shown
 
-@dataclass(frozen=True)
-class Column:
-    """A column of a table."""
 
-    head: str
-    """Its head."""
-    term: str | None = None
-    """The glossary's entry that says how its figures were taken."""
-    is_text: bool = False
-    """Whether it reads from the left, as words do."""
+def words(head: str, cells: Iterable[str], term: str | None = None) -> Column:
+    """A column that reads from the left."""
+    return Column(head, list(cells), term=term)
+
+
+def figures(head: str, cells: Iterable[str], term: str | None = None) -> Column:
+    """A column of figures."""
+    return Column(head, list(cells), is_text=False, term=term)
+
+
+def catalogued(quantities: Iterable[Quantity], cases: Iterable[Shown], say: Say) -> Iterator[Column]:
+    """A column for each quantity, with a cell a case."""
+    cases = list(cases)
+    for each in quantities:
+        records = (case.cell.plan if each.is_planned else case.cell.measured for case in cases)
+        head, term = say(f"head.{each.bare_name}"), each.term or each.bare_name
+        yield figures(head, map(each.write, records), term)
+
+
+def subjects(cases: Iterable[Shown], say: Say) -> tuple[Column, Column]:
+    """The two columns that say which case a row is about."""
+    cases = list(cases)
+    return (
+        words(say("head.candidate"), (each.candidate for each in cases)),
+        words(say("head.case"), (each.name for each in cases)),
+    )
 
 
 @dataclass(frozen=True)
@@ -28,10 +49,13 @@ class Table:
     """What it holds."""
     columns: tuple[Column, ...]
     """Its columns."""
-    rows: Sequence[Sequence[str]]
-    """A cell a column."""
     is_open: bool = False
     """Whether it is seen at once."""
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """A cell a column."""
+        return list(zip(*(column.cells for column in self.columns), strict=True))
 
 
 @dataclass(frozen=True)

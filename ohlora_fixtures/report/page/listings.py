@@ -1,193 +1,213 @@
-"""The page's tables of figures that go with no chart: every figure, the study's, what quality is made of."""
+"""The page's lists that go with no chart: every figure, the study's, how it was run, and the answers by prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ...base.words import Say
-from ...results.comparison import INFERENCE, Comparison, within_budget
+from ...inputs.cases import INFERENCE, Case
+from ...results.answers import Answers, GivenAnswer
+from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
-from .cases import full_size, keys, name_of
-from .figure import Column, Table
-
-Form = Callable[[Any], str]
-Field = tuple[str, Form]
-"""A record's field and how its figure is written; its head and its entry in the glossary are found by its name."""
-
-_MEASURED: tuple[Field, ...] = (
-    ("seconds", digits.seconds),
-    ("steady_median_seconds", digits.seconds),
-    ("steady_iqr_seconds", digits.seconds),
-    ("allocated_after_mib", digits.mib),
-    ("peak_allocated_mib", digits.mib),
-    ("peak_reserved_mib", digits.mib),
-    ("peak_device_mib", digits.mib),
-    ("peak_rss_growth_mib", digits.mib),
-    ("cap_mib", digits.mib),
-    ("flops_utilization", digits.share),
-    ("bandwidth_utilization", digits.share),
-    ("tokens", digits.count),
-    ("trainable_parameters", digits.count),
-)
-_PLANNED: tuple[Field, ...] = (
-    ("allocated_after_mib", digits.mib),
-    ("peak_allocated_mib", digits.mib),
-    ("peak_reserved_mib", digits.mib),
-    ("peak_device_mib", digits.mib),
-    ("longest_tokens", digits.count),
-    ("trainable_parameters", digits.count),
-)
-_TERMS = {
-    "steady_median_seconds": "steady",
-    "steady_iqr_seconds": "steady",
-    "flops_utilization": "utilization",
-    "bandwidth_utilization": "utilization",
-    "tokens": "tokens",
-    "longest_tokens": "tokens",
-}
-_UNITS = ("_mib", "_seconds")
+from ..columns import Column
+from ..quantities import MEASURED, PLANNED, QUALITY, Quantity, known
+from ..words import Say
+from .cases import Shown, cases_of, outcome
+from .figure import Table, catalogued, figures, subjects, words
 
 
 def candidates(found: Comparison, say: Say) -> Table:
     """What each candidate is, and whether it keeps to the budget."""
+    all_of = [row.candidate for row in found.rows]
+    averages = (each.leaderboard_average for each in all_of)
+    is_free = (say("listing.yes" if each.free_license else "listing.no") for each in all_of)
+    measured, planned = ([row.fit_as_measured for row in found.rows], [row.fit_as_planned for row in found.rows])
     columns = (
-        Column(say("head.candidate"), is_text=True),
-        Column(say("head.parameters")),
-        Column(say("head.leaderboard"), "leaderboard"),
-        Column(say("head.korean"), is_text=True),
-        Column(say("head.card_license"), is_text=True),
-        Column(say("head.binding_license"), "license", is_text=True),
-        Column(say("head.free_license"), "license", is_text=True),
-        Column(say("head.within_budget"), "budget", is_text=True),
-        Column(say("head.plan_within_budget"), "budget", is_text=True),
+        words(say("head.candidate"), (each.name for each in all_of)),
+        figures(say("head.parameters"), (digits.count(each.parameters) for each in all_of)),
+        figures(say("head.leaderboard"), map(digits.score, averages), "leaderboard"),
+        words(say("head.korean"), (say.name("korean", each.korean) for each in all_of)),
+        words(say("head.card_license"), (each.card_license for each in all_of)),
+        words(say("head.binding_license"), (each.binding_license for each in all_of), "license"),
+        words(say("head.free_license"), is_free, "license"),
+        words(say("head.fit_as_measured"), (say(f"verdict.{fit.verdict}") for fit in measured), "budget"),
+        words(say("head.fit_as_planned"), (say(f"verdict.{fit.verdict}") for fit in planned), "budget"),
     )
-    words = {None: digits.NONE, True: say("listing.yes"), False: say("listing.no")}
-    rows = [
-        (
-            row.candidate.name,
-            digits.count(row.candidate.parameters),
-            digits.NONE if row.candidate.leaderboard_average is None else f"{row.candidate.leaderboard_average:.2f}",
-            say.name("korean", row.candidate.korean),
-            row.candidate.card_license,
-            row.candidate.binding_license,
-            words[row.candidate.free_license],
-            words[within_budget(row.records)],
-            words[within_budget(row.plans)],
-        )
-        for row in found.rows
-    ]
-    return Table(say("listing.candidates"), columns, rows)
+    return Table(say("listing.candidates"), columns)
 
 
 def measured(found: Comparison, say: Say) -> Table:
     """Every measured case's figures, replicas' included."""
-    records = [(name_of(key, say), row.records[key]) for row in found.rows for key in keys(found) if key in row.records]
     caption = say("listing.measured_replicas" if found.is_rehearsal else "listing.measured")
-    return _figures(caption, records, _MEASURED, say)
+    return _figures(caption, [(case, case.cell.measured) for case in cases_of(found, say)], MEASURED, say)
 
 
 def planned(found: Comparison, say: Say) -> Table:
     """Every planned case's figures."""
-    records = [(name_of(key, say), row.plans[key]) for row in found.rows for key in keys(found) if key in row.plans]
-    return _figures(say("listing.planned"), records, _PLANNED, say)
+    return _figures(say("listing.planned"), [(case, case.cell.plan) for case in cases_of(found, say)], PLANNED, say)
 
 
-def _figures(caption: str, records: Sequence[tuple[str, Record]], fields: Iterable[Field], say: Say) -> Table:
-    shown = [field for field in fields if any(getattr(record, field[0]) is not None for _, record in records)]
+def _figures(
+    caption: str, listed: Iterable[tuple[Shown, Record | None]], catalogue: Sequence[Quantity], say: Say
+) -> Table:
+    shown = [(case, record) for case, record in listed if record is not None]
+    cases, records = [case for case, _ in shown], [record for _, record in shown]
+    outcomes = (outcome(record, say) + ("*" if record.taints else "") for record in records)
     columns = (
-        Column(say("head.candidate"), is_text=True),
-        Column(say("head.case"), is_text=True),
-        Column(say("head.outcome"), is_text=True),
-        *(Column(say(f"head.{_bare(name)}"), _TERMS.get(name, _bare(name))) for name, _ in shown),
+        *subjects(cases, say),
+        words(say("head.outcome"), outcomes),
+        *catalogued(known(catalogue, records), cases, say),
     )
-    rows = [
-        (
-            record.candidate,
-            case,
-            say.name("outcome", record.outcome) + ("*" if record.taints else ""),
-            *(form(getattr(record, name)) for name, form in shown),
-        )
-        for case, record in records
-    ]
-    return Table(caption, columns, rows)
-
-
-def _bare(field: str) -> str:
-    """A field's name without its unit."""
-    return next((field.removesuffix(unit) for unit in _UNITS if field.endswith(unit)), field)
+    return Table(caption, columns)
 
 
 def published(found: Comparison, say: Say) -> Table:
     """The study's figures beside ours; a mini replica's are none of ours, its plan's memory is."""
+    listed = [(case, study) for case in cases_of(found, say) if (study := case.cell.published) is not None]
+    cases, studied = [case for case, _ in listed], [study for _, study in listed]
+    ours = [case.full_size for case in cases]
+    allocated = (each.measured.memory.allocated_after_mib if each else None for each in ours)
+    predicted = (case.plan.allocated_after_mib if case.plan else None for case in cases)
+
+    def column(head: str, form: Callable[[float | None], str], values: Iterable[float | None], term: str) -> Column:
+        return figures(say(f"head.{head}"), map(form, values), term)
+
     columns = (
-        Column(say("head.candidate"), is_text=True),
-        Column(say("head.case"), is_text=True),
-        Column(say("head.study_seconds"), "seconds"),
-        Column(say("head.our_seconds"), "seconds"),
-        Column(say("head.study_allocated"), "allocated_after"),
-        Column(say("head.our_allocated"), "allocated_after"),
-        Column(say("head.our_planned"), "plan"),
+        *subjects(cases, say),
+        column("study_seconds", digits.seconds, (each.seconds for each in studied), "seconds"),
+        column("our_seconds", digits.seconds, map(_comparable_seconds, ours), "seconds"),
+        column("study_allocated", digits.mib, (each.allocated_after_mib for each in studied), "allocated_after"),
+        column("our_allocated", digits.mib, allocated, "allocated_after"),
+        column("our_planned", digits.mib, predicted, "plan"),
     )
-    rows = []
-    for row in found.rows:
-        for key in keys(found):
-            if (study := row.published.get(key)) is not None:
-                record, plan = full_size(row, key), row.plans.get(key)
-                figures = (
-                    digits.seconds(study.seconds),
-                    digits.seconds(None if record is None else _comparable_seconds(record)),
-                    digits.mib(study.allocated_after_mib),
-                    digits.mib(None if record is None else record.allocated_after_mib),
-                    digits.mib(None if plan is None else plan.allocated_after_mib),
-                )
-                rows.append((row.candidate.name, name_of(key, say), *figures))
-    return Table(say("listing.published"), columns, rows, is_open=True)
+    return Table(say("listing.published"), columns, is_open=True)
 
 
-def _comparable_seconds(record: Record) -> float | None:
+def _comparable_seconds(record: Record | None) -> float | None:
     """Seconds as the study took them: a run's, or the mean of its prompts, warm-up included."""
-    if record.workload != INFERENCE:
-        return record.seconds
-    return sum(record.seconds_each) / len(record.seconds_each) if record.seconds_each else None
+    if record is None:
+        return None
+    if record.case.workload != INFERENCE:
+        return record.measured.seconds
+    each = record.measured.seconds_each
+    return sum(each) / len(each) if each else None
 
 
 def quality(found: Comparison, say: Say) -> Table:
-    """What each computed score is made of."""
-    records = [
-        (name_of(key, say) if key[1] else say("answers.untuned"), row.records[key])
-        for row in found.rows
-        for key in sorted(keys(found), key=lambda key: key[1] or 0)
-        if key in row.records and _is_judged(row.records[key])
+    """How good each model is, and what its computed score is made of; the untuned model first."""
+    listed = [(case, record) for case in cases_of(found, say) if (record := case.cell.measured) is not None]
+    judged = [(case, record) for case, record in listed if known(QUALITY, [record])]
+    judged.sort(key=lambda each: (each[0].number, each[0].variant is not None))
+    cases, records = [case for case, _ in judged], [record for _, record in judged]
+    columns = [
+        words(say("head.candidate"), (case.candidate for case in cases)),
+        words(say("head.case"), (case.variant or say("answers.untuned") for case in cases)),
     ]
-    parts = list(dict.fromkeys(name for _, record in records for name in record.quality_parts or ()))
+    for each in known(QUALITY, records):
+        if each.name == "quality_grade":
+            grades = (say.name("grade", each.write(record)) for record in records)
+            columns += [words(say("head.quality_grade"), grades, each.term), *_parts(records, say)]
+        else:
+            columns += catalogued([each], cases, say)
+        if each.name == "quality_score":
+            intervals = (digits.interval(record.quality.interval) for record in records)
+            columns.append(figures(say("head.interval"), intervals, each.term))
+    return Table(say("listing.quality"), tuple(columns))
+
+
+def _parts(records: Sequence[Record], say: Say) -> Iterator[Column]:
+    for part in dict.fromkeys(part for record in records for part in record.quality.parts or ()):
+        shares = (digits.share((record.quality.parts or {}).get(part)) for record in records)
+        yield figures(say.name("part", part), shares, "quality_parts")
+
+
+def failures(found: Comparison, say: Say) -> Table:
+    """Every case that did not pass, and why."""
+    records = [record for record in found.records if record.outcome.kind != "passed"]
+    reasons = (record.outcome.reason for record in records)
     columns = (
-        Column(say("head.candidate"), is_text=True),
-        Column(say("head.case"), is_text=True),
-        Column(say("head.quality"), "quality"),
-        Column(say("head.interval"), "quality"),
-        Column(say("head.grade"), "quality", is_text=True),
-        *(Column(say.name("part", name), "quality_parts") for name in parts),
-        Column(say("head.nats_trained"), "nats_per_character"),
-        Column(say("head.nats_held_out"), "nats_per_character"),
+        words(say("head.case"), (record.case.id for record in records)),
+        words(say("head.outcome"), (outcome(record, say) for record in records)),
+        words(say("head.reason"), (reason.text(say.language) if reason else digits.NONE for reason in reasons)),
     )
-    rows = [
-        (
-            record.candidate,
-            case,
-            digits.points(record.quality_score),
-            digits.NONE.join(map(digits.points, record.quality_interval or ())) or digits.NONE,
-            digits.NONE if record.quality_grade is None else say.name("grade", record.quality_grade),
-            *(digits.share((record.quality_parts or {}).get(name)) for name in parts),
-            digits.nats(record.trained_nats_per_character),
-            digits.nats(record.held_out_nats_per_character),
-        )
-        for case, record in records
-    ]
-    return Table(say("listing.quality"), columns, rows)
+    return Table(say("listing.failures"), columns, is_open=True)
 
 
-def _is_judged(record: Record) -> bool:
-    facts = (record.quality_score, record.trained_nats_per_character, record.held_out_nats_per_character)
-    return any(fact is not None for fact in facts)
+def taints(found: Comparison, say: Say) -> Table:
+    """Everything that makes a figure doubtful."""
+    listed = [(record.case.id, taint) for record in found.records for taint in record.taints]
+    columns = (
+        words(say("head.case"), (name for name, _ in listed)),
+        words(say("head.taint"), (taint.text(say.language) for _, taint in listed), "taint"),
+    )
+    return Table(say("listing.taints"), columns)
+
+
+def protocol(found: Comparison, say: Say) -> Table:
+    """The experiment's settings, a column for each one that was run."""
+    protocols = {record.experiment.protocol_hash: record.experiment.protocol for record in found.records}
+    names = list(dict.fromkeys(name for settings in protocols.values() for name in settings))
+    settings = (words(each, (_text(settings.get(name)) for name in names)) for each, settings in protocols.items())
+    return Table(say("listing.protocol"), (words(say("head.setting"), names, "protocol"), *settings))
+
+
+def environment(facts: Mapping[str, Any] | None, found: Comparison, say: Say) -> Table:
+    """The machine, the settings and the versions, flattened."""
+    rows = list(_flat(facts or {}))
+    if not facts or "versions" not in facts:
+        versions = {name: each for record in found.records for name, each in record.environment.versions.items()}
+        rows += _flat({"versions": versions})
+    columns = (
+        words(say("head.setting"), (name for name, _ in rows)),
+        words(say("head.value"), (value for _, value in rows)),
+    )
+    return Table(say("listing.environment"), columns)
+
+
+_DEEPEST = 4
+"""Of what a foreign file nests: deeper than anything of ours."""
+
+
+def _flat(facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    for name, value in facts.items():
+        here = (*path, name)
+        inner = value
+        if isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+            inner = {f"{number}": each for number, each in enumerate(value, 1)}
+        if isinstance(inner, Mapping) and len(here) < _DEEPEST:
+            yield from _flat(inner, here)
+        else:
+            yield " / ".join(here), _text(value)
+
+
+def _text(value: Any, depth: int = 0) -> str:
+    """A value on one line; what is nested deeper than anything of ours is left out."""
+    if isinstance(value, Mapping) or (isinstance(value, list) and depth == _DEEPEST):
+        return "…"
+    if isinstance(value, list):
+        return " ".join(_text(each, depth + 1) for each in value) or digits.NONE
+    return digits.NONE if value is None else str(value)
+
+
+Given = dict[str, dict[str | None, GivenAnswer]]
+"""By candidate and variant, None for the untuned model, what was answered to one prompt."""
+
+
+def by_prompt(answers: Answers, candidates: Sequence[str], variants: Sequence[str]) -> list[tuple[str, Given]]:
+    """The prompts as they were asked, each with its answers; candidates and variants in these orders, others behind."""
+    orders: tuple[list[str | None], list[str | None]] = ([*candidates], [None, *variants])
+
+    def place(case: Case) -> list[int]:
+        of_case = zip(orders, (case.candidate, case.variant), strict=True)
+        return [order.index(name) if name in order else len(order) for order, name in of_case]
+
+    prompts: dict[tuple[str, int], Given] = {}
+    for case in sorted(answers, key=place):
+        asked = Counter[str]()
+        for given in answers[case]:
+            asked[given.prompt] += 1  # equal prompts are told apart
+            of_prompt = prompts.setdefault((given.prompt, asked[given.prompt]), {})
+            of_prompt.setdefault(case.candidate, {})[case.variant] = given
+    return [(prompt, given) for (prompt, _), given in prompts.items()]

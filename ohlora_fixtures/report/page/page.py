@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...base import safe_text
-from ...base.messages import again
-from ...base.words import Language, Say, texts
+from ...base.messages import Message
+from ...base.words import Language
 from ...choice.selection import Selection
-from ...results.answers import ByRank
+from ...results.answers import Answers
 from ...results.comparison import Comparison
 from .. import digits
-from ..mixed import distinct, listed, mixed_notes
-from . import circumstances, listings, svg
-from .charts import losses, memory, quality, times
+from ..notes import distinct, listed, mixed_notes
+from ..words import Say, texts
+from . import listings, losses, memory, quality, svg, times
 from .choice import choice_of, name_of
 from .figure import Figure, Table
-from .side_by_side import by_prompt
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -52,7 +51,7 @@ class Section:
 def html(
     comparison: Comparison,
     selection: Selection | None,
-    answers: Mapping[str, ByRank],
+    answers: Answers,
     environment: Mapping[str, Any] | None,
     language: Language,
 ) -> str:
@@ -61,7 +60,7 @@ def html(
     Args:
         comparison: What was planned and measured.
         selection: The choice; None where none was made.
-        answers: By candidate, what it has answered.
+        answers: What the models have answered.
         environment: What `environment.json` says; None without one.
         language: Which language the page is in; what others have written stays as it is.
     """
@@ -71,7 +70,8 @@ def html(
     comparison = _foremost(comparison, selection)
     names = [row.candidate.name for row in comparison.rows]
     is_partial = len(names) < candidates
-    prompts = by_prompt({name: answers[name] for name in names if name in answers} if is_partial else answers, names)
+    shown = {case: given for case, given in answers.items() if case.candidate in names or not is_partial}
+    prompts = listings.by_prompt(shown, names, comparison.variants)
     return _template().render(
         say=say,
         svg=svg,
@@ -85,11 +85,10 @@ def html(
         choice=selection and choice_of(selection, say),
         prompts=prompts[:MOST_PROMPTS],
         asked=len(prompts),
-        notes=[again("note", each, language) for each in (*comparison.notes, *mixed_notes(comparison.records))],
-        changes=[
-            again("change", change, language)
-            for change in dict.fromkeys(change for record in comparison.records for change in record.protocol_changes)
-        ],
+        notes=[each.text(language) for each in (*comparison.notes, *mixed_notes(comparison))],
+        changes=distinct(
+            each.text(language) for record in comparison.records for each in record.experiment.protocol_changes
+        ),
         terms=[key.partition(".")[2] for key in texts() if key.startswith("term.")],
     )
 
@@ -104,18 +103,18 @@ def _foremost(comparison: Comparison, selection: Selection | None) -> Comparison
     return replace(
         comparison,
         rows=tuple(row for row in comparison.rows if row.candidate.name in shown),
-        records=tuple(record for record in comparison.records if record.candidate in shown),
+        records=tuple(record for record in comparison.records if record.case.candidate in shown),
     )
 
 
 def marks(comparison: Comparison) -> list[str]:
     """What nobody may miss about the figures: `empty`, `rehearsal`, `random`, `capped` or `plan_only`."""
-    ran = [record for record in comparison.records if record.planned_workload is None]
+    ran = comparison.measured
     found = {
         "empty": not comparison.records,
         "rehearsal": comparison.is_rehearsal,
-        "random": any(record.weights == "random" and record.scale != "mini" for record in ran),
-        "capped": any(record.cap_mib is not None for record in ran),
+        "random": any(each.environment.weights == "random" and each.environment.scale != "mini" for each in ran),
+        "capped": any(record.measured.cap_mib is not None for record in ran),
         "plan_only": bool(comparison.records) and not ran,
     }
     return [mark for mark, applies in found.items() if applies]
@@ -124,7 +123,7 @@ def marks(comparison: Comparison) -> list[str]:
 def _sections(
     found: Comparison,
     selection: Selection | None,
-    answers: Mapping[str, ByRank],
+    answers: Answers,
     environment: Mapping[str, Any] | None,
     say: Say,
 ) -> list[Section]:
@@ -135,10 +134,10 @@ def _sections(
         "published": (listings.published(found, say),),
         "figures": (listings.candidates(found, say), listings.measured(found, say), listings.planned(found, say)),
         "environment": (
-            circumstances.failures(found, say),
-            circumstances.taints(found, say),
-            circumstances.environment(environment, found, say),
-            circumstances.protocol(found, say),
+            listings.failures(found, say),
+            listings.taints(found, say),
+            listings.environment(environment, found, say),
+            listings.protocol(found, say),
         ),
     }
     for name, all_tables in tables.items():
@@ -156,38 +155,42 @@ def _charts(found: Comparison, selection: Selection | None, say: Say) -> list[Se
         "quality": quality.figure(found, selection, say),
         "loss": losses.figure(found, say),
     }
-    unjudged = (again("not_judged", each, say.language) for each in distinct("not_judged", found.records))
+    reasons = (record.quality.not_judged for record in found.records)
+    unjudged = distinct(reason.text(say.language) if reason else None for reason in reasons)
+    why = [say("quality.not_judged", reasons="; ".join(unjudged))] if unjudged else []
     nothing = {
         "memory": say("memory.nothing"),
         "time": say("time.replicas" if found.is_rehearsal else "time.nothing"),
-        "quality": " ".join([say("quality.nothing"), *unjudged]),
+        "quality": " ".join([say("quality.nothing"), *why]),
         "loss": say("loss.nothing"),
     }
     parts = listings.quality(found, say)
-    is_measured = any(record.planned_workload is None for record in found.records)
     sections = []
     for name, figure in figures.items():
         tables = (parts,) if name == "quality" and parts.rows else ()
         is_replica = found.is_rehearsal and name in ("quality", "loss") and bool(figure or tables)
-        if figure or is_measured:
+        if figure or found.measured:
             sections.append(Section(name, figure, None if figure else nothing[name], tables, is_replica=is_replica))
     return sections
 
 
 def _facts(found: Comparison, environment: Mapping[str, Any] | None, say: Say) -> list[tuple[str, str]]:
     """What the page's head says of the session; what is not known is left out."""
-    ran = [record for record in found.records if record.planned_workload is None]
-    plans = [record for record in found.records if record.planned_workload is not None]
     began = (environment or {}).get("started_utc") or (environment or {}).get("merged_utc")
-    budgets = " / ".join(f"{digits.mib(mib)} MiB" for mib in sorted({record.budget_mib for record in found.records}))
+    budgets = sorted({record.experiment.budget_mib for record in found.records})
+
+    def names(values: Iterable[str | None]) -> str:
+        said = listed(distinct(values))
+        return said.text(say.language) if isinstance(said, Message) else said
+
     facts = {
         "fact.candidates": digits.count(len(found.rows)) if found.rows else "",
-        "fact.ranks": ", ".join(f"r{rank}" for rank in found.lora_ranks),
-        "fact.budget": budgets,
-        "fact.measured_on": again("names", listed(distinct("device", ran)), say.language),
-        "fact.planned_for": again("names", listed(distinct("device", plans)), say.language),
+        "fact.variants": names(found.variants),
+        "fact.budget": " / ".join(f"{digits.mib(mib)} MiB" for mib in budgets),
+        "fact.measured_on": names(record.environment.device for record in found.measured),
+        "fact.planned_for": names(record.environment.device for record in found.plans),
         "fact.began": _minute(began),
-        "fact.protocol": again("names", listed(distinct("protocol_hash", found.records)), say.language),
+        "fact.protocol": names(record.experiment.protocol_hash for record in found.records),
     }
     return [(say(key), text) for key, text in facts.items() if text]
 

@@ -1,1 +1,0 @@
-"""Which data go into which chart, a module a chart; each gives its figure, or None where there is nothing to show."""

@@ -1,0 +1,146 @@
+"""Loss curves, a panel a candidate: training loss of each step by variant, held-out loss before and after."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from markupsafe import Markup
+
+from ...results.comparison import Comparison
+from ...results.record import Record
+from .. import digits
+from ..columns import Column
+from ..words import Say
+from . import svg
+from .cases import Shown, trained
+from .figure import Figure, Mark, Panel, Table, figures, subjects, words
+
+_HEIGHT = 190.0
+_MOST_POINTS = 150
+"""Of a curve: more could not be told apart, and would make a long run's page large."""
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A fine-tuning case whose losses are known."""
+
+    case: Shown
+    """Which."""
+    record: Record
+    """Its record."""
+    points: list[tuple[int, float]]
+    """Its curve."""
+
+    @property
+    def held_out(self) -> list[tuple[str, int, float]]:
+        """When, at which step, and the loss, as far as it is known."""
+        quality, steps = self.record.quality, len(self.record.measured.losses or ())
+        ends = (("before", 0, quality.untuned_held_out_loss), ("after", steps, quality.held_out_loss))
+        return [(when, step, loss) for when, step, loss in ends if loss is not None]
+
+    @property
+    def plotted(self) -> list[float]:
+        """Every loss that is drawn."""
+        return [*(loss for _, loss in self.points), *(loss for *_, loss in self.held_out)]
+
+
+def figure(found: Comparison, say: Say) -> Figure | None:
+    """The figure; None where no losses were recorded. Those of mini replicas are shown: the page marks them."""
+    measured = ((case, case.cell.measured) for case in trained(found, say))
+    known = [_Trained(case, record, points_of(record.measured.losses or ())) for case, record in measured if record]
+    drawn = [each for each in known if each.plotted]
+    if not drawn:
+        return None
+    up = svg.scale(0, max(loss for each in drawn for loss in each.plotted), _HEIGHT - 34, 24, most_ticks=4)
+    by_name = {name: list(own) for name, own in groupby(drawn, key=lambda each: each.case.candidate)}
+    panels = tuple(Panel(name, _panel(name, own, up, say), "loss", _table(own, say)) for name, own in by_name.items())
+    overfitted = [each.case.full_name for each in drawn if each.record.quality.is_overfitted]
+    notes = (say("loss.overfitted_note", names=", ".join(overfitted)),) if overfitted else ()
+    return Figure(say("loss.lead"), panels, _legend(found.variants, say), (_held_out_table(drawn, say),), notes)
+
+
+def points_of(losses: Sequence[float | None]) -> list[tuple[int, float]]:
+    """A curve's steps, counted from 1, and losses: of a long run the means of as many steps each as it takes."""
+    stride = -(-len(losses) // _MOST_POINTS)
+    points = []
+    for start in range(0, len(losses), stride or 1):
+        known = [loss for loss in losses[start : start + stride] if loss is not None and math.isfinite(loss)]
+        if known:
+            points.append((min(start + stride, len(losses)), sum(known) / len(known)))
+    return points
+
+
+def _panel(name: str, drawn: Sequence[_Trained], up: svg.Scale, say: Say) -> Markup:
+    steps = max(len(each.record.measured.losses or ()) for each in drawn)
+    across = svg.scale(0, steps, 34, svg.WIDTH - 14)
+    parts = [
+        *svg.y_axis(up, 34, svg.WIDTH - 4, digits.tick, say("axis.loss")),
+        *svg.x_axis(across, _HEIGHT - 38, _HEIGHT - 34, digits.tick, say("axis.step")),
+        *(part for each in drawn for part in _curve(each, across, up, say)),
+    ]
+    said = "; ".join(_said(each, say) for each in drawn)
+    return svg.drawing(_HEIGHT, say("loss.description", candidate=name, cases=said), parts)
+
+
+def _curve(drawn: _Trained, across: svg.Scale, up: svg.Scale, say: Say) -> list[Markup]:
+    place, name = drawn.case.place, drawn.case.name
+    series = svg.series(place)
+    ends = [(across(step), up(loss)) for _, step, loss in drawn.held_out]
+    parts = []
+    if drawn.points:
+        parts.append(svg.line([(across(step), up(loss)) for step, loss in drawn.points], f"curve {series}"))
+    if len(ends) > 1:
+        parts.append(svg.line(ends, f"held-out {series}"))
+    for (when, _, loss), (x, y) in zip(drawn.held_out, ends, strict=True):
+        hint = f"{name}, {say(f'loss.held_out_{when}')}: {digits.nats(loss)}"
+        class_ = f"{series} hollow" if when == "before" else series
+        parts.append(svg.marker(svg.shape(place), x, y, class_, hint))
+    return parts
+
+
+def _said(drawn: _Trained, say: Say) -> str:
+    first, last = (drawn.points[0][1], drawn.points[-1][1]) if drawn.points else (None, None)
+    said = say("loss.said", variant=drawn.case.name, first=digits.nats(first), last=digits.nats(last))
+    return f"{said}, {say('loss.overfitted')}" if drawn.record.quality.is_overfitted else said
+
+
+def _legend(variants: Iterable[str], say: Say) -> tuple[Mark, ...]:
+    curves = [
+        Mark(svg.sample(svg.line([(0, 6), (18, 6)], f"curve {svg.series(place)}")), say("loss.legend", variant=name))
+        for place, name in enumerate(variants)
+    ]
+    marks = [
+        Mark(svg.sample(svg.marker("circle", 9, 6, f"series-0{hollow}")), say(f"loss.held_out_{when}"))
+        for when, hollow in (("before", " hollow"), ("after", ""))
+    ]
+    return (*curves, *marks)
+
+
+def _held_out_table(drawn: Sequence[_Trained], say: Say) -> Table:
+    records = [each.record for each in drawn]
+    losses = [record.measured.losses or (None,) for record in records]
+    verdicts = {None: digits.NONE, True: say("loss.overfitted"), False: say("loss.not_overfitted")}
+
+    def nats(head: str, values: Iterable[float | None], term: str) -> Column:
+        return figures(say(head), map(digits.nats, values), term)
+
+    columns = (
+        *subjects([each.case for each in drawn], say),
+        nats("head.first_loss", (each[0] for each in losses), "loss"),
+        nats("head.last_loss", (each[-1] for each in losses), "loss"),
+        nats("loss.held_out_before", (record.quality.untuned_held_out_loss for record in records), "held_out"),
+        nats("loss.held_out_after", (record.quality.held_out_loss for record in records), "held_out"),
+        words(say("head.overfitted"), (verdicts[record.quality.is_overfitted] for record in records), "overfitted"),
+    )
+    return Table(say("loss.held_out_caption"), columns)
+
+
+def _table(drawn: Sequence[_Trained], say: Say) -> Table:
+    curves = [dict(each.points) for each in drawn]
+    steps = sorted({step for points in curves for step in points})
+    named = zip((each.case.name for each in drawn), curves, strict=True)
+    columns = (figures(name, (digits.nats(points.get(step)) for step in steps), "loss") for name, points in named)
+    return Table(say("loss.caption"), (words(say("head.step"), map(str, steps)), *columns))
