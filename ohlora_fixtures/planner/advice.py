@@ -7,6 +7,7 @@ are lines in the batch size and in the rank, so two traces give all others, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..base.units import MIB
@@ -99,7 +100,7 @@ class Advisor:
         def played(run: Sequence[Step], *, is_rough: bool = False) -> Played:
             return play(run[0], run[1:], is_rough=is_rough)
 
-        try:
+        with suppress(NotComposableError):
             found = largest_within(
                 self._limit_bytes, lambda x: played(on_line(x), is_rough=True).peak_reserved_bytes, start, limit
             )
@@ -107,8 +108,6 @@ class Advisor:
                 found -= 1
             if found == 0 or planned == played(traced(found)):
                 return found
-        except NotComposableError:
-            pass
         return largest_within(self._limit_bytes, lambda x: played(traced(x)).peak_reserved_bytes, start, limit)
 
 

@@ -73,7 +73,7 @@ class Encoded:
 
 
 def encoded(candidate: Candidate, settings: Settings, measured: OfMeasured | None) -> Encoded:
-    """The protocol's rows by the measured model's tokenizer, else the candidate's own if it is at hand, else estimated."""
+    """The protocol's rows by the measured model's tokenizer, else by the candidate's own if at hand, else estimated."""
     protocol, template, dialogues = settings.protocol, candidate.text_template, settings.dialogues
     rows, folder = dialogues.rows(protocol.fine_tuning_rows), models.tokenizer_at_hand(candidate, settings.model_dir)
     tokenizer: PreTrainedTokenizerBase

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import CandidateError, one_line
@@ -12,8 +16,7 @@ from ..base.units import MIB
 from ..base.versions import versions
 from ..inputs.variants import ends_of
 from ..workloads import models
-from .plan import Advice, Plan
-from .plan_cache import PlanStore, file_digest, source_digest
+from .plan import Advice, Plan, PlanStore
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -128,7 +131,7 @@ class Planner:
         if measured is None:
             folder = models.tokenizer_at_hand(candidate, self._settings.model_dir)
             files = sorted(folder.glob("*token*")) if folder else []
-            tokenizer: dict[str, Any] = {file.name: file_digest(file) for file in files}
+            tokenizer: dict[str, Any] = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
         else:
             from .batches import encoded
 
@@ -144,7 +147,7 @@ class Planner:
             "dataset": self._settings.dialogues.sha256,
             "gpu": asdict(self._settings.gpu_profile),
             "versions": dict(versions()),
-            "source": source_digest(),
+            "source": _source_digest(),
         }
 
     def _advice_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
@@ -204,7 +207,13 @@ class _OpenCandidate:
         from .advice import Advisor
         from .steps import NotComposableError
 
-        try:
+        with suppress(NotComposableError):
             return asdict(Advisor(self._planner, self._limit_mib).advise())
-        except NotComposableError:
-            return None
+        return None
+
+
+@cache
+def _source_digest() -> str:
+    """A digest of this package's own code: a plan made by other code is not looked at."""
+    files = sorted(Path(__file__).parents[1].rglob("*.py"))
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

@@ -110,11 +110,13 @@ def cut(trace: Trace, ends: Sequence[int]) -> CutTrace:
         raise NotComposableError("there are too few steps to cut")
     pieces = [trace.events[start:end] for start, end in pairwise([0, *ends])]
     firsts = [0, *accumulate(sum(event > 0 for event in piece) for piece in pieces)]
-    taken = [_older(piece, first) for piece, first in zip(pieces, firsts, strict=False)]
-    resolved = [_resolved(*each) for each in zip(pieces, firsts, taken, strict=False)]
+    taken = [  # what is older than a step and freed in it, in the order in which it was made
+        sorted(-1 - event for event in piece if -first <= event < 0)
+        for piece, first in zip(pieces, firsts, strict=False)
+    ]
     steps: list[Step] = []
-    for number, events in enumerate(resolved[:-1]):
-        first, after = firsts[number : number + 2]
+    for number, (first, after) in enumerate(pairwise(firsts[:-1])):
+        events = _resolved(pieces[number], first, taken[number])
         left_behind = tuple(allocation - first for allocation in taken[number + 1])
         if left_behind and left_behind[0] < 0:
             raise NotComposableError("a step frees what is older than the step before it")
@@ -122,21 +124,10 @@ def cut(trace: Trace, ends: Sequence[int]) -> CutTrace:
         if number and freed != after - first:
             raise NotComposableError("a step keeps what it allocates")
         steps.append(Step(events, bytes(trace.categories[first:after]), len(taken[number]), left_behind))
-    return CutTrace(steps[0], tuple(steps[1:]), resolved[-1])
-
-
-def _older(piece: array[int], first: int) -> list[int]:
-    """The allocations older than a step that it frees, in the order in which they were made."""
-    return sorted(-1 - event for event in piece if event < 0 and -1 - event < first)
+    return CutTrace(steps[0], tuple(steps[1:]), _resolved(pieces[-1], firsts[-2], taken[-1]))
 
 
 def _resolved(piece: array[int], first: int, taken: Sequence[int]) -> array[int]:
     """A piece's events with ids of its own, and the place in line of what it inherits."""
-    places = {allocation: place for place, allocation in enumerate(taken)}
-    return array(
-        "q",
-        (
-            event if event >= 0 else event + first if -1 - event >= first else INHERITED - places[-1 - event]
-            for event in piece
-        ),
-    )
+    renamed = {-1 - allocation: INHERITED - place for place, allocation in enumerate(taken)}
+    return array("q", (event if event >= 0 else renamed.get(event, event + first) for event in piece))
