@@ -15,7 +15,7 @@ from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.meters.nvml import Nvml
 from ohlora_fixtures.planner.batches import EstimatedTokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
-from ohlora_fixtures.planner.traced import TracedCandidate
+from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.workloads import models
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
 from ohlora_fixtures.workloads.models import build_on_meta, prepare_to_answer_in_full

@@ -12,7 +12,7 @@ from ohlora_fixtures.inputs.dataset import encode_all, prompt_text, read_dialogu
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.variants import Variant, lora
-from ohlora_fixtures.planner.plan_cache import PlanStore
+from ohlora_fixtures.planner.plan import PlanStore
 from ohlora_fixtures.planner.planner import Planner
 from ohlora_fixtures.workloads.stand_ins import stand_in_tokenizer
 

@@ -11,7 +11,7 @@ from made import made
 from test_untrusted import is_obeyed
 
 from ohlora_fixtures.__main__ import main
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.results.answers import GivenAnswer, write_answers
 from ohlora_fixtures.results.folder import read_records

@@ -18,7 +18,7 @@ from ohlora_fixtures.planner.attention import fused_attention
 from ohlora_fixtures.planner.batches import EstimatedTokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
 from ohlora_fixtures.planner.steps import NotComposableError
-from ohlora_fixtures.planner.traced import TracedCandidate
+from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
 from ohlora_fixtures.planner.work import Work, work_at
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune

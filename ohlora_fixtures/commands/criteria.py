@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..base import safe_text
-from ..base.shipped import DATA
+from ..base.installation import DATA
 from ..inputs.candidates import Candidate
 from .leaderboard import Listed
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..base.errors import InputError
 from ..base.files import replace_text
 from ..base.messages import message
-from ..base.shipped import DATA, REFERENCE
+from ..base.installation import DATA, REFERENCE
 from ..base.words import report_language
 from ..choice.choosing import Choosing
 from ..choice.selection import parse_weights
