@@ -9,14 +9,14 @@ from typing import Any
 
 from ..base.errors import InputError
 from ..base.files import replace_text
-from ..base.messages import message
 from ..base.installation import DATA, REFERENCE
+from ..base.messages import message
 from ..base.words import report_language
 from ..choice.choosing import Choosing
 from ..choice.selection import parse_weights
-from ..inputs import options
 from ..inputs.candidates import Candidate, kept_candidate, read_candidates
 from ..inputs.judge_settings import judge_settings
+from ..inputs.settings import option_named
 from ..quality.grades import read_grades
 from ..report import files
 from ..results.comparison import Comparison, compare, read_published
@@ -39,9 +39,9 @@ def add_to(commands: Any) -> None:
         metavar="PATH",
         help="a candidates file (default: what the session had, or the suite's)",
     )
-    report.add_argument("--any-license", action="store_true", help=options.by_name("any_license").help)
+    report.add_argument("--any-license", action="store_true", help=option_named("any_license").help)
     for name in ("choice_weights", "judge", "judge_model", "judge_tokens", "report_lang"):
-        option = options.by_name(name)
+        option = option_named(name)
         report.add_argument(option.flag, metavar=option.metavar, help=option.help)
     report.add_argument(
         "--grades", type=Path, action="append", metavar="PATH", help="a person's grades (default: what DIR holds)"
