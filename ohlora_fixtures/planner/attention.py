@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -190,12 +190,7 @@ def fused_attention(compute_capability: Capability) -> Callable[..., Tensor]:
             return plain(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
         if backend == "flash":
             return _flash(call, scale)
-        if backend == "cudnn":
-            operator, bias = torch.ops.aten._scaled_dot_product_cudnn_attention, _cudnn_bias(call)
-        else:
-            operator, bias = torch.ops.aten._scaled_dot_product_efficient_attention, _efficient_bias(call)
-        output: Tensor = operator(query, key, value, bias, call.trains, dropout_p, is_causal, scale=scale)[0]
-        return output
+        return (_cudnn if backend == "cudnn" else _efficient)(call, scale)
 
     return scaled_dot_product_attention
 
@@ -213,19 +208,29 @@ def _flash(call: Call, scale: float | None) -> Tensor:
     return output[..., :head_size] if padding else output
 
 
-def _cudnn_bias(call: Call) -> Tensor | None:
-    """`convert_boolean_attn_mask_cudnn`."""
-    if call.mask is None or call.mask.dtype != torch.bool:
-        return call.mask
-    zero = torch.scalar_tensor(0.0, dtype=call.query.dtype, device=call.mask.device)
-    return torch.where(call.mask.logical_not(), -65504.0, zero)
+def _cudnn(call: Call, scale: float | None) -> Tensor:
+    """The cuDNN case of `scaled_dot_product_attention`, with `convert_boolean_attn_mask_cudnn`."""
+    bias = call.mask
+    if bias is not None and bias.dtype == torch.bool:
+        zero = torch.scalar_tensor(0.0, dtype=call.query.dtype, device=bias.device)
+        bias = torch.where(bias.logical_not(), -65504.0, zero)
+    return _biased(torch.ops.aten._scaled_dot_product_cudnn_attention, call, bias, scale)
 
 
-def _efficient_bias(call: Call) -> Tensor | None:
+def _efficient(call: Call, scale: float | None) -> Tensor:
+    """The memory-efficient case of `scaled_dot_product_attention`."""
+    bias = None if call.mask is None else _efficient_bias(call.mask, call)
+    return _biased(torch.ops.aten._scaled_dot_product_efficient_attention, call, bias, scale)
+
+
+def _biased(operator: Any, call: Call, bias: Tensor | None, scale: float | None) -> Tensor:
+    arguments = (call.query, call.key, call.value, bias, call.trains, call.dropout, call.causal)
+    output: Tensor = operator(*arguments, scale=scale)[0]
+    return output
+
+
+def _efficient_bias(mask: Tensor, call: Call) -> Tensor:
     """`convert_boolean_attn_mask` and `preprocess_mask`: additive, rows aligned to 8 elements, for all heads."""
-    mask = call.mask
-    if mask is None:
-        return None
     if mask.dtype == torch.bool:
         hidden = torch.scalar_tensor(-torch.inf, dtype=call.query.dtype, device=mask.device)
         mask = torch.where(mask, 0.0, hidden)
