@@ -40,6 +40,7 @@ def settled(folder):
     }
 
 
+@pytest.mark.slow
 def test_a_crash_takes_nothing_that_had_ended_and_workers_find_the_same_as_one_process(suite):
     harmless = (suite.path / "conftest.py").read_text()
     crashed = "bench_fine_tuning[FinguAI-Chat-v1-r16]"

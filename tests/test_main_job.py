@@ -12,6 +12,8 @@ from made import flat_records
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.results.answers import read_answers
 
+pytestmark = pytest.mark.slow
+
 MEASURED = ["benches/bench_inference.py", "benches/bench_fine_tuning.py"]
 SHORT = ["--protocol", "epochs=1", "--protocol", "prompt_rows=81:83"]
 SMALLEST = ["--protocol", "epochs=1", "--protocol", "fine_tuning_rows=0:4", "--protocol", "prompt_rows=0:2"]

@@ -12,6 +12,8 @@ from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.results.answers import read_answers, write_answers
 
+pytestmark = pytest.mark.slow
+
 UNTUNED, TUNED = answering_case("learned", None), answering_case("learned", "r8")
 BENCHES = ["benches/bench_inference.py", "benches/bench_fine_tuning.py"]
 
