@@ -1,6 +1,6 @@
 """The command line beside pytest's: `python -m ohlora_fixtures`.
 
-Jinja2 is all it needs beside the standard library, except to build or download an architecture.
+It imports nothing heavy, no torch and no transformers, except to build or download an architecture.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 
 from .base.errors import InputError
 from .inputs.cases import is_case_id
-from .planner.plan_cache import PlanStore
+from .planner.plan import PlanStore
 from .planner.planner import Planner
 from .report.terminal import Terminal
 from .session import cases, devices, drafts, outcomes, stored_benchmarks, workers

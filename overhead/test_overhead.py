@@ -13,13 +13,12 @@ from itertools import pairwise
 
 import torch
 
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import encode_all, read_dialogues
 from ohlora_fixtures.inputs.protocol import Protocol
-from ohlora_fixtures.meters.clock import WallClock
 from ohlora_fixtures.meters.memory import HostMemory
-from ohlora_fixtures.meters.meter import measure
+from ohlora_fixtures.meters.meter import WallClock, measure
 from ohlora_fixtures.session.progress import Progress
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
 from ohlora_fixtures.workloads.models import ModelSource, load

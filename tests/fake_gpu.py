@@ -6,7 +6,7 @@ import os
 from types import SimpleNamespace
 
 from ohlora_fixtures.base.units import MIB
-from ohlora_fixtures.meters.device import CudaContext
+from ohlora_fixtures.meters.memory import CudaContext
 from ohlora_fixtures.meters.nvml import Nvml
 
 UUID = "GPU-0000-1111"

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from made import changed, made
 
+from ohlora_fixtures.base.installation import DATA, REFERENCE
 from ohlora_fixtures.base.messages import message
-from ohlora_fixtures.base.shipped import DATA, REFERENCE
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Exclusion, Option, Selection
 from ohlora_fixtures.choice.sensitivity import Shift
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.cases import answering_case
-from ohlora_fixtures.meters.condition import taints_of_use
+from ohlora_fixtures.meters.card import taints_of_use
 from ohlora_fixtures.meters.memory import MemoryReading
 from ohlora_fixtures.quality.agreement import agreement
 from ohlora_fixtures.quality.grading import Quality
@@ -166,8 +166,8 @@ def measured(planned, candidate, chance, quality):
         "planned_peak_reserved_mib": predicted.peak_reserved_mib,
         "planned_peak_allocated_mib": predicted.peak_allocated_mib,
         "leaked_mib": 0.0,
-        "highest_temperature_c": 61 + 2 * chance.randrange(9),
-        "lowest_sm_clock_mhz": 1665 + 15 * chance.randrange(9),
+        "highest_temperature_c": 61 + round(4 * billions),
+        "lowest_sm_clock_mhz": 1785 - 15 * round(4 * billions),
         "taints": [],
     }
     if rank:
@@ -210,8 +210,9 @@ def grade(score):
     return ("최하", "하", "중", "상", "최상")[min(4, int(score // 20))]
 
 
-def records(chosen):
-    """A plan and a measurement of every case."""
+def records(chosen, names=()):
+    """A plan and a measurement of every case; names may stand for those of variants."""
+    named = dict(zip(RANKS, names or RANKS, strict=True))
     found = []
     for number, candidate in enumerate(chosen):
         chance = random.Random(number)
@@ -220,7 +221,11 @@ def records(chosen):
             planned = plan(candidate, variant, chance)
             quality = level - 18 if variant is None else level + 8 * chance.random() - 3
             found += [planned, measured(planned, candidate, chance, quality)]
-    return found
+    return [
+        each if variant is None else replace(each, case=replace(each.case, variant=named[variant]))
+        for each in found
+        for variant in [each.case.variant]
+    ]
 
 
 def compared(found, chosen, notes=()):
@@ -228,10 +233,10 @@ def compared(found, chosen, notes=()):
     return compare(chosen, tuple(RANKS), found, read_published(REFERENCE), notes)
 
 
-def full(count=7, name_length=None):
+def full(count=7, name_length=None, names=()):
     """A whole session's comparison, in which everything passed."""
     chosen = candidates(count, name_length)
-    return compared(records(chosen), chosen)
+    return compared(records(chosen, names), chosen)
 
 
 def with_troubles(count=7):

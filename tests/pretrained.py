@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.dataset import read_dialogues, whole_text
 
 TEMPLATE = "### 질문: {input} ### 답변: {output}"

@@ -11,21 +11,30 @@ from __future__ import annotations
 
 import csv
 import sys
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from ohlora_fixtures.base.shipped import DATA, REFERENCE
+from ohlora_fixtures.base.installation import DATA, REFERENCE
 from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.inputs.candidates import read_candidates, select_group
 from ohlora_fixtures.inputs.dataset import Dialogue, Dialogues, Example, prompt_text
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.variants import lora
+from ohlora_fixtures.planner.allocator import Category, Trace
 from ohlora_fixtures.planner.batches import EstimatedTokenizer, estimated_examples
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
+from ohlora_fixtures.planner.meta_kernels import MetaKernels
+from ohlora_fixtures.planner.on_meta import tracing
 from ohlora_fixtures.planner.player import play
-from ohlora_fixtures.planner.traced import TracedCandidate
+from ohlora_fixtures.planner.traced_candidate import Batch, TracedCandidate, given_batches
 from ohlora_fixtures.results import comparison
 from ohlora_fixtures.workloads import models
+from ohlora_fixtures.workloads.adapters import attach_adapter, detach_adapter
+from ohlora_fixtures.workloads.fine_tuning import fine_tune
+from ohlora_fixtures.workloads.inference import answer
 
 if TYPE_CHECKING:
     from ohlora_fixtures.inputs.candidates import Candidate
@@ -63,10 +72,10 @@ class StudiedCandidate:
         examples = estimated_examples(template, rows, candidate.chars_per_token, PROTOCOL.max_row_tokens)
         model = models.build_on_meta(candidate)
         models.prepare_to_answer_in_full(model, tokenizer)
-        profile = next(each for each in read_profiles(DATA / "gpus.toml") if each.name == CARD)
-        self._candidate = candidate
+        self._profile = next(each for each in read_profiles(DATA / "gpus.toml") if each.name == CARD)
+        self._candidate, self._model, self._tokenizer = candidate, model, tokenizer
         self._prompt_tokens = max(len(tokenizer(prompt)["input_ids"]) for prompt in prompts)
-        self._traced = TracedCandidate(candidate, model, tokenizer, PROTOCOL, profile)
+        self._traced = TracedCandidate(candidate, model, tokenizer, PROTOCOL, self._profile)
         self._planner = CandidatePlanner(self._traced, examples, self._prompt_tokens, PROTOCOL, VARIANTS)
 
     def published(self) -> ByVariant:
@@ -85,9 +94,35 @@ class StudiedCandidate:
         one_epoch = self._planner.batches[: len(self._planner.batches) // PROTOCOL.epochs]
         batches = [[_without_end(row) for row in batch] for batch in one_epoch]
         kept = _cache_kept_on_the_model(self._candidate, PROTOCOL.max_length)
-        traces = self._traced.one_after_the_other(self._prompt_tokens, kept, VARIANTS, batches)
+        traces = self._one_after_the_other(kept, batches)
         by_variant: ByVariant = {None: self._planner.placed().allocated_bytes / MIB}
         return by_variant | {name: play(trace).allocated_bytes / MIB for name, trace in traces.items()}
+
+    def _one_after_the_other(self, kept_bytes: Sequence[int], batches: Sequence[Batch]) -> dict[str, Trace]:
+        """As a notebook runs it: answering, then each variant's adapter in place of the last; traces up to each end.
+
+        `kept_bytes` are blocks that stay from the answering on. A trainer is let go when the next one begins.
+        """
+        protocol, model = replace(PROTOCOL, epochs=1), self._model
+        traces: dict[str, Trace] = {}
+        rows = [row for batch in batches for row in batch]
+        alive: list[Any] = []
+        with (
+            warnings.catch_warnings(),
+            tracing(model, self._profile, MetaKernels(), {}) as tracer,
+            given_batches(batches),
+        ):
+            warnings.simplefilter("ignore")  # peft's, of an adapter in place of another
+            for size in kept_bytes:
+                tracer.trace.allocate(size, Category.ACTIVATIONS)
+            answer(model, EstimatedTokenizer(1), ["x" * self._prompt_tokens], protocol, lambda: None)
+            for variant in VARIANTS:
+                adapted = attach_adapter(model, variant, self._candidate.target_modules, protocol)
+                alive.clear()  # what cycles hold goes only when `Trainer.train` collects garbage
+                alive.append(fine_tune(adapted, self._tokenizer, rows, protocol, lambda: None))
+                traces[variant.name] = tracer.trace.until(len(tracer.trace.events))
+            detach_adapter(adapted)
+        return traces
 
 
 def _without_end(row: Example) -> Example:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ohlora_fixtures.inputs.options import OPTIONS, SWITCHES
+from ohlora_fixtures.inputs.settings import OPTIONS, SWITCHES
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "another-project.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_untrusted import HOSTILE, SPECIFIED
 
 from conftest import at_most
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.quality.grading import GRADES, grade_of, points_of
 from ohlora_fixtures.quality.scoring import (

@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ohlora_fixtures.planner.attention import Call, backend_of, fused_attention
-from ohlora_fixtures.planner.attention_kernels import temporaries
+from ohlora_fixtures.planner.cuda_kernels import temporaries
 
 T4, A100, RTX3060, L4, H100, RTX5070 = (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (12, 0)
 AMPERE_AND_LATER = [A100, RTX3060, L4, H100]

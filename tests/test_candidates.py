@@ -1,7 +1,7 @@
 import pytest
 
 from ohlora_fixtures.base.errors import CandidateError, InputError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates, select_group
 from ohlora_fixtures.workloads.models import outline
 

@@ -4,8 +4,8 @@ import pytest
 from fake_gpu import OTHER, UUID, FakeLibrary, bound, nvml_of
 from made import said
 
-from ohlora_fixtures.meters.card import CardWatch
-from ohlora_fixtures.meters.condition import Condition, taints_of_condition, taints_of_use
+from ohlora_fixtures.meters.card import CardWatch, taints_of_condition, taints_of_use
+from ohlora_fixtures.meters.nvml import Condition
 
 
 @pytest.mark.parametrize(

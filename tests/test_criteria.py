@@ -4,10 +4,9 @@ import re
 
 import pytest
 
-from ohlora_fixtures.base.shipped import DATA
-from ohlora_fixtures.commands.criteria import screen
+from ohlora_fixtures.base.installation import DATA
+from ohlora_fixtures.commands.criteria import _families, _licenses, card_terms, families, screen
 from ohlora_fixtures.commands.leaderboard import Listed
-from ohlora_fixtures.commands.licences import _families, _licenses, card_terms, families
 from ohlora_fixtures.inputs.candidates import read_candidates
 
 OURS = {each.repo.lower(): each for each in read_candidates(DATA / "candidates.toml")}

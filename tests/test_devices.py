@@ -8,14 +8,13 @@ import torch
 from fake_gpu import UUID, FakeCuda, FakeLibrary, nvml_of
 
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
-from ohlora_fixtures.meters.clock import CudaClock, WallClock
-from ohlora_fixtures.meters.device import CudaContext
-from ohlora_fixtures.meters.memory import CudaMemory, HostMemory
-from ohlora_fixtures.meters.memory_cap import WORKSPACE_VARIABLE
+from ohlora_fixtures.meters.device import WORKSPACE_VARIABLE
+from ohlora_fixtures.meters.memory import CudaContext, CudaMemory, HostMemory
+from ohlora_fixtures.meters.meter import CudaClock, WallClock
 from ohlora_fixtures.session import devices
 from ohlora_fixtures.session.preflight import model_source
 

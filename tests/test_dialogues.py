@@ -5,7 +5,7 @@ import statistics
 import pytest
 
 from ohlora_fixtures.base.errors import CandidateError, InputError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.dataset import (
     IGNORED_LABEL,
     Dialogue,

@@ -21,14 +21,14 @@ from test_results import line
 
 from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.choice.choosing import Choosing
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.gpu_profiles import NATIVE_BF16, choose_profile, read_profiles
-from ohlora_fixtures.inputs.options import OPTIONS, SWITCHES
 from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.settings import OPTIONS, SWITCHES
 from ohlora_fixtures.quality.judge import CACHE
 from ohlora_fixtures.results.answers import name_of
 from ohlora_fixtures.results.folder import ENVIRONMENT, LOCK, RECORDS, SESSION

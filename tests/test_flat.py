@@ -5,7 +5,7 @@ import json
 import pytest
 from made import made
 
-from ohlora_fixtures.base.shipped import REFERENCE
+from ohlora_fixtures.base.installation import REFERENCE
 from ohlora_fixtures.inputs.cases import Case
 from ohlora_fixtures.results.flat import PATHS, extra_info, figure, record_of_flat
 from ohlora_fixtures.results.folder import read_records

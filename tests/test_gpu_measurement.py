@@ -6,12 +6,11 @@ import json
 import pytest
 import torch
 
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
-from ohlora_fixtures.meters.device import CudaContext
-from ohlora_fixtures.meters.memory import CudaMemory
-from ohlora_fixtures.meters.memory_cap import MemoryCap, settings_of
+from ohlora_fixtures.meters.device import settings_of
+from ohlora_fixtures.meters.memory import CudaContext, CudaMemory, MemoryCap
 from ohlora_fixtures.meters.nvml import Nvml
 from ohlora_fixtures.session.outcomes import requested_mib
 

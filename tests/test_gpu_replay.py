@@ -7,7 +7,7 @@ import pytest
 import torch
 from caching_allocator import CachingAllocator
 
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.gpu_profiles import choose_profile, read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
@@ -15,10 +15,9 @@ from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.meters.nvml import Nvml
 from ohlora_fixtures.planner.batches import EstimatedTokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
-from ohlora_fixtures.planner.traced import TracedCandidate
+from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.workloads import models
-from ohlora_fixtures.workloads.adapters import attach_adapter
-from ohlora_fixtures.workloads.fine_tuning import fine_tune
+from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
 from ohlora_fixtures.workloads.models import build_on_meta, prepare_to_answer_in_full
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

@@ -20,10 +20,8 @@ sys.path.insert(0, {tests!r})
 pytest_plugins = ["ohlora_fixtures.plugin"]
 from fake_gpu import UUID, FakeCuda, FakeLibrary, nvml_of
 from ohlora_fixtures.meters.card import CardWatch
-from ohlora_fixtures.meters.clock import CudaClock
-from ohlora_fixtures.meters.device import CudaContext
-from ohlora_fixtures.meters.memory import CudaMemory
-from ohlora_fixtures.meters.memory_cap import MemoryCap
+from ohlora_fixtures.meters.memory import CudaContext, CudaMemory, MemoryCap
+from ohlora_fixtures.meters.meter import CudaClock
 
 LIBRARY = FakeLibrary()
 CUDA = FakeCuda(LIBRARY)

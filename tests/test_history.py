@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ohlora_fixtures.__main__ import main
-from ohlora_fixtures.base.shipped import REFERENCE
+from ohlora_fixtures.base.installation import REFERENCE
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS
 from ohlora_fixtures.results.folder import read_records
 

@@ -11,7 +11,7 @@ from made import said
 from test_untrusted import is_obeyed
 
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.base.shipped import JUDGE_PROMPT
+from ohlora_fixtures.base.installation import JUDGE_PROMPT
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.inputs.judge_settings import DEFAULT_MOST_TOKENS, judge_settings
 from ohlora_fixtures.quality.judge import judge_answers, read_verdict

@@ -9,7 +9,7 @@ from test_workloads import CANDIDATES, DIALOGUES, SOURCE, examples_for, texts_fo
 from ohlora_fixtures.inputs.dataset import IGNORED_LABEL, Dialogue
 from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.variants import lora
-from ohlora_fixtures.workloads.adapters import attach_adapter, detach_adapter
+from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter
 from ohlora_fixtures.workloads.inference import answer
 from ohlora_fixtures.workloads.likelihood import in_training_scale, likelihoods
 from ohlora_fixtures.workloads.models import load

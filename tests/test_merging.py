@@ -3,32 +3,46 @@
 import csv
 import json
 import re
-from dataclasses import fields, replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_type_hints
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ohlora_fixtures.report.closing import closing
-from ohlora_fixtures.report.fitting import Terminal
-from test_report import CANDIDATES, record
+from made import made
 from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
 from ohlora_fixtures.__main__ import main
-from ohlora_fixtures.report import table
+from ohlora_fixtures.base.messages import Message, verbatim
+from ohlora_fixtures.base.installation import DATA
+from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
+from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.cases import answering_case
+from ohlora_fixtures.planner.plan import Advice
+from ohlora_fixtures.report.details import QUALITY_HEADING
+from ohlora_fixtures.report.files import Findings, closing, comma_separated, texts
+from ohlora_fixtures.report.terminal import Terminal
 from ohlora_fixtures.results.answers import GivenAnswer, read_answers, write_answers
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.results.folder import read_records
-from ohlora_fixtures.results.record import Record, as_line
+from ohlora_fixtures.results.record import SCHEMA, Experiment, Record
 
+UNTUNED, R16, R32 = (answering_case("gemma-2-2b-it", variant) for variant in (None, "r16", "r32"))
 ANSWERS = {
-    None: [GivenAnswer("안녕", "=응", 3, 0.25, is_cut_off=True, grade="상")],
-    16: [GivenAnswer("안녕", "응")],
-    32: [GivenAnswer("안녕", "of a case without a record")],
+    UNTUNED: [GivenAnswer("안녕", "=응", 3, 0.25, is_cut_off=True, grade="상")],
+    R16: [GivenAnswer("안녕", "응")],
+    R32: [GivenAnswer("안녕", "of a case without a record")],
 }
-ROOT = Path(__file__).parents[1]
+CANDIDATES = read_candidates(DATA / "candidates.toml")
+
+
+def record(candidate="gemma-2-2b-it", variant="r16", **figures):
+    """A measured case, as a session at full size on a card leaves it."""
+    usual = {"scale": "full", "weights": "hub", "tokenizer": "own", "device": "NVIDIA T4", "seconds": 60.0}
+    return made(candidate, variant, **usual | {"peak_device_mib": 9000.0} | figures)
 
 
 @pytest.fixture
@@ -37,11 +51,10 @@ def shard(tmp_path):
 
     def write(name, *records, answers=None, started="2026-01-01"):
         (tmp_path / name).mkdir(exist_ok=True)
-        (tmp_path / name / "records.jsonl").write_bytes(b"".join(map(as_line, records)))
+        (tmp_path / name / "records.jsonl").write_bytes(b"".join(each.as_line() for each in records))
         (tmp_path / name / "environment.json").write_text(json.dumps({"started_utc": started}))
         if answers:
-            candidate = records[0].candidate
-            write_answers(tmp_path / name / "answers" / f"{candidate}.csv", candidate, answers)
+            write_answers(tmp_path / name / "answers" / f"{records[0].case.candidate}.csv", answers)
         return tmp_path / name
 
     return write
@@ -64,14 +77,14 @@ def page_of(folder):
 
 
 def test_folders_become_one_comparison(tmp_path, shard, merge):
-    gemma = shard("a", record(rank=None), record(), answers=ANSWERS, started="1")
-    llama = shard("b", record("llama1B"), record("llama1B", rank=32), started="2")
+    gemma = shard("a", record(variant=None), record(), answers=ANSWERS, started="1")
+    llama = shard("b", record("llama1B"), record("llama1B", variant="r32"), started="2")
     status, printed = merge(gemma, llama)
     assert status == 0
     found = tmp_path / "all"
     assert re.findall("gemma-2-2b-it|llama1B", printed)[:2] == ["gemma-2-2b-it", "llama1B"]
     assert f"results: {found}" in printed
-    assert [each.case for each in read_records(found).records] == [
+    assert [each.case.id for each in read_records(found).records] == [
         "bench_inference[gemma-2-2b-it]",
         "bench_fine_tuning[gemma-2-2b-it-r16]",
         "bench_fine_tuning[llama1B-r16]",
@@ -80,8 +93,8 @@ def test_folders_become_one_comparison(tmp_path, shard, merge):
     assert f"merged from 2 folders: {gemma}, {llama}" in page_of(found).replace("\\", "")
     with (found / "comparison.csv").open(encoding="utf-8", newline="") as file:
         assert [row["candidate"] for row in csv.DictReader(file)] == ["gemma-2-2b-it", "llama1B"]
-    answers = read_answers(found / "answers" / "gemma-2-2b-it.csv")["gemma-2-2b-it"]
-    (untuned,), (tuned,) = answers.pop(None), answers.pop(16)
+    answers = read_answers(found / "answers" / "gemma-2-2b-it.csv")
+    (untuned,), (tuned,) = answers.pop(UNTUNED), answers.pop(R16)
     assert untuned == GivenAnswer("안녕", "'=응", 3, 0.25, is_cut_off=True, grade="상")
     assert (tuned, answers) == (GivenAnswer("안녕", "응"), {})
     environment = json.loads((found / "environment.json").read_text(encoding="utf-8"))
@@ -102,12 +115,12 @@ def test_the_same_case_twice_is_refused_unless_one_folder_counts(tmp_path, shard
     first, last = shard("a", record(seconds=1.0)), shard("b", record(seconds=2.0), record("llama1B"))
     status, printed = merge(first, last)
     assert (status, printed.count("\n")) == (2, 1)
-    assert f"case 'bench_fine_tuning[gemma-2-2b-it-r16]' is in {first} and in {last}: leave one" in printed
+    assert f"case 'bench_fine_tuning[gemma-2-2b-it-r16]' is in {first} and {last}: leave one" in printed
     assert not (tmp_path / "all").exists()
     for keep, seconds in (("first", 1.0), ("last", 2.0)):
         assert merge(first, last, options=["--keep", keep])[0] == 0
         (kept, _) = read_records(tmp_path / "all").records
-        assert kept.seconds == seconds
+        assert kept.measured.seconds == seconds
         assert f"the {keep} one's record is kept: bench_fine_tuning[gemma" in page_of(tmp_path / "all")
         (tmp_path / "all").rename(tmp_path / keep)
 
@@ -135,18 +148,19 @@ def test_other_devices_and_versions_are_said_in_the_table(tmp_path, shard, merge
     other = record("llama1B", device="NVIDIA L4", versions={"torch": "2.13.0", "python": "3.12"}, budget_mib=1024.0)
     assert merge(shard("a", first), shard("b", other))[0] == 0
     page = page_of(tmp_path / "all")
-    assert "2 devices, whose times and memory do not compare: NVIDIA T4: gemma-2-2b-it; NVIDIA L4: llama1B" in page
+    assert "2 devices, whose times and memory do not compare: NVIDIA T4: gemma-2-2b-it, NVIDIA L4: llama1B" in page
     assert "versions differ: torch 2.11.0, 2.13.0\n" in page
     assert "budget 12288 MiB or 1024 MiB" in page
     (row,) = (line for line in page.splitlines() if line.startswith("| llama1B"))
     assert "| NVIDIA L4 |" in row
 
 
-def test_a_torn_line_is_set_aside_and_said(tmp_path, shard, merge):
+@pytest.mark.parametrize("environment", ['{"torn', "[]", "[" * 100_000])
+def test_a_torn_line_is_set_aside_and_said(tmp_path, shard, merge, environment):
     folder = shard("a", record())
     with (folder / "records.jsonl").open("ab") as file:
-        file.write(as_line(record(rank=32))[:-40])
-    (folder / "environment.json").write_text('{"torn')
+        file.write(record(variant="r32").as_line()[:-40])
+    (folder / "environment.json").write_text(environment)
     assert merge(folder)[0] == 0
     page = page_of(tmp_path / "all").replace("\\", "")
     assert f"the last line is torn, and its case is left out, in {folder}" in page
@@ -172,7 +186,7 @@ def test_what_cannot_be_merged_is_told_in_one_sentence(tmp_path, shard, merge):
 
 
 def test_answers_of_another_make_are_refused(tmp_path, shard, merge):
-    folder = shard("a", record(rank=None), answers=ANSWERS)
+    folder = shard("a", record(variant=None), answers=ANSWERS)
     (folder / "answers" / "gemma-2-2b-it.csv").write_text("secret\n")
     status, printed = merge(folder)
     assert (status, "secret" in printed) == (2, False)
@@ -182,10 +196,18 @@ def test_answers_of_another_make_are_refused(tmp_path, shard, merge):
 
 @pytest.mark.parametrize("name", ["../../etc/x", "/x", "..", "a/b", "x\x00", "\x1b[2J", "x" * 5000])
 def test_no_candidate_of_a_folder_leads_out_of_the_new_one(tmp_path, shard, merge, name):
-    status, printed = merge(shard("a", record(name, rank=None)))
+    status, printed = merge(shard("a", record(name, None)))
     assert status == 2
     assert "is not in the candidates file" in printed
     assert [each for each in printed if is_obeyed(each) and each != "\n"] == []
+    assert not (tmp_path / "all").exists()
+
+
+@pytest.mark.parametrize("variant", ["", "inference", "../x", "=1+1", "\x1b[2J", "a|b", "x" * 5000])
+def test_what_no_variant_is_called_makes_no_record(tmp_path, shard, merge, variant):
+    status, printed = merge(shard("a", replace(record(), case=answering_case("gemma-2-2b-it", variant)), record()))
+    assert status == 2
+    assert "has no record in line 1: mend or delete that line" in printed
     assert not (tmp_path / "all").exists()
 
 
@@ -194,60 +216,65 @@ def test_it_imports_nothing_heavy(tmp_path, shard, heavy_imports):
     assert (tmp_path / "all" / "report.html").exists()
 
 
-NUMBERS = st.integers(-(2**62), 2**62) | st.floats(-1e15, 1e15)
-ANYTHING = {
-    name: {
-        str: HOSTILE,
-        float: st.floats(1e-3, 1e15),
-        int: st.integers(-(2**62), 2**62),
-        list[str]: st.lists(HOSTILE, max_size=2),
-        dict[str, str]: st.dictionaries(HOSTILE, HOSTILE, max_size=2),
-    }.get(kind)
-    for name, kind in get_type_hints(Record).items()
+def anything(kind):
+    """Whatever a value of that type can be in a folder that somebody else has made."""
+    if is_dataclass(kind) and kind is not Message:
+        narrower = {name: each for (of, name), each in NARROWER.items() if of is kind}
+        wide = {name: hint for name, hint in get_type_hints(kind).items() if name not in narrower}
+        return st.builds(kind, **{name: anything(hint) for name, hint in wide.items()}, **narrower)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return st.one_of(*map(anything, arguments))
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    if origin is dict:
+        return st.dictionaries(*map(anything, arguments), max_size=2)
+    if origin is tuple and arguments[-1] is ...:
+        return st.lists(anything(arguments[0]), max_size=2).map(tuple)
+    return st.tuples(*map(anything, arguments)) if origin is tuple else SIMPLE[kind]
+
+
+SIMPLE = {
+    str: HOSTILE,
+    Any: HOSTILE,
+    int: st.integers(-(2**62), 2**62),
+    float: st.integers(-(2**62), 2**62) | st.floats(-1e15, 1e15),
+    bool: st.booleans(),
+    type(None): st.none(),
+    Message: st.builds(verbatim, HOSTILE),
 }
-OPTIONAL = {
-    float | None: NUMBERS,
-    int | None: st.integers(0, 2**62),
-    str | None: HOSTILE,
-    bool | None: st.booleans(),
-    list[str] | None: st.lists(HOSTILE, max_size=2),
-    list[float] | None: st.lists(NUMBERS, max_size=2),
-    list[float | None] | None: st.lists(NUMBERS, max_size=2),
-    dict[str, float] | None: st.dictionaries(HOSTILE, NUMBERS, max_size=2),
-    dict[str, object] | None: st.dictionaries(HOSTILE, HOSTILE, max_size=2),
-}
-RECORDS = st.builds(
-    Record,
-    **{
-        field.name: ANYTHING[field.name]
-        if ANYTHING[field.name] is not None
-        else st.none() | OPTIONAL.get(get_type_hints(Record)[field.name], st.none())
-        for field in fields(Record)
-        if field.name not in ("candidate", "protocol")
-    },
-    candidate=st.sampled_from([candidate.name for candidate in CANDIDATES]),
-    protocol=st.just({}),
+CASES = st.builds(
+    answering_case,
+    st.sampled_from([candidate.name for candidate in CANDIDATES]),
+    st.sampled_from([None, "r16", "r8"]),
 )
+NARROWER = {
+    (Record, "case"): st.builds(replace, CASES, is_planned=st.booleans()),
+    (Record, "schema"): st.just(SCHEMA),
+    (Experiment, "budget_mib"): st.floats(1e-3, 1e15),
+    (Advice, "variant"): st.just("r16"),
+}
+RECORDS = anything(Record)
 
 
 @SPECIFIED
 @given(st.lists(RECORDS, min_size=1, max_size=2), HOSTILE)
 def test_whatever_a_folders_records_say_the_table_can_be_drawn_and_is_harmless(records, licence):
     with TemporaryDirectory() as folder:
-        (Path(folder) / "records.jsonl").write_bytes(b"".join(map(as_line, records)))
+        (Path(folder) / "records.jsonl").write_bytes(b"".join(each.as_line() for each in records))
         read = read_records(Path(folder)).records
     candidates = [replace(candidate, binding_license=licence, card_license=licence) for candidate in CANDIDATES]
-    ranks = sorted({each.lora_rank for each in read if each.lora_rank is not None})
-    found = compare(candidates, ranks, read, {})
-    page = table.markdown(found)
-    shown = [closing(found, None, Terminal(100, verbosity)) for verbosity in (-1, 0, 1)]
-    for text in (page, *shown, table.comma_separated(found)):
+    found = compare(candidates, (), read, {})
+    selection = select(found, {}, DEFAULT_WEIGHTS, any_license=False)
+    page = dict(texts(Findings(found, selection, {}, None), "en"))["comparison.md"]
+    shown = [closing(found, selection, Terminal(100, verbosity)) for verbosity in (-1, 0, 1)]
+    for text in (page, *shown, comma_separated(found)):
         assert [each for each in text if is_obeyed(each) and each != "\n"] == []
-    bare = re.sub(r"\\[^\w\s]|\\_", "x", page)
+    bare = re.sub(r"\\[^\w\s]|\\_", "x", page.replace(QUALITY_HEADING, ""))
     assert re.findall(r"<(?!br>)|`|~|\]\(|://", bare) == []
     rows = [line for line in bare.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in rows[:3]} == {rows[0].count("|")}
-    for row in csv.reader(table.comma_separated(found).splitlines()):
+    for row in csv.reader(comma_separated(found).splitlines()):
         for cell in row:
             assert not cell.strip().startswith(("=", "+", "@")), cell
             assert not cell.startswith("-") or re.fullmatch(r"-[0-9.e+-]+", cell)

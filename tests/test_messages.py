@@ -22,8 +22,9 @@ from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.inputs.judge_settings import JudgeSettings
 from ohlora_fixtures.inputs.protocol import parse_protocol
-from ohlora_fixtures.meters.condition import Condition, taints_of_condition, taints_of_use
+from ohlora_fixtures.meters.card import taints_of_condition, taints_of_use
 from ohlora_fixtures.meters.memory import MemoryReading
+from ohlora_fixtures.meters.nvml import Condition
 from ohlora_fixtures.quality.agreement import agreement
 from ohlora_fixtures.quality.grades import read_grades
 from ohlora_fixtures.report.notes import listed, mixed_notes

@@ -8,10 +8,9 @@ from made import said
 
 from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.meters.card import CardWatch
-from ohlora_fixtures.meters.clock import CudaClock, WallClock
 from ohlora_fixtures.meters.device import choose_gpu
 from ohlora_fixtures.meters.memory import CudaMemory, HostMemory, MemoryReading, is_leak, leaked_mib
-from ohlora_fixtures.meters.meter import measure, steady
+from ohlora_fixtures.meters.meter import CudaClock, WallClock, measure, steady
 
 
 def memory_of(cuda, library, cap=None):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ohlora_fixtures.base.errors import CandidateError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.protocol import Protocol

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import encode_all, read_dialogues
 from ohlora_fixtures.inputs.protocol import Protocol, Rows
@@ -25,7 +25,7 @@ def bench(name):
 
 
 def test_the_planner_calls_what_the_benches_call():
-    from ohlora_fixtures.planner import traced
+    from ohlora_fixtures.planner import traced_candidate as traced
     from ohlora_fixtures.session import fixtures
 
     assert traced.fine_tune is bench("bench_fine_tuning").fine_tune is fine_tuning.fine_tune
@@ -68,7 +68,7 @@ class Peaks:
     def planned(self, candidate, protocol, variant):
         from ohlora_fixtures.inputs.gpu_profiles import read_profiles
         from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
-        from ohlora_fixtures.planner.traced import TracedCandidate
+        from ohlora_fixtures.planner.traced_candidate import TracedCandidate
         from ohlora_fixtures.workloads.models import build_on_meta, prepare_to_answer_in_full
 
         model = build_on_meta(candidate)

@@ -28,6 +28,7 @@ STATES = {
     "one": lambda: page_data.full(1),
     "seventeen": lambda: page_data.full(17),
     "long names": lambda: page_data.full(7, name_length=60),
+    "long variants": lambda: page_data.full(2, names=("r16-qlora", "dora-r32-gradient-checkpointing", "v" * 60)),
     "troubles": page_data.with_troubles,
     "rehearsal": page_data.rehearsal,
     "plan only": page_data.plan_only,

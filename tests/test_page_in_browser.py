@@ -98,6 +98,7 @@ def show(browser, tmp_path):
         ("one", "en"),
         ("seventeen", "en"),
         ("long names", "ko"),
+        ("long variants", "en"),
         ("troubles", "ko"),
         ("troubles", "en"),
         ("rehearsal", "en"),

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 
 from ohlora_fixtures.base.errors import CandidateError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import encode_all, prompt_text, read_dialogues
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.variants import Variant, lora
-from ohlora_fixtures.planner.plan_cache import PlanStore
+from ohlora_fixtures.planner.plan import PlanStore
 from ohlora_fixtures.planner.planner import Planner
 from ohlora_fixtures.workloads.stand_ins import stand_in_tokenizer
 

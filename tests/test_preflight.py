@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import constants
 
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.gpu_profiles import Gpu
 from ohlora_fixtures.session.hub import check_downloads, weight_files

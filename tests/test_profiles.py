@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.gpu_profiles import Gpu, choose_profile, read_profiles
 from ohlora_fixtures.meters.nvml import Nvml
 

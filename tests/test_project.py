@@ -8,7 +8,7 @@ from pytest_benchmark.utils import parse_compare_fail
 
 from ohlora_fixtures.base.units import parse_size_mib
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, parse_weights
-from ohlora_fixtures.inputs.options import OPTIONS, SWITCHES
+from ohlora_fixtures.inputs.settings import OPTIONS, SWITCHES
 from ohlora_fixtures.results.memory_growth import parse_limits
 
 ROOT = Path(__file__).parents[1]

@@ -7,17 +7,28 @@ import shutil
 import sys
 
 import pytest
-from choices import fine_tuning, inference
+from made import made
 from test_untrusted import is_obeyed
 
 from ohlora_fixtures.__main__ import main
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
+from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.results.answers import GivenAnswer, write_answers
 from ohlora_fixtures.results.folder import read_records
-from ohlora_fixtures.results.record import as_line, seconds_a_prompt
 
 REBUILT = ("comparison.csv", "comparison.md", "report.html", "selection.json")
 GOOD, LIGHT = "polyglot-ko-1.3b", "FinguAI-Chat-v1"
+
+
+def fine_tuning(name, variant="r16", **figures):
+    """A measured case, as a session at full size on a card leaves it."""
+    usual = {"scale": "full", "weights": "hub", "tokenizer": "own", "device": "NVIDIA T4", "seconds": 60.0}
+    return made(name, variant, **usual | {"peak_device_mib": 9000.0} | figures)
+
+
+def inference(name, **figures):
+    """Likewise, of answering."""
+    return fine_tuning(name, None, **{"seconds": 50.0, "steady_median_seconds": 2.0} | figures)
 
 
 @pytest.fixture
@@ -31,12 +42,13 @@ def folder(tmp_path):
         inference(LIGHT, peak_device_mib=2000.0),
         fine_tuning(LIGHT, quality_score=30.0, quality_grade="하", peak_device_mib=3000.0),
     ]
-    (path / "records.jsonl").write_bytes(b"".join(map(as_line, records)))
+    (path / "records.jsonl").write_bytes(b"".join(record.as_line() for record in records))
     for name in (GOOD, LIGHT):
         answers = [
             GivenAnswer(prompt, f"{prompt} 좋아!", tokens=3, is_cut_off=False) for prompt in ("안녕", "뭐 해?", "잘 자")
         ]
-        write_answers(path / "answers" / f"{name}.csv", name, {None: answers, 16: answers})
+        own = {answering_case(name, variant): answers for variant in (None, "r16")}
+        write_answers(path / "answers" / f"{name}.csv", own)
     return path
 
 
@@ -70,7 +82,7 @@ def grade(folder, name, **grades):
     with path.open(encoding="utf-8-sig", newline="") as file:
         head, *rows = csv.reader(file)
     for row in rows:
-        row[-1] = grades.get(row[2], "") if row[1] == "16" else ""
+        row[-1] = grades.get(row[2], "") if row[1] == "r16" else ""
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([head, *rows])
 
@@ -88,9 +100,9 @@ def test_a_session_is_reported_as_it_reported_itself(suite, tiny, report):
     before = texts(out)
     status, printed = report(out)
     assert (status, texts(out)) == (0, before)
-    assert "Provisional choice, answers not judged: tiny at LoRA rank 8 (total " in printed
+    assert "Provisional choice, answers not judged: tiny r8 (total " in printed
     assert printed.rstrip().endswith(f"results: {out}")
-    assert "known of no option, and left out of the choice: quality, the leaderboard average, the time of" in printed
+    assert "not known for any candidate, so not counted: quality, the leaderboard average, the time of" in printed
     status, _ = report(out, "--into", suite.path / "other")
     assert (status, texts(out)) == (0, before)
     assert {name: (suite.path / "other" / name).read_bytes() for name in REBUILT} == {
@@ -128,7 +140,7 @@ def test_what_follows_from_the_records_is_written_and_nothing_else_is_touched(fo
     before = texts(folder)
     status, printed = report(folder)
     assert status == 0
-    assert f"Final choice: {GOOD} at LoRA rank 16 (상 by the computed score, total " in printed
+    assert f"Final choice: {GOOD} r16 (상 by the computed score, total " in printed
     after = texts(folder)
     assert {str(path) for path in set(after) - set(before)} == set(REBUILT)
     assert {path: after[path] for path in before} == before
@@ -147,7 +159,7 @@ def test_grades_written_into_the_answers_files_count(folder, report):
     grade(folder, GOOD, **{"안녕": "최하", "잘 자": "최하"})
     grade(folder, LIGHT, **{"안녕": "5", "잘 자": "best"})
     _, printed = report(folder)
-    assert f"Final choice: {LIGHT} at LoRA rank 16 (최상 by a person" in printed
+    assert f"Final choice: {LIGHT} r16 (최상 by a person" in printed
     assert selection(folder)["choice"]["quality"]["source"] == "person"
 
 
@@ -160,7 +172,7 @@ def test_several_folders_are_reported_each_in_its_own(folder, tmp_path, report):
 
 def test_a_torn_line_is_left_out_and_said(folder, report):
     with (folder / "records.jsonl").open("ab") as file:
-        file.write(as_line(fine_tuning(GOOD, 32))[:-40])
+        file.write(fine_tuning(GOOD, "r32").as_line()[:-40])
     before = texts(folder)
     status, printed = report(folder)
     assert status == 0
@@ -187,14 +199,14 @@ def test_a_folder_that_holds_no_session(folder, tmp_path, report):
     assert "has no readable records.jsonl (Not a dir" in refused(report, folder, folder / "records.jsonl")
     (tmp_path / "empty" / "records.jsonl").touch()
     assert "has no whole record: there is nothing to report" in refused(report, folder, tmp_path / "empty")
-    (tmp_path / "empty" / "records.jsonl").write_bytes(b"{\n" + as_line(fine_tuning(GOOD)))
+    (tmp_path / "empty" / "records.jsonl").write_bytes(b"{\n" + fine_tuning(GOOD).as_line())
     assert "has no record in line 1: mend or delete that line" in refused(report, folder, tmp_path / "empty")
 
 
 @pytest.mark.parametrize("name", ["mine", "../../etc/x", "x\x00", "\x1b[2J", "x" * 5000])
 def test_a_candidate_that_nobody_knows(folder, report, name):
     with (folder / "records.jsonl").open("ab") as file:
-        file.write(as_line(fine_tuning(name, case="bench_fine_tuning[mine-r16]")))
+        file.write(fine_tuning(name).as_line())
     told = refused(report, folder, folder)
     assert "is not among the candidates: give --candidates the file it ran with" in told
 
@@ -253,13 +265,13 @@ def test_an_option_that_cannot_be_used(folder, report, options, says):
 def test_grades_of_what_is_not_there(folder, tmp_path, report):
     grades = tmp_path / "grades.csv"
     for row, says in (
-        (f"{GOOD},16,누구세요?,상", "has a grade for an answer to '누구세요\\?', which is no prompt here"),
-        ("mine,16,안녕,상", "has a grade for the candidate 'mine', which is unknown here"),
-        (f"{GOOD},16,안녕,good enough", "has the grade 'good enough' for"),
+        (f"{GOOD},r16,누구세요?,상", "has a grade for an answer to '누구세요\\?', which is no prompt here"),
+        ("mine,r16,안녕,상", "has a grade for the candidate 'mine', which is unknown here"),
+        (f"{GOOD},r16,안녕,good enough", "has the grade 'good enough' for"),
     ):
-        grades.write_text(f"candidate,lora_rank,prompt,grade\n{row}\n", encoding="utf-8")
+        grades.write_text(f"candidate,variant,prompt,grade\n{row}\n", encoding="utf-8")
         assert re.search(says, refused(report, folder, folder, "--grades", grades))
-    grades.write_text(f"candidate,lora_rank,prompt,grade\n{LIGHT},16,안녕,최상\n", encoding="utf-8")
+    grades.write_text(f"candidate,variant,prompt,grade\n{LIGHT},r16,안녕,최상\n", encoding="utf-8")
     assert report(folder, "--grades", grades)[0] == 0
 
 
@@ -269,6 +281,6 @@ def test_grades_of_what_is_not_there(folder, tmp_path, report):
 )
 def test_the_mean_of_a_prompt_is_told_where_it_is_known_how_many_there_were(folder, rows, seconds):
     record = inference(GOOD, steady_median_seconds=None, protocol={"prompt_rows": rows})
-    (folder / "records.jsonl").write_bytes(as_line(record))
+    (folder / "records.jsonl").write_bytes(record.as_line())
     (read,) = read_records(folder).records
-    assert seconds_a_prompt(read) == seconds
+    assert read.seconds_a_prompt == seconds

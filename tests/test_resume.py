@@ -10,7 +10,7 @@ from made import made, said
 from test_wrong_input import refused
 
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.results.folder import RecordStore
 from ohlora_fixtures.results.record import Environment

@@ -18,8 +18,8 @@ from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
 from conftest import TINY, TINY_PARAMETERS
 from ohlora_fixtures.__main__ import main
-from ohlora_fixtures.base.shipped import DATA
-from ohlora_fixtures.commands.candidates_file import Entry, write_candidates
+from ohlora_fixtures.base.installation import DATA
+from ohlora_fixtures.commands.candidates_file import write_candidates
 from ohlora_fixtures.inputs.candidates import Candidate, read_candidates
 
 OURS = {each.name: each for each in read_candidates(DATA / "candidates.toml")}
@@ -311,7 +311,7 @@ def test_whatever_is_written_is_read_back(tmp_path_factory, text, average):
         leaderboard_average=average,
         remote_code=True,
     )
-    write_candidates(folder / "candidates.toml", [text], [Entry(candidate, (text, text))], [text])
+    write_candidates(folder / "candidates.toml", [text], [(candidate, (text, text))], [text])
     read_back = re.sub("[\ud800-\udfff]", "\ufffd", text)
     (found,) = read_candidates(folder / "candidates.toml")
     assert found == replace(candidate, **dict.fromkeys(facts, read_back), target_modules=(read_back, "v_proj"))

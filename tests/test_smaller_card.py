@@ -5,9 +5,10 @@ import os
 import pytest
 from fake_gpu import FakeCuda, FakeSwitches
 
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
-from ohlora_fixtures.meters.memory_cap import WORKSPACE_VARIABLE, MemoryCap, enabled_backends, settings_of
+from ohlora_fixtures.meters.device import WORKSPACE_VARIABLE, enabled_backends, settings_of
+from ohlora_fixtures.meters.memory import MemoryCap
 
 PROFILES = {profile.name: profile for profile in read_profiles(DATA / "gpus.toml")}
 

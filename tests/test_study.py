@@ -3,7 +3,7 @@
 import pytest
 from study import StudiedCandidate
 
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates, select_group
 
 pytestmark = pytest.mark.slow

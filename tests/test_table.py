@@ -26,7 +26,7 @@ ERROR = {"outcome": "error", "reason": "cannot be loaded", "seconds": None, "pea
 
 
 def planned(candidate=GEMMA, rank=16, **changes):
-    facts = {"device": "Quadro M6000", "peak_device_mib": 8000.0, "scale": "full"}
+    facts = {"device": "Quadro M6000", "peak_device_mib": 8000.0, "scale": "full", "tokenizer": "own"}
     return made(candidate, None if rank is None else f"r{rank}", is_planned=True, **facts | changes)
 
 
@@ -139,7 +139,7 @@ def test_a_wider_terminal_shows_more_until_nothing_is_left_out():
         ([record(**OVER), planned()], "over"),
         ([record(**ERROR), planned()], "failed"),
         ([record(outcome="skipped", reason="-", peak_device_mib=None), planned()], "fits"),
-        ([planned(**ERROR)], "failed"),
+        ([planned(outcome="error", reason="cannot be planned", peak_device_mib=None)], "failed"),
     ],
 )
 def test_the_verdict_is_a_word(records, word):

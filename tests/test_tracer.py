@@ -8,17 +8,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates, select_group
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.variants import lora
-from ohlora_fixtures.planner import traced as traced_module
+from ohlora_fixtures.planner import on_meta
 from ohlora_fixtures.planner.allocator import Category, Trace
 from ohlora_fixtures.planner.batches import EstimatedTokenizer, estimated_examples
 from ohlora_fixtures.planner.meta_kernels import MetaKernels
 from ohlora_fixtures.planner.on_meta import cuda_order, workloads_on_meta
-from ohlora_fixtures.planner.traced import TracedCandidate
+from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
 
 
@@ -171,7 +171,7 @@ def test_the_recorded_loop_of_rwkv_is_the_loop(monkeypatch):
         return run.trace.events, bytes(run.trace.categories)
 
     recorded = events()
-    monkeypatch.setattr(traced_module, "loops_recorded", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(on_meta, "loops_recorded", lambda *_: contextlib.nullcontext())
     assert recorded == events()
 
 

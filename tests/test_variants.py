@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_workloads import CANDIDATES, SHORT, SOURCE, examples_for, texts_for
 
 from ohlora_fixtures.base.errors import CandidateError, InputError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.variants import (
     DEFAULT,
@@ -22,8 +22,7 @@ from ohlora_fixtures.inputs.variants import (
     select_variants,
     variants_of_ranks,
 )
-from ohlora_fixtures.workloads.adapters import attach_adapter, detach_adapter, trainable_parameters
-from ohlora_fixtures.workloads.fine_tuning import fine_tune
+from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune, trainable_parameters
 from ohlora_fixtures.workloads.models import load
 from ohlora_fixtures.workloads.trainer import make_trainer
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.gpu_profiles import Peaks, read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
@@ -18,11 +18,10 @@ from ohlora_fixtures.planner.attention import fused_attention
 from ohlora_fixtures.planner.batches import EstimatedTokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
 from ohlora_fixtures.planner.steps import NotComposableError
-from ohlora_fixtures.planner.traced import TracedCandidate
+from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
 from ohlora_fixtures.planner.work import Work, work_at
-from ohlora_fixtures.workloads.adapters import attach_adapter
-from ohlora_fixtures.workloads.fine_tuning import fine_tune
+from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
 from ohlora_fixtures.workloads.inference import AnswerLength, answer
 from ohlora_fixtures.workloads.models import build_on_meta, count_parameters, prepare_to_answer_in_full
 

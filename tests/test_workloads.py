@@ -7,13 +7,12 @@ import pytest
 import torch
 
 from ohlora_fixtures.base.errors import CandidateError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import encode_all, prompt_text, read_dialogues
 from ohlora_fixtures.inputs.protocol import Protocol, Rows
 from ohlora_fixtures.inputs.variants import lora
-from ohlora_fixtures.workloads.adapters import attach_adapter, detach_adapter, trainable_parameters
-from ohlora_fixtures.workloads.fine_tuning import fine_tune
+from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune, trainable_parameters
 from ohlora_fixtures.workloads.inference import answer
 from ohlora_fixtures.workloads.models import ModelSource, load
 from ohlora_fixtures.workloads.trainer import make_trainer

@@ -5,22 +5,21 @@ from __future__ import annotations
 from . import safe_text
 
 
-class InputError(ValueError):
+class _SaidError(Exception):
+    """An error whose whole text is one sentence."""
+
+    def __init__(self, said: object) -> None:
+        """`said` is the sentence, or a `Message`."""
+        super().__init__(safe_text.line(str(said)))
+        self.said = said
+
+
+class InputError(_SaidError, ValueError):
     """What the user gave cannot be used; the message says what, where, and what to do."""
 
-    def __init__(self, said: object) -> None:
-        """`said` is one sentence, or a `Message`."""
-        super().__init__(safe_text.line(str(said)))
-        self.said = said
 
-
-class CandidateError(RuntimeError):
+class CandidateError(_SaidError, RuntimeError):
     """One candidate cannot be built or loaded; the message carries the library's reason in one line."""
-
-    def __init__(self, said: object) -> None:
-        """`said` is one sentence, or a `Message`."""
-        super().__init__(safe_text.line(str(said)))
-        self.said = said
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:

@@ -124,14 +124,13 @@ def contenders(comparison: Comparison, *, any_license: bool) -> Iterator[Contend
             yield Exclusion(name, None, obstacle or message("reason.nothing_known"))
         inference = _at_full_size(row.cell(None))
         for variant, cell in known.items():
-            fine_tuning = _at_full_size(cell)
-            reason = fine_tuning.fit.reason
-            contender = Contender(row.candidate, variant, fine_tuning, inference)
+            reason = cell.fit.reason
+            contender = Contender(row.candidate, variant, _at_full_size(cell), inference)
             yield contender if reason is None else Exclusion(name, variant, reason)
 
 
 def _at_full_size(cell: Cell) -> Cell:
-    """The same without a rehearsal, and without what was skipped."""
+    """The same without a rehearsal, whose figures are another model's, and without what was skipped."""
     measured = cell.measured
     if measured is not None and (measured.environment.scale != "full" or measured.outcome.kind == "skipped"):
         measured = None
@@ -146,5 +145,5 @@ def _obstacle(row: Row, *, any_license: bool) -> Message | None:
     records = [*row.measured, *row.plans]
     if records and all(record.outcome.kind == "error" for record in records):
         return reason_of(records[0])
-    reason = _at_full_size(row.cell(None)).fit.reason
+    reason = row.cell(None).fit.reason
     return reason and message("reason.answering", reason=reason)

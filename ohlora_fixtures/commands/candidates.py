@@ -12,13 +12,14 @@ from typing import Any
 
 from ..base import safe_text
 from ..base.errors import InputError
-from ..base.shipped import DATA
+from ..base.installation import DATA
 from ..inputs.candidates import read_candidates
 from ..report.columns import Column, for_terminal
+from .candidates_file import write_shortlist
 from .criteria import CRITERIA, KOREAN_NOT_KNOWN
 from .leaderboard import read_leaderboard
 from .printing import say
-from .shortlist import Considered, Shortlist, line, shortlist, write_shortlist
+from .shortlist import Considered, Shortlist, shortlist
 
 _NOTHING_TO_WRITE = 1
 """The exit status where a command came to nothing."""
@@ -64,19 +65,19 @@ def _run(given: argparse.Namespace) -> int:
         download=given.download_configs,
         assume_korean=given.assume_korean,
     )
-    if found.written:
+    count = len(found.kept) - len(found.incomplete)
+    if count:
         write_shortlist(found, into, given.leaderboard.name)
-    say(_text(found, shutil.get_terminal_size().columns))
-    if not found.written:
+    say(_text(found, len(found.considered) if count == 0 else _MOST_LISTED, shutil.get_terminal_size().columns))
+    if count == 0:
         say("\nno candidates file: no model is kept with its architecture", to_stderr=True)
         return _NOTHING_TO_WRITE
-    say(f"\nin {into}: {len(found.written)} of the kept; run them with pytest benches --candidates {into}")
+    say(f"\nin {into}: {count} of the kept; run them with pytest benches --candidates {into}")
     return 0
 
 
-def _text(found: Shortlist, width: int) -> str:
-    """The shortlist for a terminal of `width` characters; long lists are cut short if the file will have all of it."""
-    most = _MOST_LISTED if found.written else len(found.considered)
+def _text(found: Shortlist, most: int, width: int) -> str:
+    """The shortlist for a terminal of `width` characters; lists of more than `most` models are cut short."""
     kept = found.kept
     blocks = [
         _filled([f"{found.board.rows} rows of {len(found.considered)} models; criteria: {CRITERIA}"], width),
@@ -130,7 +131,7 @@ def _listed(title: str, models: Sequence[Considered], most: int) -> Iterable[str
     if not models:
         return
     yield f"{title}: {len(models)}"
-    yield from (f"  {line(model)}" for model in models[:most])
+    yield from (f"  {model.in_words}" for model in models[:most])
     if len(models) > most:
         yield f"  and {len(models) - most} more; the candidates file ends with all of them"
 

@@ -1,90 +1,68 @@
-"""Making a candidates file: the config.json files that it needs, and writing what `read_candidates` reads."""
+"""Writing a shortlist as a candidates file, with comments that say what it rests on; `read_candidates` reads it."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..base import safe_text
-from ..base.errors import CandidateError, InputError
+from ..base.errors import InputError
 from ..base.files import replace_text
-from ..base.messages import message
 from ..inputs.candidates import Candidate
+from .criteria import CRITERIA, Screening
+from .shortlist import GROUP, Shortlist
 
 
-def config_path(folder: Path, repo: str) -> Path:
-    """Where a folder keeps a repository's config.json: `<owner>--<name>.json`."""
-    return folder / f"{repo.replace('/', '--')}.json"
-
-
-def find_config(folder: Path, repo: str, *, is_only_one_of_name: bool) -> Path | None:
-    """A repository's config.json in a folder; `<name>.json` counts, too, if no other repository has that name."""
-    paths = [config_path(folder, repo)]
-    if is_only_one_of_name:
-        paths.append(folder / f"{repo.rpartition('/')[2]}.json")
-    return next((path for path in paths if path.is_file()), None)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A config.json's settings.
-
-    Raises CandidateError if it is none.
-    """
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CandidateError(message("reason.not_json", path=path, error=error)) from None
-    if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
-        raise CandidateError(message("reason.no_model_type", path=path))
-    return settings
-
-
-def completed(candidate: Candidate, ours: Iterable[Candidate]) -> Candidate:
-    """The candidate with its exact parameters and LoRA targets, both from its architecture built without weights.
-
-    Its targets are those of the suite's candidates, `ours`, of the same architecture, so that ranks compare; else every
-    linear module but the head, as QLoRA advises (Dettmers et al. 2023, section 4).
-
-    Raises CandidateError if transformers cannot build it.
-    """
-    from ..workloads.models import outline
-
-    found = outline(candidate)
-    kind = candidate.architecture()["model_type"]
-    alike = next((each.target_modules for each in ours if each.architecture()["model_type"] == kind), ())
-    is_like_ours = bool(alike) and found.module_names.issuperset(alike)
-    targets = alike if is_like_ours else tuple(sorted(found.linear_names))
-    return replace(candidate, parameters=found.parameters, target_modules=targets)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A candidate, and what a reader of the file should know of it."""
-
-    candidate: Candidate
-    """The candidate."""
-    comments: tuple[str, ...]
-    """Said above it, a line each."""
-
-
-def write_candidates(path: Path, head: Iterable[str], entries: Iterable[Entry], foot: Iterable[str]) -> None:
-    """Write candidates, with comments of a line each above and below all of them; paths become relative to the file.
+def write_shortlist(found: Shortlist, path: Path, origin: str) -> None:
+    """Write what is kept as a candidates file, and as comments what is not in it.
 
     Raises InputError if it cannot be written.
     """
-    blocks = ["\n".join(map(_comment, head))]
-    blocks += ["\n".join([*map(_comment, each.comments), *_table(each.candidate, path.parent)]) for each in entries]
-    blocks.append("\n".join(map(_comment, foot)))
+    head = [
+        f"Candidates from {origin}, best average first; leaderboard_average is that of this export.",
+        f"Criteria: {CRITERIA}.",
+        f'The group is "{GROUP}", the default of --candidate-group.',
+    ]
+    foot = []
+    if found.incomplete:
+        foot += ["Kept, but not in this file:", *(f"- {each.in_words}" for each in found.incomplete), ""]
+    if found.near_misses:
+        foot += ["Dropped, but not for a size that is known:", *(f"- {each.in_words}" for each in found.near_misses)]
+    entries = [(each.candidate, _basis(each.screening)) for each in found.kept if each.candidate]
+    write_candidates(path, head, entries, foot)
+
+
+def write_candidates(
+    path: Path, head: Iterable[str], entries: Iterable[tuple[Candidate, Sequence[str]]], foot: Iterable[str]
+) -> None:
+    """Write candidates, each with comments above it, and others above and below all; a comment is a line.
+
+    Paths become relative to the file. Raises InputError if it cannot be written.
+    """
+    blocks: list[Iterable[str]] = [map(_comment, head)]
+    blocks += [[*map(_comment, comments), *_table(candidate, path.parent)] for candidate, comments in entries]
+    blocks.append(map(_comment, foot))
     try:
-        replace_text(path, "\n\n".join(filter(None, blocks)) + "\n")
+        replace_text(path, "\n\n".join(filter(None, map("\n".join, blocks))) + "\n")
     except OSError as error:
         raise InputError(
             f"candidates file {path} cannot be written ({error.strerror}): choose another --into"
         ) from None
+
+
+def _basis(screening: Screening) -> Sequence[str]:
+    """What a candidate's facts rest on."""
+    if screening.known:
+        return ["As the suite's own candidates file has it, but for group and leaderboard_average."]
+    alone = "; what it was made from is not known, and could bind it otherwise" if screening.terms.is_card_alone else ""
+    return [
+        f"Licence: {screening.terms.basis}{alone}.",
+        f"Korean: {screening.korean.basis}.",
+        "Not from the model: text_template is the suite's, target_modules go by the architecture.",
+    ]
 
 
 def _comment(text: str) -> str:

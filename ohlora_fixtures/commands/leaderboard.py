@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,13 +15,19 @@ from ..base import safe_text
 from ..base.csv_files import read_table
 from ..base.errors import InputError, one_line
 from ..base.messages import message
+from ..report.notes import listed
 
 _REPO = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
 _LINK = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/(?!datasets/|spaces/)(?P<repo>[^?#]*?)/?(?:[?#].*)?")
 _MOST_CHARACTERS = 96
 """Of a repository's id on the Hub."""
+_MOST_HEADS = 40
+"""Of columns in one sentence."""
 _LONGEST_CELL = 4096
 """Characters. An anchor of the Open LLM Leaderboard has 400."""
+
+_Row = dict[str, Any]
+"""An export's row, whatever its format: cells by their columns' heads."""
 
 
 @dataclass(frozen=True)
@@ -56,27 +62,26 @@ class Leaderboard:
     """What stands for the model in the rows where no repository could be read, shortened to a line."""
 
 
-@dataclass(frozen=True)
-class _Column:
-    """A column that is looked for."""
-
-    title: str
-    """What the leaderboards call it."""
-    heads: tuple[str, ...]
-    """Patterns of its head without spaces and signs, in lower case; the first that some head fits is taken."""
-    is_needed: bool = True
-
-
-_COLUMNS = {
-    "repo": _Column("fullname or Model", ("fullname", "modelnameforquery", "model(name|id)?", "repo(sitory)?(id)?")),
-    "average": _Column("Average", ("average", "(average|avg).*")),
-    "billions": _Column("#Params (B)", ("(param|parameter)s?(b|billions?)?", "(model)?sizeb")),
-    "card_license": _Column("Hub License", ("hublicen[sc]e", "licen[sc]e")),
-    "base": _Column("Base Model", ("basemodels?",), is_needed=False),
-    "architecture": _Column("Architecture", ("architectures?",), is_needed=False),
-    "languages": _Column("Language", ("languages?",), is_needed=False),
+_NEEDED = {
+    "repo": "fullname or Model",
+    "average": "Average",
+    "billions": "#Params (B)",
+    "card_license": "Hub License",
 }
-"""By the field of a `Listed`. The heads are those of the Open LLM and Open Ko-LLM Leaderboards, and near spellings."""
+"""What the leaderboards call the columns that an export must have, by the field of a `Listed`."""
+_HEADS = {
+    "repo": ("fullname", "modelnameforquery", "model(name|id)?", "repo(sitory)?(id)?"),
+    "average": ("average", "(average|avg).*"),
+    "billions": ("(param|parameter)s?(b|billions?)?", "(model)?sizeb"),
+    "card_license": ("hublicen[sc]e", "licen[sc]e"),
+    "base": ("basemodels?",),
+    "architecture": ("architectures?",),
+    "languages": ("languages?",),
+}
+"""By field, patterns of its column's head without spaces and signs, in lower case; of several the first that fits.
+
+The heads are those of the Open LLM and Open Ko-LLM Leaderboards, and near spellings.
+"""
 
 
 def read_leaderboard(path: Path) -> Leaderboard:
@@ -86,43 +91,41 @@ def read_leaderboard(path: Path) -> Leaderboard:
 
     Raises InputError for a file that cannot be read, and for a missing column, naming it and those there are.
     """
-    sheet = _read_sheet(path)
-    places = _places(sheet, path)
+    rows = _read_rows(path)
+    heads = _heads(rows, path)
     best: dict[str, Listed] = {}
     unnamed = []
-    for row in sheet.rows:
-        cells = {field: row[place] for field, place in places.items()}
-        repo = repository(_text(cells["repo"]))
+    for row in rows:
+        facts: dict[str, Any] = {field: _text(row.get(head)) for field, head in heads.items()}
+        repo = repository(facts["repo"])
         if repo is None:
-            unnamed.append(safe_text.line(_text(cells["repo"]))[:80])
+            unnamed.append(safe_text.line(facts["repo"])[:80])
             continue
-        listed = Listed(**{field: _READ[field](cell) for field, cell in (cells | {"repo": repo}).items()})
+        facts |= {field: _above_zero(row.get(heads[field])) for field in ("average", "billions")}
+        model = Listed(**facts | {"repo": repo})
         before = best.get(repo.casefold())
-        if before is None or _merit(listed) > _merit(before):
-            best[repo.casefold()] = listed
-    return Leaderboard(tuple(sorted(best.values(), key=_merit, reverse=True)), len(sheet.rows), tuple(unnamed))
+        if before is None or _merit(model) > _merit(before):
+            best[repo.casefold()] = model
+    return Leaderboard(tuple(sorted(best.values(), key=_merit, reverse=True)), len(rows), tuple(unnamed))
 
 
-def _places(sheet: _Sheet, path: Path) -> dict[str, int]:
-    """By field, the number of its column."""
-    plain = [re.sub(r"[^a-z0-9]", "", head.casefold()) for head in sheet.heads]
-    places = {}
-    for field, column in _COLUMNS.items():
-        fitting = (place for pattern in column.heads for place, head in enumerate(plain) if re.fullmatch(pattern, head))
-        place = next(fitting, None)
-        if place is not None:
-            places[field] = place
-        elif column.is_needed:
+def _heads(rows: Iterable[_Row], path: Path) -> dict[str, str]:
+    """By field, the head of its column."""
+    there = list(dict.fromkeys(head for row in rows for head in row))
+    plain = {head: re.sub(r"[^a-z0-9]", "", head.casefold()) for head in there}
+    found = {}
+    for field, patterns in _HEADS.items():
+        fitting = (head for pattern in patterns for head in there if re.fullmatch(pattern, plain[head]))
+        head = next(fitting, None)
+        if head is not None:
+            found[field] = head
+        elif field in _NEEDED:
+            columns = listed([repr(head[:60]) for head in there], _MOST_HEADS)
             raise InputError(
-                f"leaderboard {path} lacks the column {column.title!r}; its columns are {_short_list(sheet.heads)}: "
+                f"leaderboard {path} lacks the column {_NEEDED[field]!r}; its columns are {columns}: "
                 "export it with that column, or rename the one that holds this"
             )
-    return places
-
-
-def _short_list(heads: Sequence[str], most: int = 40) -> str:
-    names = [repr(head[:60]) for head in heads[:most]]
-    return ", ".join(names) + (f" and {len(heads) - most} more" if len(heads) > most else "")
+    return found
 
 
 def _text(cell: Any) -> str:
@@ -140,14 +143,8 @@ def _above_zero(cell: Any) -> float | None:
     return number if 0 < number < math.inf else None
 
 
-def _merit(listed: Listed) -> float:
-    return -1.0 if listed.average is None else listed.average
-
-
-_READ: dict[str, Callable[[Any], Any]] = dict.fromkeys(_COLUMNS, _text) | {
-    "average": _above_zero,
-    "billions": _above_zero,
-}
+def _merit(model: Listed) -> float:
+    return -1.0 if model.average is None else model.average
 
 
 def repository(cell: str) -> str | None:
@@ -179,17 +176,14 @@ class _Anchors(HTMLParser):
         self._is_open = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begin a link at `<a href=...>`."""
         self._is_open = tag == "a"
         if self._is_open:
             self.found.append((dict(attrs).get("href") or "", ""))
 
     def handle_endtag(self, tag: str) -> None:
-        """End it at `</a>`."""
         self._is_open = self._is_open and tag != "a"
 
     def handle_data(self, data: str) -> None:
-        """Take what stands between."""
         if self._is_open:
             link, shown = self.found[-1]
             self.found[-1] = (link, shown + data)
@@ -207,17 +201,7 @@ def _is_repo(name: str) -> bool:
     return is_short and _REPO.fullmatch(name) is not None and "--" not in name and ".." not in name
 
 
-@dataclass(frozen=True)
-class _Sheet:
-    """An export's cells, whatever its format."""
-
-    heads: tuple[str, ...]
-    """The columns' heads."""
-    rows: tuple[tuple[Any, ...], ...]
-    """A cell a head in each; None where a row has nothing."""
-
-
-def _read_sheet(path: Path) -> _Sheet:
+def _read_rows(path: Path) -> list[_Row]:
     """Read an export in the format that its ending names."""
     kind = path.suffix.lower().removeprefix(".")
     read = _FORMATS.get(kind)
@@ -225,43 +209,50 @@ def _read_sheet(path: Path) -> _Sheet:
         endings = ", ".join(f".{each}" for each in _FORMATS)
         raise InputError(f"leaderboard {path} is none of {endings} by its ending: export it as one of them")
     try:
-        sheet = read(path)
+        rows = _all_objects(read(path))
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"leaderboard {path} cannot be read ({error.strerror}): give the path of an export") from None
     except Exception as error:  # noqa: BLE001 - whatever a reader finds wrong with somebody's file
         raise InputError(f"leaderboard {path} cannot be read as {kind}: {one_line(error)}") from None
-    if not sheet.rows:
+    if not rows:
         raise InputError(f"leaderboard {path} has no rows: export it again")
-    return sheet
+    return rows
 
 
-def _csv(path: Path) -> _Sheet:
+def _all_objects(found: Iterable[Any]) -> list[_Row]:
+    rows = list(found)
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("its rows are not objects with a value for each column")
+    return rows
+
+
+def _csv(path: Path) -> Iterable[_Row]:
     table = read_table(path, message("what.leaderboard"))
-    nothing = (None,) * len(table.heads)
-    return _Sheet(table.heads, tuple((*cells, *nothing)[: len(nothing)] for _, cells in table.rows))
+    empty = dict.fromkeys(table.heads)
+    # of columns with the same head the first counts
+    return (empty | dict(reversed([*zip(table.heads, cells, strict=False)])) for _, cells in table.rows)
 
 
-def _json(path: Path) -> _Sheet:
-    return _from_objects(_objects(json.loads(path.read_bytes())))
+def _json(path: Path) -> Iterable[Any]:
+    return _objects(json.loads(path.read_bytes()))
 
 
-def _json_lines(path: Path) -> _Sheet:
+def _json_lines(path: Path) -> Iterable[Any]:
     lines = path.read_text(encoding="utf-8-sig").split("\n")  # a JSON text may hold other line ends
-    return _from_objects(json.loads(line) for line in lines if line.strip())
+    return (json.loads(line) for line in lines if line.strip())
 
 
-def _parquet(path: Path) -> _Sheet:
+def _parquet(path: Path) -> Iterable[_Row]:
     try:
         from pyarrow import parquet
     except ImportError:
         raise InputError(
             f"leaderboard {path} is Parquet, which needs pyarrow: pip install pyarrow, or export it as CSV or JSON"
         ) from None
-    table = parquet.read_table(path)
-    columns = [column.to_pylist() for column in table.columns]
-    return _Sheet(tuple(table.column_names), tuple(zip(*columns, strict=True)))
+    rows: list[_Row] = parquet.read_table(path).to_pylist()
+    return rows
 
 
 def _objects(document: Any) -> Iterable[Any]:
@@ -283,13 +274,10 @@ def _objects(document: Any) -> Iterable[Any]:
     return [row["row"] if isinstance(row, dict) and isinstance(row.get("row"), dict) else row for row in rows]
 
 
-def _from_objects(objects: Iterable[Any]) -> _Sheet:
-    found = list(objects)
-    if not all(isinstance(each, dict) for each in found):
-        raise ValueError("its rows are not objects with a value for each column")
-    heads = dict.fromkeys(head for each in found for head in each)
-    return _Sheet(tuple(map(str, heads)), tuple(tuple(each.get(head) for head in heads) for each in found))
-
-
-_FORMATS = {"csv": _csv, "json": _json, "jsonl": _json_lines, "parquet": _parquet}
+_FORMATS: dict[str, Callable[[Path], Iterable[Any]]] = {
+    "csv": _csv,
+    "json": _json,
+    "jsonl": _json_lines,
+    "parquet": _parquet,
+}
 """Readers by the ending of a file's name."""

@@ -1,14 +1,40 @@
-"""`merge`: one comparison of several sessions' results folders."""
+"""`merge`: one results folder of several sessions', a comparison of what ran on several machines."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ..base.shipped import DATA
-from . import merging
+from ..base.errors import InputError
+from ..base.files import replace_text
+from ..base.messages import Message, message
+from ..base.safe_text import json_page
+from ..base.installation import DATA, REFERENCE
+from ..base.words import language_of
+from ..choice.choosing import Choosing
+from ..choice.selection import DEFAULT_WEIGHTS, Selection
+from ..inputs.candidates import read_candidates
+from ..inputs.cases import Case
+from ..report import files
+from ..report.notes import distinct, listed
+from ..results.answers import Answers, name_of, write_answers
+from ..results.comparison import Comparison, compare, read_published
+from ..results.folder import ENVIRONMENT, RECORDS, StoredResults, read_results
+from ..results.record import Record
 from .printing import add_verbosity, show
+
+_Keep = Literal["first", "last"]
+"""Whose record stays of a case that is in several folders."""
+_Origin = tuple[Record, StoredResults]
+"""A record and the results folder that it is from."""
+
+_MUST_AGREE = (("protocol_hash", "protocols"), ("dataset_sha256", "datasets"))
+"""What makes another experiment."""
 
 
 def add_to(commands: Any) -> None:
@@ -36,6 +62,131 @@ def add_to(commands: Any) -> None:
 
 
 def _run(given: argparse.Namespace) -> int:
-    found, selection = merging.merge(given.folders, given.into, given.candidates, given.keep, anyway=given.anyway)
-    show(found, selection, given.into, given.verbosity)
+    into = given.into
+    if (into / RECORDS).exists():
+        raise InputError(f"results folder {into} already holds records: give --into another one")
+    candidates = read_candidates(given.candidates)
+    order = {candidate.name: place for place, candidate in enumerate(candidates)}
+    shards = [read_results(folder) for folder in given.folders]
+    origins, clashes = _one_of_each_case(shards, given.keep)
+    if not origins:
+        raise InputError(f"there is no whole record in {_names(shards)}: nothing can be merged")
+    _check_candidates(origins, order, given.candidates)
+    _check_agreement(origins, anyway=given.anyway)
+    answers = _answers(origins, shards, order)
+    # sorting leaves each candidate's cases in their order
+    records = sorted((record for record, _ in origins), key=lambda record: order[record.case.candidate])
+    notes = tuple(_notes(shards, clashes, given.keep))
+    found = compare(candidates, (), records, read_published(REFERENCE), notes)
+    try:
+        selection = _write(into, found, answers, shards)
+    except OSError as error:
+        raise InputError(
+            f"results folder {into} cannot be written ({error.strerror}): give --into another one"
+        ) from None
+    show(found, selection, into, given.verbosity)
     return 0
+
+
+def _one_of_each_case(shards: Iterable[StoredResults], keep: _Keep | None) -> tuple[list[_Origin], list[str]]:
+    """A record a case with its folder, and the cases that are in several.
+
+    Raises InputError for such a case if nothing says which record to keep.
+    """
+    found: dict[Case, _Origin] = {}
+    clashes: dict[str, None] = {}
+    for shard in shards:
+        for record in shard.records:
+            if (earlier := found.get(record.case)) is None:
+                found[record.case] = record, shard
+                continue
+            clashes[record.case.id] = None
+            if keep is None:
+                raise InputError(
+                    f"case {record.case.id!r} is in {earlier[1].folder} and {shard.folder}: leave one folder out, or "
+                    "say with --keep first or --keep last which folder counts"
+                )
+            if keep == "last":
+                found[record.case] = record, shard
+    return list(found.values()), list(clashes)
+
+
+def _check_candidates(origins: Iterable[_Origin], known: Collection[str], candidates_path: Path) -> None:
+    for record, shard in origins:
+        if record.case.candidate not in known:
+            raise InputError(
+                f"candidate {record.case.candidate!r} of {shard.folder} is not in the candidates file "
+                f"{candidates_path}: give --candidates the file it ran with"
+            )
+
+
+def _check_agreement(origins: Sequence[_Origin], *, anyway: bool) -> None:
+    first, first_shard = origins[0]
+    for record, shard in origins:
+        for name, what in _MUST_AGREE:
+            one, other = getattr(first.experiment, name), getattr(record.experiment, name)
+            if one != other and not anyway:
+                raise InputError(
+                    f"{first_shard.folder} and {shard.folder} have different {what} ({one[:12]}, {other[:12]}): what "
+                    "they measured does not compare; merge them with --anyway, and the comparison says so"
+                )
+    variants: dict[str, Any] = {}
+    for record, shard in origins:
+        variant, settings = record.case.variant, record.experiment.variant
+        if variant is not None and variants.setdefault(variant, settings) != settings:
+            raise InputError(
+                f"variant {variant!r} is another one in {shard.folder} than in the folders before: rename it"
+            )
+    measured = [(record.environment.scale, shard) for record, shard in origins if not record.case.is_planned]
+    if len(scales := distinct(scale for scale, _ in measured)) > 1:
+        mini, full = (next(shard.folder for scale, shard in measured if scale == wanted) for wanted in scales[:2])
+        raise InputError(
+            f"{mini} and {full} were measured at different scales, and a rehearsal compares nothing: merge them apart"
+        )
+
+
+def _answers(origins: Iterable[_Origin], shards: Iterable[StoredResults], known: Collection[str]) -> Answers:
+    """Each case's answers from the folder that its record is from."""
+    by_folder = {shard.folder: shard.answers(known) for shard in shards}
+    return {
+        record.case: by_folder[shard.folder][record.case]
+        for record, shard in origins
+        if record.case in by_folder[shard.folder]
+    }
+
+
+def _names(shards: Iterable[StoredResults]) -> Message | str:
+    return listed([str(shard.folder) for shard in shards])
+
+
+def _notes(shards: Sequence[StoredResults], clashes: Sequence[str], keep: _Keep | None) -> list[Message]:
+    key = "note.merged_one" if len(shards) == 1 else "note.merged"
+    notes = [message(key, count=len(shards), names=_names(shards))]
+    if clashes:
+        notes.append(message(f"note.kept_{keep}", names=listed(clashes)))
+    if torn := [shard for shard in shards if shard.is_torn]:
+        notes.append(message("note.torn_shards", names=_names(torn)))
+    if without := [shard for shard in shards if shard.environment is None]:
+        notes.append(message("note.no_environment", names=_names(without)))
+    return notes
+
+
+def _write(into: Path, found: Comparison, answers: Answers, shards: Iterable[StoredResults]) -> Selection:
+    """Choose, and write every file, the records last: a folder without them can be merged into once more."""
+    into.mkdir(parents=True, exist_ok=True)
+    for name in dict.fromkeys(case.candidate for case in answers):
+        write_answers(into / name_of(name), {case: given for case, given in answers.items() if case.candidate == name})
+    environment = {
+        "merged_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "shards": [
+            {"folder": str(shard.folder), "records": len(shard.records), "environment": shard.environment}
+            for shard in shards
+        ],
+    }
+    (into / ENVIRONMENT).write_bytes(json_page(environment))
+    selection = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(found, answers, into)
+    for name, text in files.texts(files.Findings(found, selection, answers, environment), language_of(os.environ)):
+        replace_text(into / name, text)
+    (into / RECORDS).write_bytes(b"".join(record.as_line() for record in found.records))
+    return selection

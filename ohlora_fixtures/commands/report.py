@@ -1,4 +1,4 @@
-"""`report`: tables and choice made anew from records."""
+"""`report`: tables and choice made anew from records; nothing is measured, and no torch is needed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
+from ..base.files import replace_text
+from ..base.messages import message
+from ..base.installation import DATA, REFERENCE
 from ..base.words import report_language
 from ..choice.choosing import Choosing
 from ..choice.selection import parse_weights
 from ..inputs import options
+from ..inputs.candidates import Candidate, kept_candidate, read_candidates
 from ..inputs.judge_settings import judge_settings
 from ..quality.grades import read_grades
-from . import rebuild
+from ..report import files
+from ..results.comparison import Comparison, compare, read_published
+from ..results.folder import SESSION, StoredResults, read_results
 from .printing import add_verbosity, show
 
 
@@ -51,12 +57,65 @@ def _run(given: argparse.Namespace) -> int:
     judge = judge_settings(given.judge, given.judge_model, given.judge_tokens)
     language = report_language(given.report_lang, os.environ)
     grades = read_grades(given.grades) if given.grades else None
-    for path in given.folders:
-        folder = rebuild.Folder(path, given.candidates)
+    for folder in given.folders:
+        stored = read_results(folder)
+        candidates = _candidates(stored, given.candidates)
+        names = {candidate.name for candidate in candidates}
+        answers = stored.answers(names)
         if grades:
-            grades.check({candidate.name for candidate in folder.candidates}, folder.prompts)
-        any_license = given.any_license or folder.any_license
-        choosing = Choosing(weights or folder.weights, any_license, grades, judge)
-        into = given.into or path
-        show(*folder.rebuild(choosing, into, language), into, given.verbosity)
+            grades.check(names, {answer.prompt for own in answers.values() for answer in own})
+        chosen_by = _object(stored.session.get("choice"))
+        any_license = given.any_license or chosen_by.get("any_license") is True
+        choosing = Choosing(weights or _kept_weights(chosen_by), any_license, grades, judge)
+        comparison, into = _comparison(stored, candidates), given.into or folder
+        selection = choosing.choose(comparison, answers, folder)
+        findings = files.Findings(comparison, selection, answers, stored.environment)
+        try:
+            for name, text in files.texts(findings, language):
+                replace_text(into / name, text)
+        except OSError as error:
+            raise InputError(f"folder {into} cannot be written ({error.strerror}): give --into another one") from None
+        show(comparison, selection, into, given.verbosity)
     return 0
+
+
+def _candidates(stored: StoredResults, path: Path | None) -> tuple[Candidate, ...]:
+    """Those of a file, if one is given, or of the folder's session, or the suite's own.
+
+    Raises InputError for what cannot be read, for a folder without records, and for a record of none of them.
+    """
+    if not stored.records:
+        raise InputError(f"results folder {stored.folder} has no whole record: there is nothing to report")
+    where = stored.folder / SESSION
+    if path is not None or not where.exists():  # a merged folder has none
+        candidates = read_candidates(path or DATA / "candidates.toml")
+    else:
+        entries = stored.session.get("candidates")
+        if not isinstance(entries, dict):
+            raise InputError(f"{where} does not tell its candidates: give --candidates their file")
+        candidates = tuple(kept_candidate(entry, f"candidate {name!r} in {where}") for name, entry in entries.items())
+    known = {candidate.name for candidate in candidates}
+    strange = next((record.case.candidate for record in stored.records if record.case.candidate not in known), None)
+    if strange is not None:
+        raise InputError(
+            f"candidate {strange!r} of {stored.folder} is not among the candidates: give --candidates the file it ran "
+            "with"
+        )
+    return candidates
+
+
+def _comparison(stored: StoredResults, candidates: tuple[Candidate, ...]) -> Comparison:
+    """The records set beside each other, and beside the study's unless they are the study's."""
+    is_study = stored.folder.resolve() == REFERENCE.resolve()
+    notes = (message("note.torn"),) if stored.is_torn else ()
+    return compare(candidates, (), stored.records, {} if is_study else read_published(REFERENCE), notes)
+
+
+def _kept_weights(chosen_by: dict[str, Any]) -> dict[str, float]:
+    """The weights that a session chose with, or the default ones."""
+    weights = _object(chosen_by.get("weights"))
+    return parse_weights(" ".join(f"{name}={weight}" for name, weight in weights.items()))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,25 +1,26 @@
-"""From a leaderboard to a candidates file: each listed model is screened, and what is kept is completed."""
+"""From a leaderboard to candidates: each listed model is screened, and what is kept gets its architecture."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import CandidateError, InputError
+from ..base.messages import message
 from ..inputs.candidates import Candidate
 from ..session.hub import download_config
-from .candidates_file import Entry, completed, config_path, find_config, read_config, write_candidates
-from .criteria import CRITERIA, Screening, screen
+from .criteria import Screening, screen
 from .leaderboard import Leaderboard, Listed
 
-_GROUP = "seed"
+GROUP = "seed"
 """The default of --candidate-group, so that `pytest --candidates` runs the whole file."""
 _TEXT_TEMPLATE = "### 질문: {input} ### 답변: {output}"
 """That of the suite's own candidates."""
-NEEDS_CONFIG = "needs its config.json"
+_NEEDS_CONFIG = "needs its config.json"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,14 @@ class Considered:
     missing: str = ""
     """Why a kept model is no candidate yet; empty for every other."""
 
+    @property
+    def in_words(self) -> str:
+        """A model that is no candidate, and why, in one line."""
+        listed = self.screening.listed
+        average = "no average" if listed.average is None else f"{listed.average:.2f}"
+        why = "; ".join(reason.words for reason in self.screening.reasons) or self.missing
+        return f"{listed.repo} ({average}): {why}"
+
 
 @dataclass(frozen=True)
 class Shortlist:
@@ -44,29 +53,24 @@ class Shortlist:
     """Its models, best average first."""
 
     @property
-    def kept(self) -> tuple[Considered, ...]:
+    def kept(self) -> list[Considered]:
         """What meets the criteria."""
-        return tuple(each for each in self.considered if not each.screening.reasons)
+        return [each for each in self.considered if not each.screening.reasons]
 
     @property
-    def written(self) -> tuple[Considered, ...]:
-        """What of it goes into the candidates file."""
-        return tuple(each for each in self.kept if each.candidate)
+    def incomplete(self) -> list[Considered]:
+        """What of it is no candidate, for want of an architecture."""
+        return [each for each in self.kept if not each.candidate]
 
     @property
-    def incomplete(self) -> tuple[Considered, ...]:
-        """What of it does not, for want of an architecture."""
-        return tuple(each for each in self.kept if not each.candidate)
-
-    @property
-    def dropped(self) -> tuple[Considered, ...]:
+    def dropped(self) -> list[Considered]:
         """What does not meet the criteria."""
-        return tuple(each for each in self.considered if each.screening.reasons)
+        return [each for each in self.considered if each.screening.reasons]
 
     @property
-    def near_misses(self) -> tuple[Considered, ...]:
+    def near_misses(self) -> list[Considered]:
         """What is dropped although its size is right, or not known."""
-        return tuple(each for each in self.dropped if each.screening.is_near_miss)
+        return [each for each in self.dropped if each.screening.is_near_miss]
 
 
 def shortlist(
@@ -90,55 +94,27 @@ def shortlist(
     return Shortlist(board, tuple(map(screener.considered, board.models)))
 
 
-def write_shortlist(found: Shortlist, path: Path, origin: str) -> None:
-    """Write what is kept as a candidates file, with comments that say what it rests on and what is not in it.
-
-    Raises InputError if it cannot be written.
-    """
-    head = [
-        f"Candidates from {origin}, best average first; leaderboard_average is that of this export.",
-        f"Criteria: {CRITERIA}.",
-        f'The group is "{_GROUP}", the default of --candidate-group.',
-    ]
-    foot = []
-    if found.incomplete:
-        foot += ["Kept, but not in this file:", *(f"- {line(each)}" for each in found.incomplete), ""]
-    if found.near_misses:
-        foot += ["Dropped, but not for a size that is known:"]
-        foot += [f"- {line(each)}" for each in found.near_misses]
-    write_candidates(path, head, map(_entry, found.written), foot)
-
-
-def line(model: Considered) -> str:
-    """A model that is not in the file, and why, in one line."""
-    listed = model.screening.listed
-    average = "no average" if listed.average is None else f"{listed.average:.2f}"
-    why = "; ".join(reason.words for reason in model.screening.reasons) or model.missing
-    return f"{listed.repo} ({average}): {why}"
-
-
 @dataclass(frozen=True)
 class _Screener:
     ours: Mapping[str, Candidate]
     configs: Path
     names: Counter[str]
+    """How many repositories have a name, in lower case."""
     download: bool
     assume_korean: bool
 
     def considered(self, listed: Listed) -> Considered:
         screening = self._screened(listed)
         if screening.known:
-            return Considered(screening, None if screening.reasons else _adopted(screening.known, listed))
+            adopted = replace(screening.known, group=GROUP, leaderboard_average=listed.average)
+            return Considered(screening, None if screening.reasons else adopted)
         try:
-            path = self._find(listed.repo)
-            if path is None and self.download and not screening.reasons:
-                path = config_path(self.configs, listed.repo)
-                download_config(listed.repo, path)
+            path = self._config(listed.repo, download=self.download and not screening.reasons)
             if path is not None:
-                screening = self._screened(listed, read_config(path))
+                screening = self._screened(listed, _read_config(path))
             if path is None or screening.of_rest:
-                return Considered(screening, missing="" if screening.reasons else NEEDS_CONFIG)
-            candidate = completed(self._draft(screening, path), self.ours.values())
+                return Considered(screening, missing="" if screening.reasons else _NEEDS_CONFIG)
+            candidate = _completed(self._draft(screening, path), self.ours.values())
         except CandidateError as error:
             return Considered(screening, missing=str(error))
         except ModuleNotFoundError as error:
@@ -149,8 +125,18 @@ class _Screener:
     def _screened(self, listed: Listed, settings: Mapping[str, Any] | None = None) -> Screening:
         return screen(listed, self.ours, settings, assume_korean=self.assume_korean)
 
-    def _find(self, repo: str) -> Path | None:
-        return find_config(self.configs, repo, is_only_one_of_name=self.names[_name(repo).lower()] == 1)
+    def _config(self, repo: str, *, download: bool) -> Path | None:
+        """A repository's config.json in the folder; `<name>.json` counts, too, if no other repository has that name."""
+        path = self.configs / f"{repo.replace('/', '--')}.json"
+        if path.is_file():
+            return path
+        by_name = self.configs / f"{_name(repo)}.json"
+        if self.names[_name(repo).lower()] == 1 and by_name.is_file():
+            return by_name
+        if not download:
+            return None
+        download_config(repo, path)
+        return path
 
     def _draft(self, screening: Screening, config: Path) -> Candidate:
         """The candidate that a kept model is, without what only its architecture can tell."""
@@ -159,7 +145,7 @@ class _Screener:
         is_own = self.names[name.lower()] == 1 and name.lower() not in taken
         return Candidate(
             name=name if is_own else listed.repo.replace("/", "--"),
-            group=_GROUP,
+            group=GROUP,
             repo=listed.repo,
             config=config,
             parameters=0,
@@ -173,25 +159,37 @@ class _Screener:
         )
 
 
-def _adopted(known: Candidate, listed: Listed) -> Candidate:
-    return replace(known, group=_GROUP, leaderboard_average=listed.average)
+def _read_config(path: Path) -> dict[str, Any]:
+    """A config.json's settings.
+
+    Raises CandidateError if it is none.
+    """
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CandidateError(message("reason.not_json", path=path, error=error)) from None
+    if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
+        raise CandidateError(message("reason.no_model_type", path=path))
+    return settings
+
+
+def _completed(candidate: Candidate, ours: Iterable[Candidate]) -> Candidate:
+    """The candidate with its exact parameters and LoRA targets, both from its architecture built without weights.
+
+    Its targets are those of the suite's candidates, `ours`, of the same architecture, so that ranks compare; else every
+    linear module but the head, as QLoRA advises (Dettmers et al. 2023, section 4).
+
+    Raises CandidateError if transformers cannot build it.
+    """
+    from ..workloads.models import outline
+
+    found = outline(candidate)
+    kind = candidate.architecture()["model_type"]
+    alike = next((each.target_modules for each in ours if each.architecture()["model_type"] == kind), ())
+    is_like_ours = bool(alike) and found.module_names.issuperset(alike)
+    targets = alike if is_like_ours else tuple(sorted(found.linear_names))
+    return replace(candidate, parameters=found.parameters, target_modules=targets)
 
 
 def _name(repo: str) -> str:
     return repo.rpartition("/")[2]
-
-
-def _entry(model: Considered) -> Entry:
-    screening, candidate = model.screening, model.candidate
-    assert candidate is not None
-    if screening.known:
-        return Entry(candidate, ("As the suite's own candidates file has it, but for group and leaderboard_average.",))
-    alone = "; what it was made from is not known, and could bind it otherwise" if screening.terms.is_card_alone else ""
-    return Entry(
-        candidate,
-        (
-            f"Licence: {screening.terms.basis}{alone}.",
-            f"Korean: {screening.korean.basis}.",
-            "Not from the model: text_template is the suite's, target_modules go by the architecture.",
-        ),
-    )

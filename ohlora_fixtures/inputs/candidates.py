@@ -93,8 +93,7 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
             _check_architecture(candidate, f"candidate {candidate.name!r} in {path}")
             read.add(candidate.config)
     names = Counter(candidate.name.lower() for candidate in candidates)  # files are named after them, on any system
-    repeated = sorted(name for name, count in names.items() if count > 1)
-    if repeated:
+    if repeated := sorted(name for name, count in names.items() if count > 1):
         raise InputError(f"candidates file {path} has {repeated[0]!r} more than once: give each candidate its own name")
     return candidates
 
@@ -106,8 +105,7 @@ def kept_candidate(entry: Any, where: str) -> Candidate:
     """
     if not isinstance(entry, dict):
         raise InputError(f"{where} is none: give --candidates the file of the session's candidates")
-    known = {field.name for field in fields(Candidate)}
-    kept = {key: value for key, value in entry.items() if key in known and value is not None}
+    kept = {each.name: entry[each.name] for each in fields(Candidate) if entry.get(each.name) is not None}
     return read_entry(kept, Candidate, where)
 
 
@@ -130,8 +128,7 @@ def select_names(candidates: Sequence[Candidate], names: str) -> tuple[Candidate
     """
     wanted = [name.strip() for name in names.split(",")]
     known = [candidate.name for candidate in candidates]
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
+    if unknown := [name for name in wanted if name not in known]:
         more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
         listed = ", ".join(known[:_MOST_LISTED])
         raise InputError(f"candidate {unknown[0]!r} is unknown: choose with --candidate among {listed}{more}")

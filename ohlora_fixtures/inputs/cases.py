@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .variants import VariantName
+
 INFERENCE, FINE_TUNING = "inference", "fine_tuning"
 BENCH = "bench_"
 """What a bench function's name begins with; behind it stands the workload, or `plan`."""
@@ -23,7 +25,7 @@ class Case:
     """The candidate's name."""
     workload: str
     """`inference`, `fine_tuning`, or that of somebody's own bench."""
-    variant: str | None = None
+    variant: VariantName | None = None
     """The variant's name; None for the untuned model."""
     is_planned: bool = False
     """Whether it is predicted; otherwise it runs."""

@@ -113,6 +113,12 @@ def prompt_text(template: str, prompt: str) -> str:
     return split_template(template)[0].replace("{input}", prompt)
 
 
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, template: str, prompt: str) -> list[int]:
+    """The tokens of that text, left open for an answer: some tokenizers close every text."""
+    ids: list[int] = tokenizer(prompt_text(template, prompt))["input_ids"]
+    return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
+
+
 def answer_alone(template: str, answer: str) -> str:
     """An answer with what the template has before it, but not with what comes after."""
     return split_template(template)[1].partition("{output}")[0] + answer
@@ -125,18 +131,15 @@ def encode(tokenizer: PreTrainedTokenizerBase, template: str, row: Dialogue, max
 
     Raises CandidateError for a prompt so long that nothing of the answer is left.
     """
-    prompt_ids = tokenizer(prompt_text(template, row.prompt))["input_ids"]
-    if prompt_ids and prompt_ids[-1] == tokenizer.eos_token_id:  # some tokenizers close every text
-        prompt_ids = prompt_ids[:-1]
-    answer_ids = tokenizer(_answer_text(template, row.answer), add_special_tokens=False)["input_ids"] + [
-        tokenizer.eos_token_id
-    ]
-    input_ids = (prompt_ids + answer_ids)[:max_tokens]
-    if len(prompt_ids) >= max_tokens:
+    asked = prompt_ids(tokenizer, template, row.prompt)
+    if len(asked) >= max_tokens:
         raise CandidateError(
-            message("reason.long_row", prompt=repr(row.prompt[:20]), count1=len(prompt_ids), count2=max_tokens)
+            message("reason.long_row", prompt=repr(row.prompt[:20]), count1=len(asked), count2=max_tokens)
         )
-    labels = ([IGNORED_LABEL] * len(prompt_ids) + answer_ids)[:max_tokens]
+    answer = tokenizer(_answer_text(template, row.answer), add_special_tokens=False)["input_ids"]
+    learned = [*answer, tokenizer.eos_token_id]
+    input_ids = [*asked, *learned][:max_tokens]
+    labels = [*[IGNORED_LABEL] * len(asked), *learned][:max_tokens]
     return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}
 
 

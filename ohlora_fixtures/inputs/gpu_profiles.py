@@ -105,26 +105,18 @@ def choose_profile(wanted: str | None, known: Sequence[GpuProfile], present: Gpu
 
     `folder` is what a file's path is relative to. Raises InputError for a name or a file that is not there.
     """
-    if wanted is not None:
-        return _named(wanted, known, folder)
+    if wanted is None and present is not None:
+        same = (profile for profile in known if profile.is_of(present.name, present.memory_mib))
+        return next(same, None) or _like(present, known)
     by_name = {profile.name: profile for profile in known}
-    if present is None:
-        return by_name[DEFAULT]
-    for profile in known:
-        if profile.is_of(present.name, present.memory_mib):
-            return profile
-    return _like(present, known)
-
-
-def _named(wanted: str, known: Sequence[GpuProfile], folder: Path) -> GpuProfile:
-    for profile in known:
-        if profile.name == wanted:
-            return profile
+    wanted = DEFAULT if wanted is None else wanted
+    if wanted in by_name:
+        return by_name[wanted]
     path = folder / wanted
     if not path.is_file():
-        names = ", ".join(profile.name for profile in known)
         raise InputError(
-            f"GPU profile {wanted!r} is unknown: choose with --gpu-profile among {names}, or give a TOML file"
+            f"GPU profile {wanted!r} is unknown: choose with --gpu-profile among {', '.join(by_name)}, "
+            "or give a TOML file"
         )
     own = read_profiles(path)
     if len(own) > 1:

@@ -71,7 +71,6 @@ def judge_settings(
 
 
 def _parts(url: str) -> SplitResult:
-    """A web address taken apart."""
     try:
         parts = urlsplit(url.strip())
         is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -88,10 +87,10 @@ def _parts(url: str) -> SplitResult:
 
 def _completions(parts: SplitResult) -> str:
     """The whole address; a version is part of it, and OpenAI's v1 where the user has given none."""
-    path = parts.path.rstrip("/").removesuffix(_PATH)
-    version = "" if re.search(r"/v[0-9]", path) else "/v1"
-    has_all = parts.path.rstrip("/").endswith(_PATH)
-    return parts._replace(path=path + ("" if has_all else version) + _PATH).geturl()
+    path = parts.path.rstrip("/")
+    if not path.endswith(_PATH):
+        path += ("" if re.search(r"/v[0-9]", path) else "/v1") + _PATH
+    return parts._replace(path=path).geturl()
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, get_args, get_type_hints
+
+from msgspec import Meta, convert
 
 from ..base.errors import InputError
 from ..base.messages import Message, message
@@ -29,39 +31,45 @@ class Rows:
         return self.stop - self.start
 
 
+_Count = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
+_CountOrNone = Annotated[int, Meta(ge=0, description="a whole number of at least 0")]
+_Range = Annotated[Rows, Meta(description="a range START:STOP with START below STOP")]
+_Number = Annotated[float, Meta(ge=0, le=sys.float_info.max, description="a finite number of at least 0")]
+
+
 @dataclass(frozen=True)
 class Protocol:
     """Everything about an experiment that is not the candidate, its variant or the machine."""
 
-    lora_alpha: int = 16
+    lora_alpha: _Count = 16
     """LoRA scaling numerator: updates are scaled by alpha / rank."""
-    lora_dropout: float = 0.05
+    lora_dropout: Annotated[float, Meta(ge=0, lt=1, description="a number from 0 to below 1")] = 0.05
     """Dropout before each adapter, 0 to below 1."""
-    fine_tuning_rows: Rows = Rows(120, 140)
+    fine_tuning_rows: _Range = Rows(120, 140)
     """Which of the dataset's usable train rows to train on."""
-    max_row_tokens: int = 512
+    max_row_tokens: _Count = 512
     """Longer training rows are cut off here, tokens."""
-    batch_size: int = 4
+    batch_size: _Count = 4
     """Rows a step, whatever the number of GPUs."""
-    epochs: int = 10
+    epochs: _Count = 10
     """Passes over the fine-tuning rows."""
-    learning_rate: float = 2e-4
+    learning_rate: _Number = 2e-4
     """Peak learning rate, decayed linearly to zero."""
-    optimizer: str = "adamw_torch"
+    optimizer: Annotated[str, Meta(description="a name")] = "adamw_torch"
     """Name of a `transformers` optimizer."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: _Number = 1.0
     """Gradient clipping norm."""
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: Annotated[bool, Meta(description="true or false")] = False
     """Recompute activations in the backward pass instead of keeping them."""
-    prompt_rows: Rows = Rows(81, 106)
+    prompt_rows: _Range = Rows(81, 106)
     """Which of the dataset's usable train rows to answer."""
-    max_length: int = 80
+    max_length: _Count = 80
     """Prompt and answer together, tokens."""
-    warm_up_steps: int = 5
+    warm_up_steps: _CountOrNone = 5
     """First training steps, left out of the steady step time."""
-    warm_up_prompts: int = 1
+    warm_up_prompts: _CountOrNone = 1
     """First prompts, left out of the steady prompt time."""
-    seed: int = 42
+    seed: Annotated[int, Meta(ge=0, lt=2**32, description="a whole number from 0 to below 2^32")] = 42
     """Seed of initialisation, shuffling, dropout and sampling."""
 
     @property
@@ -71,7 +79,8 @@ class Protocol:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields in a form JSON can hold."""
-        return {name: str(value) if name.endswith("_rows") else value for name, value in self._values().items()}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: str(value) if isinstance(value, Rows) else value for name, value in values.items()}
 
     def hash(self) -> str:
         """Twelve hex digits that differ when any setting differs."""
@@ -87,24 +96,21 @@ class Protocol:
             if value != study[name]
         )
 
-    def _values(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
 
 def parse_protocol(settings: Iterable[str]) -> Protocol:
     """The study's protocol with `NAME=VALUE` settings put over it.
 
     Raises InputError for an unknown name or a value of the wrong kind.
     """
-    protocol = Protocol()
-    known = asdict(protocol)
+    known = [field.name for field in fields(Protocol)]
+    values = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
         name = name.strip()
         if not equals or name not in known:
             raise InputError(f"protocol setting {setting!r} is not NAME=VALUE with one of the names {', '.join(known)}")
-        protocol = replace(protocol, **{name: _parse(name, getattr(protocol, name), text.strip())})
-    return protocol
+        values[name] = _parse(Protocol(), name, text.strip())
+    return Protocol(**values)
 
 
 def with_settings(protocol: Protocol, settings: Mapping[str, Any]) -> Protocol:
@@ -113,28 +119,17 @@ def with_settings(protocol: Protocol, settings: Mapping[str, Any]) -> Protocol:
     Raises InputError for a value of the wrong kind.
     """
     texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in settings.items()}
-    return replace(protocol, **{name: _parse(name, getattr(protocol, name), text) for name, text in texts.items()})
+    return replace(protocol, **{name: _parse(protocol, name, text) for name, text in texts.items()})
 
 
-def _parse(name: str, default: Any, text: str) -> Any:
-    kind, reader = _READERS_BY_NAME.get(name) or _READERS[type(default)]
+def _parse(protocol: Protocol, name: str, text: str) -> Any:
+    """A setting's value, as its annotation wants it; the one that the protocol has is shown in the error."""
+    kind, meta = get_args(get_type_hints(Protocol, include_extras=True)[name])
     try:
-        value = reader(text)
+        return convert(_READERS[kind](text), Annotated[kind, meta])
     except (ValueError, KeyError):
-        value = None
-    if value is None:
-        raise InputError(f"protocol setting {name}={text!r} needs {kind}, such as {name}={default}")
-    return value
-
-
-def _number(read: Callable[[str], float], least: float, below: float) -> Callable[[str], float]:
-    def reader(text: str) -> float:
-        value = read(text)
-        if not least <= value < below:
-            raise ValueError
-        return value
-
-    return reader
+        example = f"{name}={getattr(protocol, name)}"
+        raise InputError(f"protocol setting {name}={text!r} needs {meta.description}, such as {example}") from None
 
 
 def _rows(text: str) -> Rows:
@@ -144,17 +139,10 @@ def _rows(text: str) -> Rows:
     return Rows(start, stop)
 
 
-_READERS: dict[type, tuple[str, Any]] = {
-    bool: ("true or false", {"true": True, "false": False}.__getitem__),
-    int: ("a whole number of at least 1", _number(int, 1, math.inf)),
-    float: ("a finite number of at least 0", _number(float, 0, math.inf)),
-    str: ("a name", str),
-    Rows: ("a range START:STOP with START below STOP", _rows),
-}
-
-_READERS_BY_NAME: dict[str, tuple[str, Any]] = {
-    "lora_dropout": ("a number from 0 to below 1", _number(float, 0, 1)),
-    "seed": ("a whole number from 0 to below 2^32", _number(int, 0, 2**32)),
-    "warm_up_steps": ("a whole number of at least 0", _number(int, 0, math.inf)),
-    "warm_up_prompts": ("a whole number of at least 0", _number(int, 0, math.inf)),
+_READERS: dict[type, Callable[[str], Any]] = {
+    bool: {"true": True, "false": False}.__getitem__,
+    int: int,
+    float: float,
+    str: str,
+    Rows: _rows,
 }

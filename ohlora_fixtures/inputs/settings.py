@@ -1,4 +1,4 @@
-"""What one session works with: every option and ini setting that decides what is planned and measured."""
+"""What can be asked for, each option an ini setting too, and what one session works with of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,76 @@ from .dataset import Dialogues
 from .gpu_profiles import GpuProfile
 from .protocol import Protocol
 from .variants import Variant
+
+
+@dataclass(frozen=True)
+class Option:
+    """A command-line option that is an ini setting too."""
+
+    name: str
+    """Its name in an ini file; with dashes, on the command line."""
+    metavar: str
+    """What stands for its value in the help text."""
+    help: str
+    """What it does."""
+    repeatable: bool = False
+    """Whether it may be given more than once."""
+
+    @property
+    def flag(self) -> str:
+        """Its name on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+
+OPTIONS = (
+    Option("candidates", "PATH", "candidates file (default: the suite's data/candidates.toml)"),
+    Option("candidate", "NAME,NAME,...", "these candidates alone, by their exact names, of whatever group"),
+    Option("candidate_group", "NAME", "group of candidates: seed (default), modern, all, or one of your file's"),
+    Option("dataset", "PATH", "dialogues, a CSV file (default: the suite's data/dialogues.csv)"),
+    Option("variants", "NAME,NAME,...", "ways to fine-tune, by name (default: r16,r32,r64)"),
+    Option(
+        "variants_file", "PATH", "variants file, all of which runs without --variants (default: data/variants.toml)"
+    ),
+    Option("lora_ranks", "R,R,...", "short for --variants: 16,32 stands for r16,r32"),
+    Option("scale", "auto|full|mini", "full size, or mini replicas; auto (default) is full with a CUDA GPU, else mini"),
+    Option("weights", "hub|random", "pretrained, or random ones of the same shape (default: hub at full scale)"),
+    Option("model_dir", "DIR", "take weights from DIR/<candidate name> instead of the Hub"),
+    Option("vram_budget", "SIZE", "most memory a case may need on the device (default: 12GB)"),
+    Option(
+        "gpu_profile",
+        "NAME|PATH",
+        "card to plan for, or a TOML file with its data (default: the GPU present, else m6000)",
+    ),
+    Option("results_dir", "DIR", "where the session's files go (default: results/<UTC time>-<short id>)"),
+    Option("resume", "DIR", "go on with the interrupted session whose results folder this is"),
+    Option(
+        "memory_compare_fail",
+        "QUANTITY:LIMIT,...",
+        "with --benchmark-compare, fail if memory grew more, such as peak:5% or reserved:200MiB (default: off)",
+    ),
+    Option("choice_weights", "NAME=WEIGHT,...", "what counts for the choice (default: quality=5, all else 1)"),
+    Option(
+        "grades",
+        "PATH",
+        "a person's grades: a filled-in answers file, or a folder of them; repeatable",
+        repeatable=True,
+    ),
+    Option("judge", "URL", "have an LLM grade the answers: an endpoint that speaks OpenAI's chat completions"),
+    Option("judge_model", "NAME", "the judge's model"),
+    Option("judge_tokens", "N", "most tokens that the judge may cost (default: 1000000)"),
+    Option("report_lang", "ko|en", "language of report.html (default: the locale's)"),
+    Option(
+        "protocol", "NAME=VALUE", "change one setting of the experiment, such as epochs=1; repeatable", repeatable=True
+    ),
+)
+
+SWITCHES = (
+    Option("allow_remote_code", "", "let candidates marked remote_code run their repository's code"),
+    Option("resume_anyway", "", "with --resume, go on even if versions, protocol, data, candidates or device differ"),
+    Option("any_license", "", "choose among candidates whose licence is not free, too"),
+    Option("strict_gpu", "", "fail a case whose measurement is tainted: other processes, throttled clocks, ECC errors"),
+)
+"""Options that are on or off; off by default."""
 
 SCALES = ("auto", "full", "mini")
 WEIGHTS = ("hub", "random")
@@ -49,3 +119,8 @@ class Settings:
     """Whether to go on with a session that differs."""
     strict_gpu: bool
     """Whether a tainted measurement fails its case."""
+
+
+def option_named(name: str) -> Option:
+    """An option, by its name in an ini file."""
+    return next(option for option in (*OPTIONS, *SWITCHES) if option.name == name)

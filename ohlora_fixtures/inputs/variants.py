@@ -27,7 +27,7 @@ _SETTINGS = {
 """Which of the protocol's settings a key of `TrainingArguments` is."""
 _ADAPTER = 'a table of a peft configuration\'s settings with peft_type, such as { peft_type = "LORA", r = 16 }'
 _TRAINING = f"a table of these settings of TrainingArguments: {', '.join(_SETTINGS)}"
-_Name = Annotated[
+VariantName = Annotated[
     str,
     Meta(
         # the id of an untuned model's plan ends in "inference"
@@ -41,7 +41,7 @@ _Name = Annotated[
 class Variant:
     """One way to fine-tune."""
 
-    name: _Name
+    name: VariantName
     """Short name, used in case ids and file names."""
     adapter: Annotated[Mapping[str, Any], Meta(description=_ADAPTER)] = field(hash=False)
     """Settings of a peft configuration, `peft_type` among them; protocol and candidate have what is left out."""
@@ -97,9 +97,8 @@ def read_variants(path: Path) -> tuple[Variant, ...]:
     for variant in variants:
         variant.protocol(Protocol())
     names = [variant.name.lower() for variant in variants]
-    repeated = next((variant.name for variant in variants if names.count(variant.name.lower()) > 1), None)
-    if repeated is not None:
-        raise InputError(f"variants file {path} has {repeated!r} more than once: give each variant its own name")
+    if repeated := [variant.name for variant in variants if names.count(variant.name.lower()) > 1]:
+        raise InputError(f"variants file {path} has {repeated[0]!r} more than once: give each variant its own name")
     return variants
 
 
@@ -110,9 +109,8 @@ def select_variants(known: Sequence[Variant], names: str) -> tuple[Variant, ...]
     """
     by_name = {variant.name: variant for variant in known}
     wanted = [name.strip() for name in names.split(",")]
-    unknown = next((name for name in wanted if name not in by_name), None)
-    if unknown is not None:
-        raise InputError(f"variant {unknown!r} is unknown: choose with --variants among {', '.join(by_name)}")
+    if unknown := [name for name in wanted if name not in by_name]:
+        raise InputError(f"variant {unknown[0]!r} is unknown: choose with --variants among {', '.join(by_name)}")
     if len(set(wanted)) < len(wanted):
         raise InputError(f"--variants {names} names a variant more than once: leave one of them")
     return tuple(by_name[name] for name in wanted)

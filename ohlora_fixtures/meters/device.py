@@ -1,56 +1,23 @@
-"""The device: which one this process uses, and what it holds on it outside PyTorch's allocator."""
+"""The device: which one this process uses, and PyTorch's settings of another card on it."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from .nvml import Nvml, Use
+from ..inputs.gpu_profiles import GpuProfile
 
+WORKSPACE_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
+"""Read by PyTorch when a thread first needs a workspace (`CublasHandlePool.cpp`)."""
 
-class CudaContext:
-    """What this process holds on its card outside PyTorch's allocator: context, kernels, library workspaces.
+BACKENDS = ("cudnn", "flash", "mem_efficient", "math")
+"""PyTorch's backends of scaled dot product attention, by the names of its switches in `torch.backends.cuda`."""
 
-    Make it before CUDA is initialised. Where NVML tells this process's own memory, the context is that less what
-    PyTorch reserves. Elsewhere (Windows, many containers) it is what the card's use has grown by since then less what
-    PyTorch reserves, which is right only while nobody else starts or stops using the card.
-    """
-
-    def __init__(self, nvml: Nvml) -> None:
-        self._nvml = nvml
-        self._before = nvml.use_by_uuid()
-        self.uuid: str | None = None
-        """The card, once `bind` has said which."""
-
-    def bind(self, uuid: str) -> None:
-        """Say which card the process uses, by NVML's UUID (`GPU-...`)."""
-        self.uuid = uuid
-
-    @property
-    def before(self) -> Use:
-        """What was on the card before this process used it."""
-        return self._before.get(self.uuid or "", Use())
-
-    def mib(self, reserved_mib: float) -> float | None:
-        """The context's size at present, given what PyTorch reserves at present; None if it cannot be read."""
-        if self.uuid is None:
-            return None
-        held_mib = self._nvml.process_used_mib(self.uuid)
-        if held_mib is None:
-            used_mib, before_mib = self._nvml.use(self.uuid).used_mib, self.before.used_mib
-            held_mib = None if used_mib is None or before_mib is None else used_mib - before_mib
-        return None if held_mib is None or held_mib < reserved_mib else held_mib - reserved_mib
-
-    def other_processes(self) -> int | None:
-        """How many processes of others are on the card; None if NVML shows none at all, not even this one.
-
-        Process ids can be the host's. So where this one's is not among them, one that has come since is taken for it.
-        """
-        now = self._nvml.use(self.uuid).processes if self.uuid else None
-        if not now:
-            return None
-        has_own = os.getpid() in now or now - self.before.processes
-        return len(now) - (1 if has_own else 0)
+_CUDNN_FIRST = (9, 10)
+"""Major compute capabilities on which PyTorch prefers cuDNN's attention (`check_prefer_cudnn_attention`)."""
 
 
 def choose_gpu(environment: dict[str, str] | os._Environ[str], gpu_count: int, worker: int) -> None:
@@ -76,3 +43,41 @@ def describe_cpu() -> str:
 def available_cores() -> int:
     """Cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def settings_of(profile: GpuProfile, capability: tuple[int, int], switches: Any) -> Iterator[None]:
+    """Take the workspace and the attention path that PyTorch has on another card, as far as this one can.
+
+    `capability` is the present card's; `switches` is `torch.backends.cuda`. Enter it before the first matrix product.
+    Afterwards all is as it was.
+    """
+    workspace = os.environ.get(WORKSPACE_VARIABLE)
+    enabled = {name: getattr(switches, f"{name}_sdp_enabled")() for name in BACKENDS}
+    os.environ[WORKSPACE_VARIABLE] = f":{profile.cublas_workspace_bytes // 1024}:1"
+    for name in BACKENDS:
+        getattr(switches, f"enable_{name}_sdp")(enabled[name] and _takes(name, profile, capability))
+    try:
+        yield
+    finally:
+        for name in BACKENDS:
+            getattr(switches, f"enable_{name}_sdp")(enabled[name])
+        if workspace is None:
+            del os.environ[WORKSPACE_VARIABLE]
+        else:
+            os.environ[WORKSPACE_VARIABLE] = workspace
+
+
+def enabled_backends(switches: Any) -> list[str]:
+    """The attention backends PyTorch may take at present, in its order of preference on most cards."""
+    return [name for name in BACKENDS if getattr(switches, f"{name}_sdp_enabled")()]
+
+
+def _takes(backend: str, profile: GpuProfile, capability: tuple[int, int]) -> bool:
+    """Whether PyTorch would take a backend for bf16 on the other card, given that it chooses for the present one."""
+    if backend == "math":
+        return True
+    if profile.attention == "math":
+        return False
+    # Where cuDNN is not preferred it is as good as off: flash or memory-efficient attention comes first.
+    return backend != "cudnn" or profile.capability[0] in _CUDNN_FIRST or capability[0] not in _CUDNN_FIRST

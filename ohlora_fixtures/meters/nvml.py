@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ..base.units import MIB
 from ..inputs.gpu_profiles import Gpu
-from .condition import Condition
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,28 @@ class Use:
     """Process ids of those that compute or draw on it; in many containers they are the host's, or none is shown."""
     busy_percent: int | None = None
     """Share of the last moments, a second at most, in which a kernel ran."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A card at one moment; None where NVML does not tell."""
+
+    clock_reasons: int | None = None
+    """Bits of NVML's clock event reasons."""
+    temperature_c: int | None = None
+    """Of the chip."""
+    slowdown_temperature_c: int | None = None
+    """From where on the card slows itself down."""
+    power_limit_w: float | None = None
+    """Most power it may draw at present."""
+    default_power_limit_w: float | None = None
+    """The card's own limit."""
+    sm_clock_mhz: int | None = None
+    """Of its multiprocessors."""
+    corrected_ecc_errors: int | None = None
+    """Memory errors since the driver started, mended."""
+    uncorrected_ecc_errors: int | None = None
+    """And not mended."""
 
 
 class Nvml:
@@ -51,91 +73,80 @@ class Nvml:
 
     def gpu_names(self) -> list[str]:
         """The cards' names."""
-        return self._ask(self._names) or []
+        return self._of_each("nvmlDeviceGetName")
 
     def gpu(self, visible: str | None) -> Gpu | None:
         """The first card that CUDA_VISIBLE_DEVICES shows, an index or a UUID; without the variable, the first."""
         first = "0" if visible is None else visible.partition(",")[0].strip()
-        found: Gpu | None = self._ask(lambda nvml: self._describe(nvml, first)) if first else None
+
+        def describe(nvml: Any) -> Gpu:
+            by_index = first.isdigit()
+            card = nvml.nvmlDeviceGetHandleByIndex(int(first)) if by_index else nvml.nvmlDeviceGetHandleByUUID(first)
+            major, minor = nvml.nvmlDeviceGetCudaComputeCapability(card)
+            memory_mib = nvml.nvmlDeviceGetMemoryInfo(card).total / MIB
+            return Gpu(str(nvml.nvmlDeviceGetName(card)), (major, minor), memory_mib)
+
+        found: Gpu | None = self._ask(describe) if first else None
         return found
 
     def use(self, uuid: str) -> Use:
         """What is on a card now."""
         ask = self._asking(uuid)
-        used = ask(lambda nvml, card: nvml.nvmlDeviceGetMemoryInfo(card).used)
+        memory, rates = ask("nvmlDeviceGetMemoryInfo"), ask("nvmlDeviceGetUtilizationRates")
+        computing, drawing = (ask(f"nvmlDeviceGet{kind}RunningProcesses") or () for kind in ("Compute", "Graphics"))
         return Use(
-            used_mib=None if used is None else used / MIB,
-            processes=_ids(ask(lambda nvml, card: nvml.nvmlDeviceGetComputeRunningProcesses(card)))
-            | _ids(ask(lambda nvml, card: nvml.nvmlDeviceGetGraphicsRunningProcesses(card))),
-            busy_percent=ask(lambda nvml, card: nvml.nvmlDeviceGetUtilizationRates(card).gpu),
+            used_mib=memory and memory.used / MIB,
+            processes=frozenset(process.pid for process in (*computing, *drawing)),
+            busy_percent=rates and rates.gpu,
         )
 
     def use_by_uuid(self) -> dict[str, Use]:
         """What is on each card now."""
-        return {uuid: self.use(uuid) for uuid in self._ask(self._uuids) or ()}
+        return {uuid: self.use(uuid) for uuid in self._of_each("nvmlDeviceGetUUID")}
 
     def process_used_mib(self, uuid: str) -> float | None:
         """Memory that this process holds on a card, MiB; None where NVML lists it without a figure, or not at all."""
-        used_mib: float | None = self._asking(uuid)(self._own_use)
-        return used_mib
+        processes = self._asking(uuid)("nvmlDeviceGetComputeRunningProcesses") or ()
+        own = next((process.usedGpuMemory for process in processes if process.pid == os.getpid()), None)
+        return None if own is None else own / MIB
 
     def condition(self, uuid: str) -> Condition:
         """How a card is now."""
         ask = self._asking(uuid)
+        ecc_errors = "nvmlDeviceGetTotalEccErrors"
         return Condition(
             # By their older name, which every release of the library has.
-            clock_reasons=ask(lambda nvml, card: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(card)),
-            temperature_c=ask(lambda nvml, card: nvml.nvmlDeviceGetTemperature(card, nvml.NVML_TEMPERATURE_GPU)),
-            slowdown_temperature_c=ask(
-                lambda nvml, card: nvml.nvmlDeviceGetTemperatureThreshold(
-                    card, nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
-                )
-            ),
-            power_limit_w=_watts(ask(lambda nvml, card: nvml.nvmlDeviceGetEnforcedPowerLimit(card))),
-            default_power_limit_w=_watts(ask(lambda nvml, card: nvml.nvmlDeviceGetPowerManagementDefaultLimit(card))),
-            sm_clock_mhz=ask(lambda nvml, card: nvml.nvmlDeviceGetClockInfo(card, nvml.NVML_CLOCK_SM)),
-            corrected_ecc_errors=ask(lambda nvml, card: self._ecc(nvml, card, nvml.NVML_MEMORY_ERROR_TYPE_CORRECTED)),
-            uncorrected_ecc_errors=ask(
-                lambda nvml, card: self._ecc(nvml, card, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED)
-            ),
+            clock_reasons=ask("nvmlDeviceGetCurrentClocksThrottleReasons"),
+            temperature_c=ask("nvmlDeviceGetTemperature", "NVML_TEMPERATURE_GPU"),
+            slowdown_temperature_c=ask("nvmlDeviceGetTemperatureThreshold", "NVML_TEMPERATURE_THRESHOLD_SLOWDOWN"),
+            power_limit_w=_watts(ask("nvmlDeviceGetEnforcedPowerLimit")),
+            default_power_limit_w=_watts(ask("nvmlDeviceGetPowerManagementDefaultLimit")),
+            sm_clock_mhz=ask("nvmlDeviceGetClockInfo", "NVML_CLOCK_SM"),
+            corrected_ecc_errors=ask(ecc_errors, "NVML_MEMORY_ERROR_TYPE_CORRECTED", "NVML_VOLATILE_ECC"),
+            uncorrected_ecc_errors=ask(ecc_errors, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED", "NVML_VOLATILE_ECC"),
         )
 
-    @staticmethod
-    def _describe(nvml: Any, name: str) -> Gpu:
-        by_index = name.isdigit()
-        handle = nvml.nvmlDeviceGetHandleByIndex(int(name)) if by_index else nvml.nvmlDeviceGetHandleByUUID(name)
-        major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
-        return Gpu(
-            str(nvml.nvmlDeviceGetName(handle)), (major, minor), nvml.nvmlDeviceGetMemoryInfo(handle).total / MIB
-        )
+    def _of_each(self, function: str) -> list[str]:
+        """What a function of the library says of each card; nothing where it refuses one."""
 
-    @staticmethod
-    def _names(nvml: Any) -> list[str]:
-        return [
-            str(nvml.nvmlDeviceGetName(nvml.nvmlDeviceGetHandleByIndex(i))) for i in range(nvml.nvmlDeviceGetCount())
-        ]
+        def ask(nvml: Any) -> list[str]:
+            cards = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount()))
+            return [str(getattr(nvml, function)(card)) for card in cards]
 
-    @staticmethod
-    def _uuids(nvml: Any) -> list[str]:
-        handles = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount()))
-        return [str(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+        return self._ask(ask) or []
 
-    @staticmethod
-    def _own_use(nvml: Any, card: Any) -> float | None:
-        processes = nvml.nvmlDeviceGetComputeRunningProcesses(card)
-        own = [process.usedGpuMemory for process in processes if process.pid == os.getpid()]
-        return own[0] / MIB if own and own[0] is not None else None
+    def _asking(self, uuid: str) -> Callable[..., Any]:
+        """Asks about one card: takes the names of a function of the library and of the constants it needs."""
+        card = self._ask(lambda nvml: nvml.nvmlDeviceGetHandleByUUID(uuid))
 
-    @staticmethod
-    def _ecc(nvml: Any, card: Any, kind: int) -> int:
-        return int(nvml.nvmlDeviceGetTotalEccErrors(card, kind, nvml.NVML_VOLATILE_ECC))
+        def ask(function: str, *constants: str) -> Any:
+            if card is None:
+                return None
+            return self._ask(lambda nvml: getattr(nvml, function)(card, *(getattr(nvml, name) for name in constants)))
 
-    def _asking(self, uuid: str) -> Any:
-        """Asks about one card: takes a function of the library and the card's handle."""
-        handle = self._ask(lambda nvml: nvml.nvmlDeviceGetHandleByUUID(uuid))
-        return lambda question: None if handle is None else self._ask(lambda nvml: question(nvml, handle))
+        return ask
 
-    def _ask(self, question: Any) -> Any:
+    def _ask(self, question: Callable[[Any], Any]) -> Any:
         if self._nvml is None:
             return None
         try:
@@ -146,7 +157,3 @@ class Nvml:
 
 def _watts(milliwatts: int | None) -> float | None:
     return None if milliwatts is None else milliwatts / 1000
-
-
-def _ids(processes: Any) -> frozenset[int]:
-    return frozenset(process.pid for process in processes or ())

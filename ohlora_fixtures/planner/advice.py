@@ -6,20 +6,19 @@ are lines in the batch size and in the rank, so two traces give all others, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from ..base.units import MIB
 from ..inputs.variants import rank_of
-from .allocator import Trace
 from .candidate_planner import CandidatePlanner, Run, shape_of
 from .plan import Advice
 from .player import Played, play
-from .steps import CutTrace, NotComposableError, Step, cut, events_at
+from .steps import NotComposableError, Step, step_at
 
 if TYPE_CHECKING:
     from ..inputs.variants import Variant
-    from .traced import Batch, TracedCandidate
 
 LARGEST_BATCH = 4096
 LARGEST_RANK = 8192
@@ -28,18 +27,12 @@ RANK_STEP = 8
 """Ranks are searched in multiples of it, as people choose them."""
 
 
-class _OnLine(Protocol):
-    def __call__(self, x: int, /, *, is_rough: bool) -> Played:
-        """The outcome at a batch size, or at a multiple of the rank step."""
-
-
 class Advisor:
     """Finds a candidate's advice."""
 
-    def __init__(self, planner: CandidatePlanner, traced: TracedCandidate, limit_mib: float) -> None:
+    def __init__(self, planner: CandidatePlanner, limit_mib: float) -> None:
         """`limit_mib` is what the allocator may reserve: the budget without the CUDA context."""
         self._planner = planner
-        self._traced = traced
         self._limit_bytes = limit_mib * MIB
         self._rows, self._tokens = shape_of(planner.longest_batch)
 
@@ -48,11 +41,11 @@ class Advisor:
 
         Raises NotComposableError for a candidate whose runs cannot be put together from steps.
         """
-        variant = self._planner.advised
-        is_on, run = self._traced.checkpoints(variant), self._planner.run(variant)
-        as_it_is = play(run.beginning, run.left_behind, [run.step_of[self._rows, self._tokens]]).peak_reserved_bytes
-        two = [self._planner.batches[0], self._planner.longest_batch]
-        changed = play(self._traced.fine_tuning(variant, two, gradient_checkpointing=not is_on).trace)
+        planner, variant = self._planner, self._planner.advised
+        is_on, run = planner.traced.checkpoints(variant), planner.run(variant)
+        as_it_is = play(run.beginning, [run.step_of[self._rows, self._tokens]]).peak_reserved_bytes
+        two = [planner.batches[0], planner.longest_batch]
+        changed = play(planner.traced.fine_tuning(variant, two, gradient_checkpointing=not is_on).trace)
         saved_bytes = as_it_is - changed.peak_reserved_bytes
         return Advice(
             variant=variant.name,
@@ -64,64 +57,58 @@ class Advisor:
         )
 
     def _largest_batch(self, variant: Variant, run: Run) -> int:
-        usual, doubled = (run.step_of[rows, self._tokens] for rows in (self._rows, 2 * self._rows))
+        longest, first = self._planner.longest_batch, self._planner.batches[0]
+        steps = {rows: run.step_of[rows, self._tokens] for rows in (self._rows, 2 * self._rows)}
+        usual = steps[self._rows]
 
-        def played(step: Step, *, is_rough: bool = False) -> Played:
-            return play(run.beginning, run.left_behind, [usual, step, step], is_rough=is_rough)
+        def on_line(rows: int) -> list[Step]:
+            step = step_at(rows, steps)
+            return [run.beginning, usual, step, step]
 
-        def on_line(rows: int, *, is_rough: bool) -> Played:
-            events = events_at(rows, {self._rows: usual.events, 2 * self._rows: doubled.events})
-            return played(usual.with_events(events), is_rough=is_rough)
-
-        def traced(rows: int) -> Played:
-            longest = self._planner.longest_batch
-            return played(self._cut(variant, [longest[row % self._rows] for row in range(rows)]).steps[0])
+        def traced(rows: int) -> list[Step]:
+            batch = [longest[row % self._rows] for row in range(rows)]
+            step = self._planner.cut_run(variant, [batch, first])[0].steps[0]
+            return [run.beginning, usual, step, step]
 
         return self._largest(on_line, traced, self._rows, LARGEST_BATCH)
 
     def _largest_rank(self, variant: Variant, run: Run) -> int | None:
-        other_variant = self._planner.other
-        if other_variant is None:
+        other = self._planner.other
+        if other is None:
             return None
-        other, rank, other_rank = self._planner.run(other_variant), rank_of(variant), rank_of(other_variant)
-        usual = run.step_of[self._rows, self._tokens]
-        beginnings = {rank: run.beginning.events, other_rank: other.beginning.events}
-        steps = {rank: usual.events, other_rank: other.step_of[self._rows, self._tokens].events}
+        runs = {rank_of(variant): run, rank_of(other): self._planner.run(other)}
+        beginnings = {rank: each.beginning for rank, each in runs.items()}
+        steps = {rank: each.step_of[self._rows, self._tokens] for rank, each in runs.items()}
 
-        def on_line(multiple: int, *, is_rough: bool) -> Played:
-            beginning = Trace(events_at(RANK_STEP * multiple, beginnings), run.beginning.categories)
-            step = usual.with_events(events_at(RANK_STEP * multiple, steps))
-            return play(beginning, run.left_behind, [step, step], is_rough=is_rough)
+        def on_line(multiple: int) -> list[Step]:
+            step = step_at(RANK_STEP * multiple, steps)
+            return [step_at(RANK_STEP * multiple, beginnings), step, step]
 
-        def traced(multiple: int) -> Played:
-            found = self._cut(variant.at_rank(RANK_STEP * multiple), self._planner.longest_batch)
-            return play(found.beginning, found.left_behind, found.steps * 2)
+        def traced(multiple: int) -> list[Step]:
+            batches = [self._planner.longest_batch, self._planner.batches[0]]
+            found, _ = self._planner.cut_run(variant.at_rank(RANK_STEP * multiple), batches)
+            return [found.beginning, *found.steps * 2]
 
-        start = max(rank // RANK_STEP, 1)
+        start = max(rank_of(variant) // RANK_STEP, 1)
         return RANK_STEP * self._largest(on_line, traced, start, LARGEST_RANK // RANK_STEP)
 
-    def _cut(self, variant: Variant, batch: Batch) -> CutTrace:
-        """A run's first step, and one with the batch."""
-        first = self._planner.batches[0]
-        run = self._traced.fine_tuning(variant, [first, batch, first])
-        return cut(run.trace, run.ends)
+    def _largest(
+        self, on_line: Callable[[int], Sequence[Step]], traced: Callable[[int], Sequence[Step]], start: int, limit: int
+    ) -> int:
+        """The largest value whose run fits, found on the line, and traced itself as a check."""
 
-    def _largest(self, on_line: _OnLine, traced: Callable[[int], Played], start: int, limit: int) -> int:
-        """The largest value that fits, found on the line, and traced itself as a check."""
-        try:
+        def played(run: Sequence[Step], *, is_rough: bool = False) -> Played:
+            return play(run[0], run[1:], is_rough=is_rough)
+
+        with suppress(NotComposableError):
             found = largest_within(
-                self._limit_bytes, lambda x: on_line(x, is_rough=True).peak_reserved_bytes, start, limit
+                self._limit_bytes, lambda x: played(on_line(x), is_rough=True).peak_reserved_bytes, start, limit
             )
-            while found > 0 and not self._fits(planned := on_line(found, is_rough=False)):
+            while found > 0 and (planned := played(on_line(found))).peak_reserved_bytes > self._limit_bytes:
                 found -= 1
-            if found == 0 or planned == traced(found):
+            if found == 0 or planned == played(traced(found)):
                 return found
-        except NotComposableError:
-            pass
-        return largest_within(self._limit_bytes, lambda x: traced(x).peak_reserved_bytes, start, limit)
-
-    def _fits(self, played: Played) -> bool:
-        return played.peak_reserved_bytes <= self._limit_bytes
+        return largest_within(self._limit_bytes, lambda x: played(traced(x)).peak_reserved_bytes, start, limit)
 
 
 def largest_within(most: float, value_at: Callable[[int], int], start: int, limit: int) -> int:

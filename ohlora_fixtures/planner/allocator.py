@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, insort
+from copy import copy
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -49,6 +50,11 @@ class Trace:
     def empty_cache(self) -> None:
         """Append a release of the cached segments."""
         self.events.append(EMPTY_CACHE)
+
+    def until(self, position: int) -> Trace:
+        """A copy of what came before a position in its events."""
+        events = self.events[:position]
+        return Trace(events, self.categories[: sum(event > 0 for event in events)])
 
 
 MIN_BLOCK_BYTES = 512
@@ -140,10 +146,8 @@ class Pool:
 
     def copy(self) -> Pool:
         """An independent pool in the same state; its peaks begin at the present level."""
-        twin = Pool(is_small=self.is_small)
-        twin.allocated_bytes = twin.peak_allocated_bytes = self.allocated_bytes
-        twin.reserved_bytes = twin.peak_reserved_bytes = self.reserved_bytes
-        twin._next_address = self._next_address
+        twin = copy(self)
+        twin.peak_allocated_bytes, twin.peak_reserved_bytes = self.allocated_bytes, self.reserved_bytes
         twin._segments, twin._live = self._segments.copy(), self._live.copy()
         twin._free, twin._free_ending_at = self._free.copy(), self._free_ending_at.copy()
         twin._free_keys = self._free_keys.copy()

@@ -2,7 +2,7 @@
 
 On meta tensors PyTorch's scaled dot product attention takes the quadratic "math" path, which is what CUDA does with
 bf16 below compute capability 8.0. Newer cards take a fused kernel. The stand-in of this module calls, on meta tensors,
-the operators a CUDA build calls there; `attention_kernels.py` says what their kernels allocate besides.
+the operators a CUDA build calls there; `cuda_kernels.py` says what their kernels allocate besides.
 
 Sources, in PyTorch 2.11 to 2.13 under `aten/src/ATen/native/transformers`: `cuda/sdp_utils.cpp` and `sdp_utils_cpp.h`
 (which backend) and `attention.cpp` (what is done to the inputs first). The default build is assumed: CUDA 13 with
@@ -102,11 +102,6 @@ def is_small_chip(capability: Capability) -> bool:
     return (8, 6) <= capability <= (8, 9) or capability[0] == 12  # noqa: PLR2004
 
 
-def _cudnn_preferred(capability: Capability) -> bool:
-    """`check_prefer_cudnn_attention`: Hopper, and the Blackwell of data centres."""
-    return capability[0] in {9, 10}
-
-
 def _can_use_cudnn(call: Call, capability: Capability) -> bool:
     """`can_use_cudnn_attention`."""
     largest_head = LARGEST_CUDNN_HEAD_ON_HOPPER if capability == (9, 0) else LARGEST_CUDNN_HEAD
@@ -162,7 +157,8 @@ def backend_of(call: Call, capability: Capability) -> Backend:
     """`select_sdp_backend`: the first of `priority_order` whose conditions hold."""
     if not call.regular:
         return "math"
-    if _cudnn_preferred(capability) and _can_use_cudnn(call, capability):
+    cudnn_preferred = capability[0] in {9, 10}  # Hopper, and data centres' Blackwell (`check_prefer_cudnn_attention`)
+    if cudnn_preferred and _can_use_cudnn(call, capability):
         return "cudnn"
     if _can_use_flash(call, capability):
         return "flash"
@@ -190,28 +186,18 @@ def fused_attention(compute_capability: Capability) -> Callable[..., Tensor]:
     ) -> Tensor:
         call = Call(query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
         backend = backend_of(call, compute_capability) if query.is_meta else "math"
-        if backend == "cudnn":
-            return _cudnn(call, scale)
+        if backend == "math":
+            return plain(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
         if backend == "flash":
             return _flash(call, scale)
-        if backend == "efficient":
-            return _efficient(call, scale)
-        return plain(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+        if backend == "cudnn":
+            operator, bias = torch.ops.aten._scaled_dot_product_cudnn_attention, _cudnn_bias(call)
+        else:
+            operator, bias = torch.ops.aten._scaled_dot_product_efficient_attention, _efficient_bias(call)
+        output: Tensor = operator(query, key, value, bias, call.trains, dropout_p, is_causal, scale=scale)[0]
+        return output
 
     return scaled_dot_product_attention
-
-
-def _cudnn(call: Call, scale: float | None) -> Tensor:
-    """The cuDNN case of `scaled_dot_product_attention`, with `convert_boolean_attn_mask_cudnn`."""
-    bias = call.mask
-    if bias is not None and bias.dtype == torch.bool:
-        zero = torch.scalar_tensor(0.0, dtype=call.query.dtype, device=bias.device)
-        bias = torch.where(bias.logical_not(), -65504.0, zero)
-    operator = torch.ops.aten._scaled_dot_product_cudnn_attention
-    output: Tensor = operator(
-        call.query, call.key, call.value, bias, call.trains, call.dropout, call.causal, scale=scale
-    )[0]
-    return output
 
 
 def _flash(call: Call, scale: float | None) -> Tensor:
@@ -227,18 +213,19 @@ def _flash(call: Call, scale: float | None) -> Tensor:
     return output[..., :head_size] if padding else output
 
 
-def _efficient(call: Call, scale: float | None) -> Tensor:
-    """The memory-efficient case of `scaled_dot_product_attention`."""
-    bias = None if call.mask is None else _efficient_bias(call.mask, call)
-    operator = torch.ops.aten._scaled_dot_product_efficient_attention
-    output: Tensor = operator(
-        call.query, call.key, call.value, bias, call.trains, call.dropout, call.causal, scale=scale
-    )[0]
-    return output
+def _cudnn_bias(call: Call) -> Tensor | None:
+    """`convert_boolean_attn_mask_cudnn`."""
+    if call.mask is None or call.mask.dtype != torch.bool:
+        return call.mask
+    zero = torch.scalar_tensor(0.0, dtype=call.query.dtype, device=call.mask.device)
+    return torch.where(call.mask.logical_not(), -65504.0, zero)
 
 
-def _efficient_bias(mask: Tensor, call: Call) -> Tensor:
+def _efficient_bias(call: Call) -> Tensor | None:
     """`convert_boolean_attn_mask` and `preprocess_mask`: additive, rows aligned to 8 elements, for all heads."""
+    mask = call.mask
+    if mask is None:
+        return None
     if mask.dtype == torch.bool:
         hidden = torch.scalar_tensor(-torch.inf, dtype=call.query.dtype, device=mask.device)
         mask = torch.where(mask, 0.0, hidden)

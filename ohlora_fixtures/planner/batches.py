@@ -1,8 +1,9 @@
-"""Which rows a plan trains on, how long they are, and which of them share a batch."""
+"""Which rows a plan works on, how long they are, and which of them share a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -10,13 +11,19 @@ from unittest.mock import patch
 import torch
 from transformers import PreTrainedTokenizer, set_seed
 
-from ..inputs.dataset import IGNORED_LABEL, Dialogue, Example, prompt_text, whole_text
+from ..inputs.dataset import IGNORED_LABEL, Dialogue, Example, encode_all, prompt_text, whole_text
+from ..workloads import models
+from ..workloads.stand_ins import TYPICAL_CHARS_PER_TOKEN
 from ..workloads.trainer import make_trainer
 from .on_meta import META, workloads_on_meta
 
 if TYPE_CHECKING:
-    from ..inputs.protocol import Protocol
+    from transformers import PreTrainedTokenizerBase
 
+    from ..inputs.candidates import Candidate
+    from ..inputs.protocol import Protocol
+    from ..inputs.settings import Settings
+    from .planner import OfMeasured
 
 _END, _OTHER = "</s>", "x"
 
@@ -49,6 +56,40 @@ class EstimatedTokenizer(PreTrainedTokenizer):
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
         """The tokens, one after the other."""
         return "".join(tokens)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The protocol's rows in a candidate's tokens."""
+
+    tokenizer: PreTrainedTokenizerBase
+    """What encoded them."""
+    origin: str
+    """`own`, `stand-in` or `estimated`."""
+    examples: list[Example]
+    """The training rows."""
+    prompt_tokens: list[int]
+    """Tokens of each prompt."""
+
+
+def encoded(candidate: Candidate, settings: Settings, measured: OfMeasured | None) -> Encoded:
+    """The protocol's rows by the measured model's tokenizer, else by the candidate's own if at hand, else estimated."""
+    protocol, template, dialogues = settings.protocol, candidate.text_template, settings.dialogues
+    rows, folder = dialogues.rows(protocol.fine_tuning_rows), models.tokenizer_at_hand(candidate, settings.model_dir)
+    tokenizer: PreTrainedTokenizerBase
+    if measured is not None:
+        tokenizer, origin = measured.tokenizer, measured.origin
+    elif folder is not None:
+        tokenizer, origin = models.load_tokenizer(candidate, str(folder), local_files_only=True), "own"
+    else:
+        chars_per_token = candidate.chars_per_token or TYPICAL_CHARS_PER_TOKEN
+        tokenizer, origin = EstimatedTokenizer(chars_per_token), "estimated"
+    if origin == "estimated":  # whole rows at once, where rounding errs once
+        examples = estimated_examples(template, rows, chars_per_token, protocol.max_row_tokens)
+    else:
+        examples = encode_all(tokenizer, template, rows, protocol.max_row_tokens)
+    prompts = [prompt_text(template, row.prompt) for row in dialogues.rows(protocol.prompt_rows)]
+    return Encoded(tokenizer, origin, examples, [len(tokenizer(prompt)["input_ids"]) for prompt in prompts])
 
 
 def estimated_examples(

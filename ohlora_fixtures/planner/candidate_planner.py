@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..inputs.variants import Variant, by_rank, ends_of, rank_of
-from .allocator import Trace
 from .batches import drawn_batches
 from .player import Played, play
-from .steps import CutTrace, NotComposableError, Step, cut, events_at
+from .steps import CutTrace, NotComposableError, Step, cut, step_at, whole_at
 from .work import Work, work_at
 
 if TYPE_CHECKING:
     from ..inputs.dataset import Example
     from ..inputs.protocol import Protocol
     from ..workloads.inference import AnswerLength
-    from .traced import Batch, TracedCandidate
+    from .traced_candidate import Batch, TracedCandidate
 
 Shape = tuple[int, int]
 """Rows of a batch, and the tokens of its longest row."""
-
 
 _FEW_STEPS = 6
 """A run of no more steps is traced whole."""
@@ -35,8 +34,7 @@ _FEW_TOKENS = 5
 class Run:
     """What a fine-tuning run of one variant is made of."""
 
-    beginning: Trace
-    left_behind: tuple[int, ...]
+    beginning: Step
     step_of: dict[Shape, Step]
     work_of: dict[Shape, Work]
     """Of every shape, the first batch's included."""
@@ -54,7 +52,7 @@ class CandidatePlanner:
         variants: Sequence[Variant],
     ) -> None:
         """Trace the lowest and the highest of the `variants` that differ in rank alone; others lie between."""
-        self._traced = traced
+        self.traced = traced
         self._examples = examples
         self.longest_prompt_tokens = longest_prompt_tokens
         self._protocol = protocol
@@ -87,53 +85,53 @@ class CandidatePlanner:
             return low.at_rank(2 * low.rank)
         return high if self.advised == low else low
 
+    def trainable_parameters(self, variant: Variant) -> int:
+        """Parameters that training changes, once the variant's run has been planned."""
+        known, ends = self.traced.trainable_parameters, ends_of(variant, self._variants)
+        if variant in known or ends is None:
+            return known[variant]
+        return whole_at(rank_of(variant), {rank_of(end): known[end] for end in ends})
+
     def placed(self) -> Played:
         """The model on the device, before any work."""
-        return play(self._traced.placing())
+        return play(self.traced.placing())
 
     def inference(self) -> Played:
         """The longest prompt answered to the protocol's length; an answer lets go of all that it took."""
         first, last = self.longest_prompt_tokens, self._protocol.max_length
         if last - first > 2 * _FEW_TOKENS:
-            try:
+            with suppress(NotComposableError):  # as in `fine_tuning`
                 return self._decoded(first, last)
-            except NotComposableError:
-                pass  # as below
-        return play(self._traced.generation(first, last).trace)
+        return play(self.traced.generation(first, last).trace)
 
     def _decoded(self, first: int, last: int) -> Played:
         """Trace the first tokens and the last: in between, sizes grow with the number of tokens as a line does."""
-        early = self._traced.generation(first, first + _FEW_TOKENS)
-        late = self._traced.generation(last - _FEW_TOKENS, last)
+        early = self.traced.generation(first, first + _FEW_TOKENS)
+        late = self.traced.generation(last - _FEW_TOKENS, last)
         begun = cut(early.trace, early.ends)
         second, *others = begun.steps  # the second token finds what the prompt has left, and is unlike the others
         known = dict(enumerate(others, first + 2))
         known |= dict(enumerate(cut(late.trace, late.ends).steps[1:], last - _FEW_TOKENS + 2))
-        ends = {tokens: known[tokens].events for tokens in (min(known), max(known))}
-        if any(events_at(tokens, ends) != step.events for tokens, step in known.items()):
+        ends = {tokens: known[tokens] for tokens in (min(known), max(known))}
+        if any(step_at(tokens, ends).events != step.events for tokens, step in known.items()):
             raise NotComposableError("the check at other lengths failed")
-        decoding = [others[0].with_events(events_at(tokens, ends)) for tokens in range(first + 2, last)]
-        return play(begun.beginning, begun.left_behind, [second, *decoding])
+        return play(begun.beginning, [second, *(step_at(tokens, ends) for tokens in range(first + 2, last))])
 
     def fine_tuning(self, variant: Variant) -> Played:
         """The whole run."""
         if len(self.batches) > _FEW_STEPS:
-            try:
+            with suppress(NotComposableError):  # its steps may hang together in another way: trace them all
                 run = self.run(variant)
-                return play(run.beginning, run.left_behind, [run.step_of[shape_of(each)] for each in self.batches[1:]])
-            except NotComposableError:
-                pass  # steps that hang together in another way: the plain trace is as exact, and slow
-        return play(self._traced.fine_tuning(variant, self.batches).trace)
+                return play(run.beginning, [run.step_of[shape_of(batch)] for batch in self.batches[1:]])
+        return play(self.traced.fine_tuning(variant, self.batches).trace)
 
-    def fine_tuning_work(self, variant: Variant) -> list[Work]:
+    def fine_tuning_work(self, variant: Variant) -> Sequence[Work]:
         """What each step of the whole run computes and moves."""
         if len(self.batches) > _FEW_STEPS:
-            try:
+            with suppress(NotComposableError):
                 work_of = self.run(variant).work_of
                 return [work_of[shape_of(batch)] for batch in self.batches]
-            except NotComposableError:
-                pass  # as above
-        return list(self._traced.fine_tuning(variant, self.batches).work_each)
+        return self.traced.fine_tuning(variant, self.batches).work_each
 
     def inference_work(self, answers: Sequence[AnswerLength]) -> list[Work]:
         """What each answer computes and moves: one forward pass over the prompt, and one for each further token.
@@ -143,7 +141,7 @@ class CandidatePlanner:
         decoding = self._decoding_work()
         prompts = sorted({answer.prompt_tokens for answer in answers})
         picked = {prompts[0], prompts[len(prompts) // 2], prompts[-1]}
-        known = {tokens: self._traced.generation(tokens, tokens + 1).work_each[0] for tokens in picked}
+        known = {tokens: self.traced.generation(tokens, tokens + 1).work_each[0] for tokens in picked}
         prompt_work = {tokens: known[tokens] if tokens in known else work_at(tokens, known) for tokens in prompts}
         return [
             sum(
@@ -157,18 +155,13 @@ class CandidatePlanner:
         """What the forward pass of one token computes and moves, by the number of tokens until then."""
         first = max(1, min(self.longest_prompt_tokens, self._protocol.max_length - _FEW_TOKENS))
         last = max(self._protocol.max_length, first + 2 * _FEW_TOKENS)
-        early = self._traced.generation(first, first + _FEW_TOKENS).work_each[1:]
-        late = self._traced.generation(last - _FEW_TOKENS, last).work_each[1:]
+        early = self.traced.generation(first, first + _FEW_TOKENS).work_each[1:]
+        late = self.traced.generation(last - _FEW_TOKENS, last).work_each[1:]
         known = dict(enumerate(early, first + 1)) | dict(enumerate(late, last - _FEW_TOKENS + 1))
         ends = {tokens: known[tokens] for tokens in (min(known), max(known))}
         if any(work_at(tokens, ends) != work for tokens, work in known.items()):
             raise NotComposableError("the check of the work at other lengths failed")
         return lambda tokens: work_at(tokens, ends)
-
-    def trainable_parameters(self, variant: Variant) -> int:
-        """Parameters that training changes, once the variant's run has been planned."""
-        ends = ends_of(variant, self._variants)
-        return self._traced.trainable_parameters(variant, ends)
 
     def run(self, variant: Variant) -> Run:
         """What a variant's run is made of, ready to be played.
@@ -183,47 +176,48 @@ class CandidatePlanner:
                 self._runs[variant] = _on_line(rank_of(variant), {rank_of(end): self.run(end) for end in ends})
         return self._runs[variant]
 
-    def _traced_run(self, variant: Variant) -> Run:
-        shapes = sorted({shape_of(batch) for batch in self.batches})
-        also = [_doubled(shape_of(self.longest_batch))] if variant == self.advised else []
-        if self._lengths_agree:
-            try:
-                return self._interpolated_run(variant, shapes, also)
-            except NotComposableError:
-                self._lengths_agree = False
-        traced = [*shapes, *(shape for shape in also if shape not in shapes)]
-        found, work_each = self._cut(variant, [*traced, shapes[-1]])
-        step_of = dict(zip(traced, found.steps, strict=True))
-        return Run(found.beginning, found.left_behind, step_of, dict(zip(traced, work_each, strict=False)))
+    def cut_run(self, variant: Variant, batches: Sequence[Batch]) -> tuple[CutTrace, Sequence[Work]]:
+        """The run's first step and one of each batch; and the work of the latter.
 
-    def _interpolated_run(self, variant: Variant, shapes: Sequence[Shape], also: Sequence[Shape]) -> Run:
+        Raises NotComposableError as `cut` does.
+        """
+        run = self.traced.fine_tuning(variant, [self.batches[0], *batches])
+        return cut(run.trace, run.ends), run.work_each[1:]
+
+    def _traced_run(self, variant: Variant) -> Run:
+        batch_of = {shape_of(batch): batch for batch in self.batches}
+        if variant == self.advised:
+            doubled = self.longest_batch * 2
+            batch_of[shape_of(doubled)] = doubled
+        if self._lengths_agree:
+            with suppress(NotComposableError):
+                return self._interpolated_run(variant, batch_of)
+            self._lengths_agree = False
+        shapes = sorted(batch_of)
+        found, work_each = self.cut_run(variant, [*(batch_of[shape] for shape in shapes), self.longest_batch])
+        step_of = dict(zip(shapes, found.steps, strict=True))
+        return Run(found.beginning, step_of, dict(zip(shapes, work_each, strict=False)))
+
+    def _interpolated_run(self, variant: Variant, batch_of: Mapping[Shape, Batch]) -> Run:
         """Trace three lengths and a fourth as a check, and put the others on the curve through them."""
-        usual_rows = Counter(rows for rows, _ in shapes).most_common(1)[0][0]
-        usual = [shape for shape in shapes if shape[0] == usual_rows]
+        usual_rows = Counter(rows for rows, _ in sorted(batch_of)).most_common(1)[0][0]
+        usual = sorted(shape for shape in batch_of if shape[0] == usual_rows)
         if len(usual) <= 4:  # noqa: PLR2004 - nothing to save
             raise NotComposableError("there are too few lengths for a curve")
         picked = [usual[0], usual[len(usual) // 2], usual[-1]]
         check = usual[len(usual) // 4]
-        others = {shape for shape in (*shapes, *also) if shape[0] != usual_rows}
-        traced = [*sorted(others), *picked]
-        found, work_each = self._cut(variant, [*traced, check])
-        step_of = dict(zip(traced, found.steps, strict=True))
-        work_of = dict(zip(traced, work_each, strict=False))
-        events = {tokens: step_of[rows, tokens].events for rows, tokens in picked}
-        work = {tokens: work_of[rows, tokens] for rows, tokens in picked}
-        if events_at(check[1], events) != found.last_events or work_at(check[1], work) != work_each[-1]:
+        shapes = [*sorted(shape for shape in batch_of if shape[0] != usual_rows), *picked]
+        found, work_each = self.cut_run(variant, [batch_of[shape] for shape in (*shapes, check)])
+        step_of = dict(zip(shapes, found.steps, strict=True))
+        work_of = dict(zip(shapes, work_each, strict=False))
+        steps = {shape[1]: step_of[shape] for shape in picked}
+        work = {shape[1]: work_of[shape] for shape in picked}
+        if step_at(check[1], steps).events != found.last_events or work_at(check[1], work) != work_each[-1]:
             raise NotComposableError("the check at a fourth length failed")
-        alike = step_of[picked[0]]
-        for rows, tokens in usual:
-            step_of.setdefault((rows, tokens), alike.with_events(events_at(tokens, events)))
-            work_of.setdefault((rows, tokens), work_at(tokens, work))
-        return Run(found.beginning, found.left_behind, step_of, work_of)
-
-    def _cut(self, variant: Variant, shapes: Sequence[Shape]) -> tuple[CutTrace, Sequence[Work]]:
-        """The run's first step and one of each shape; and the work of the latter."""
-        batch_of = {shape_of(batch): batch for batch in [self.longest_batch * 2, *self.batches]}
-        run = self._traced.fine_tuning(variant, [self.batches[0], *(batch_of[shape] for shape in shapes)])
-        return cut(run.trace, run.ends), run.work_each[1:]
+        for shape in usual:
+            if shape not in step_of:
+                step_of[shape], work_of[shape] = step_at(shape[1], steps), work_at(shape[1], work)
+        return Run(found.beginning, step_of, work_of)
 
 
 def shape_of(batch: Batch) -> Shape:
@@ -231,17 +225,11 @@ def shape_of(batch: Batch) -> Shape:
     return len(batch), max(len(row["input_ids"]) for row in batch)
 
 
-def _doubled(shape: Shape) -> Shape:
-    return 2 * shape[0], shape[1]
-
-
 def _on_line(rank: int, runs: dict[int, Run]) -> Run:
-    alike, other = runs.values()
-    beginning = events_at(rank, {end: run.beginning.events for end, run in runs.items()})
-    step_of = {
-        shape: step.with_events(events_at(rank, {end: run.step_of[shape].events for end, run in runs.items()}))
-        for shape, step in alike.step_of.items()
-        if shape in other.step_of
-    }
-    work_of = {shape: work_at(rank, {end: run.work_of[shape] for end, run in runs.items()}) for shape in step_of}
-    return Run(Trace(beginning, alike.beginning.categories), alike.left_behind, step_of, work_of)
+    first, *others = runs.values()
+    shapes = [shape for shape in first.step_of if all(shape in other.step_of for other in others)]
+    return Run(
+        step_at(rank, {end: run.beginning for end, run in runs.items()}),
+        {shape: step_at(rank, {end: run.step_of[shape] for end, run in runs.items()}) for shape in shapes},
+        {shape: work_at(rank, {end: run.work_of[shape] for end, run in runs.items()}) for shape in shapes},
+    )

@@ -1,4 +1,4 @@
-"""Makes the measured workloads run on meta tensors the way they would run on a CUDA device."""
+"""Runs and traces workloads on meta tensors the way they would run on a CUDA device."""
 
 from __future__ import annotations
 
@@ -6,35 +6,60 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import accelerate.state
 import accelerate.utils.memory
 import torch
 from torch import library
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils import _foreach_utils
 from transformers import TrainingArguments
 
-from .cuda_kernels import fused_dropout
+from .allocator import Category, Trace
+from .attention import fused_attention
+from .cuda_kernels import CudaKernels
+from .rwkv_loop import Recordings, loops_recorded
+from .tracer import StorageTracer
 
 if TYPE_CHECKING:
-    import torch
+    from transformers import PreTrainedModel
 
-
-def cuda_order(module: torch.nn.Module) -> Iterator[torch.Tensor]:
-    """A module's tensors in the order in which `.to(device)` copies them: children, parameters, buffers.
-
-    That is `Module._apply` in `torch/nn/modules/module.py`. A tied weight comes up twice; the second time
-    it is on the device already.
-    """
-    for child in module.children():
-        yield from cuda_order(child)
-    yield from module.parameters(recurse=False)
-    yield from module.buffers(recurse=False)
-
+    from ..inputs.gpu_profiles import GpuProfile
+    from .meta_kernels import MetaKernels
 
 META = torch.device("meta")
+
+
+@contextmanager
+def tracing(
+    model: PreTrainedModel, profile: GpuProfile, kernels: MetaKernels, recordings: Recordings | None
+) -> Iterator[StorageTracer]:
+    """Trace what the block does with a model on meta, as a card would do it; the model is placed first.
+
+    `kernels` and `recordings` have what earlier traces of the same model worked out; without recordings, RWKV's loop
+    runs as it is.
+    """
+    trace = Trace()
+    tracer = StorageTracer(
+        trace,
+        model.config.get_text_config().vocab_size,
+        meta_kernels=kernels,
+        cuda_kernels=CudaKernels(profile.cublas_workspace_bytes, profile.capability),
+    )
+    with ExitStack() as stack:
+        stack.enter_context(_garbage_kept())
+        stack.enter_context(workloads_on_meta(trace.empty_cache))
+        if recordings is not None:
+            stack.enter_context(loops_recorded(tracer, recordings))
+        if profile.attention == "fused":
+            fused = fused_attention(profile.capability)
+            stack.enter_context(patch.object(torch.nn.functional, "scaled_dot_product_attention", fused))
+        stack.enter_context(_optimizer_labelled(tracer))
+        stack.enter_context(tracer)
+        tracer.adopt(cuda_order(model), Category.BASE_WEIGHTS)
+        yield tracer
 
 
 @contextmanager
@@ -50,7 +75,7 @@ def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
         empty_cache()
 
     kernels = library.Library("aten", "IMPL")
-    kernels.impl("dropout", fused_dropout, "AutogradMeta")
+    kernels.impl("dropout", _fused_dropout, "AutogradMeta")
     with ExitStack() as stack:
         stack.callback(kernels._destroy)
         stack.enter_context(patch.object(accelerate.state.PartialState, "default_device", META))
@@ -59,6 +84,69 @@ def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
         for module in (_foreach_utils, import_module("torch.optim.optimizer")):
             stack.enter_context(patch.object(module, "_get_foreach_kernels_supported_devices", lambda: ["meta"]))
         yield
+
+
+def cuda_order(module: torch.nn.Module) -> Iterator[torch.Tensor]:
+    """A module's tensors in the order in which `.to(device)` copies them: children, parameters, buffers.
+
+    That is `Module._apply` in `torch/nn/modules/module.py`. A tied weight comes up twice; the second time
+    it is on the device already.
+    """
+    for child in module.children():
+        yield from cuda_order(child)
+    yield from module.parameters(recurse=False)
+    yield from module.buffers(recurse=False)
+
+
+@contextmanager
+def gradients_labelled(model: torch.nn.Module, tracer: StorageTracer) -> Iterator[None]:
+    """Tell the blocks that end up as a parameter's gradient from other results of the backward pass."""
+
+    def relabel(parameter: torch.Tensor) -> None:
+        assert parameter.grad is not None
+        tracer.relabel(parameter.grad, Category.GRADIENTS)
+
+    with ExitStack() as stack:
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                stack.callback(parameter.register_post_accumulate_grad_hook(relabel).remove)
+        yield
+
+
+@contextmanager
+def _optimizer_labelled(tracer: StorageTracer) -> Iterator[None]:
+    """Label what an optimizer's step allocates: its states and its temporaries."""
+
+    def labels(category: Category) -> Callable[..., None]:
+        def begin(*_: Any) -> None:
+            tracer.category = category
+
+        return begin
+
+    with ExitStack() as stack:
+        stack.callback(register_optimizer_step_pre_hook(labels(Category.OPTIMIZER)).remove)
+        stack.callback(register_optimizer_step_post_hook(labels(Category.ACTIVATIONS)).remove)
+        yield
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Collect no garbage but where the code asks for it: when Python does by itself, no two traces are alike."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _fused_dropout(input: torch.Tensor, p: float, train: bool) -> torch.Tensor:  # noqa: A002, FBT001 - as in the schema
+    """`dropout` as CUDA has it: one kernel, and a mask of a byte an element (`aten/src/ATen/native/Dropout.cpp`)."""
+    if not train or p == 0 or input.numel() == 0:
+        return input
+    result: torch.Tensor = torch.native_dropout(input, p, train)[0]
+    return result
 
 
 def _meta_device(arguments: TrainingArguments) -> torch.device:

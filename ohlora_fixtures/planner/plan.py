@@ -1,15 +1,24 @@
-"""What a plan says."""
+"""What a plan says, and where plans are kept between sessions."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.files import replace_text
+
+from ..inputs.variants import VariantName
 
 
 @dataclass(frozen=True)
 class Advice:
     """What else would fit one candidate's fine-tuning into the budget."""
 
-    variant: str
+    variant: VariantName
     """The variant at which batch and checkpointing were planned."""
     batch_size: int
     """The batch size at which rank and checkpointing were planned."""
@@ -49,3 +58,40 @@ class Plan:
     """What the live blocks held when most was allocated; adds up to `peak_allocated_mib`."""
     advice: Advice | None = None
     """With the first variant's plan: what else would fit the budget."""
+
+
+class PlanStore:
+    """A folder of JSON files, each named after a digest of all that its plan depends on.
+
+    What cannot be read is as good as not there; what cannot be written is not kept.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        """Keep nothing if there is no folder."""
+        self._folder = folder
+
+    def read(self, facts: dict[str, Any]) -> dict[str, Any] | None:
+        """What was kept under these facts."""
+        if self._folder is None:
+            return None
+        try:
+            kept = json.loads(self._path(facts).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        is_whole = isinstance(kept, dict) and kept.get("digest") == _digest(kept.get("result"))
+        return kept["result"] if is_whole else None
+
+    def write(self, facts: dict[str, Any], result: dict[str, Any]) -> None:
+        """Keep a result."""
+        if self._folder is None:
+            return
+        with suppress(OSError):
+            replace_text(self._path(facts), json.dumps({"digest": _digest(result), "result": result}))
+
+    def _path(self, facts: dict[str, Any]) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{_digest(facts)}.json"
+
+
+def _digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

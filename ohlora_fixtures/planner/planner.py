@@ -1,27 +1,27 @@
-"""Plans and advice by case: from the store if they are there, else made. Imports nothing heavy until then."""
+"""Plans and advice by case: from the cache if they are there, else made. Imports nothing heavy until then."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import CandidateError, one_line
 from ..base.messages import message
 from ..base.units import MIB
 from ..base.versions import versions
-from ..inputs.dataset import encode_all, prompt_text
 from ..inputs.variants import ends_of
 from ..workloads import models
-from ..workloads.stand_ins import TYPICAL_CHARS_PER_TOKEN
-from .plan import Advice, Plan
-from .plan_cache import PlanStore, file_digest, source_digest
+from .plan import Advice, Plan, PlanStore
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ..inputs.candidates import Candidate
-    from ..inputs.dataset import Example
     from ..inputs.settings import Settings
     from ..inputs.variants import Variant
     from ..workloads.inference import AnswerLength
@@ -106,10 +106,17 @@ class Planner:
 
     def _kept(self, facts: dict[str, Any], candidate: Candidate, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         kept = self._store.read(facts)
-        if kept is None:
-            kept = _told(candidate, make)
-            self._store.write(facts, kept)
-        return kept
+        if kept is not None:
+            return kept
+        try:
+            made = make()
+        except CandidateError:
+            raise
+        except Exception as error:  # what a library cannot do on meta is this candidate's error, not the session's
+            reason = message("reason.not_planned", candidate=candidate.name, error=one_line(error))
+            raise CandidateError(reason) from error
+        self._store.write(facts, made)
+        return made
 
     def _open(self, candidate: Candidate, measured: OfMeasured | None) -> _OpenCandidate:
         if self._opened is None or (self._opened.candidate, self._opened.measured) != (candidate, measured):
@@ -124,9 +131,13 @@ class Planner:
         if measured is None:
             folder = models.tokenizer_at_hand(candidate, self._settings.model_dir)
             files = sorted(folder.glob("*token*")) if folder else []
-            tokenizer: dict[str, Any] = {file.name: file_digest(file) for file in files}
+            tokenizer: dict[str, Any] = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
         else:
-            tokenizer = {"origin": measured.origin, "lengths": _lengths(candidate, self._settings, measured.tokenizer)}
+            from .batches import encoded
+
+            found = encoded(candidate, self._settings, measured)
+            lengths = [[len(row["input_ids"]) for row in found.examples], found.prompt_tokens]
+            tokenizer = {"origin": measured.origin, "lengths": lengths}
         return {
             "candidate": {**asdict(candidate), "config": candidate.architecture()},
             "variant": variant and variant.as_dict(),
@@ -136,75 +147,34 @@ class Planner:
             "dataset": self._settings.dialogues.sha256,
             "gpu": asdict(self._settings.gpu_profile),
             "versions": dict(versions()),
-            "source": source_digest(),
+            "source": _source_digest(),
         }
 
     def _advice_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
         return {**self._facts(candidate, variant), "advice_for_mib": self._settings.budget_mib}
 
 
-def _told(candidate: Candidate, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return work()
-    except CandidateError:
-        raise
-    except Exception as error:  # what a library cannot do on meta is this candidate's error, not the session's
-        raise CandidateError(message("reason.not_planned", candidate=candidate.name, error=one_line(error))) from error
-
-
-def _lengths(candidate: Candidate, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """Tokens of the protocol's training rows, and of its prompts."""
-    examples, prompt_tokens = _encoded(candidate, settings, tokenizer)
-    return [[len(row["input_ids"]) for row in examples], prompt_tokens]
-
-
-def _encoded(
-    candidate: Candidate, settings: Settings, tokenizer: PreTrainedTokenizerBase
-) -> tuple[list[Example], list[int]]:
-    """The protocol's training rows, and the tokens of its prompts."""
-    protocol, template = settings.protocol, candidate.text_template
-    rows = settings.dialogues.rows(protocol.fine_tuning_rows)
-    examples = encode_all(tokenizer, template, rows, protocol.max_row_tokens)
-    prompts = settings.dialogues.rows(protocol.prompt_rows)
-    return examples, [len(tokenizer(prompt_text(template, row.prompt))["input_ids"]) for row in prompts]
-
-
 class _OpenCandidate:
     """A candidate's full-size model on meta, and what is planned with it."""
 
     def __init__(self, candidate: Candidate, settings: Settings, measured: OfMeasured | None) -> None:
-        from .batches import EstimatedTokenizer, estimated_examples
+        from .batches import encoded
         from .candidate_planner import CandidatePlanner
-        from .traced import TracedCandidate
+        from .traced_candidate import TracedCandidate
 
         models.quieten_libraries()
         self.candidate = candidate
         self.measured = measured
-        protocol = settings.protocol
-        profile = settings.gpu_profile
-        self._limit_mib = settings.budget_mib - profile.context_mib
+        protocol, profile = settings.protocol, settings.gpu_profile
         self._context_mib = profile.context_mib
+        self._limit_mib = settings.budget_mib - profile.context_mib
         model = models.build_on_meta(candidate)
-        folder = models.tokenizer_at_hand(candidate, settings.model_dir)
-        if measured is not None:
-            tokenizer: Any = measured.tokenizer
-            self._tokenizer_origin = measured.origin
-        elif folder is not None:
-            tokenizer = models.load_tokenizer(candidate, str(folder), local_files_only=True)
-            self._tokenizer_origin = "own"
-        else:
-            chars_per_token = candidate.chars_per_token or TYPICAL_CHARS_PER_TOKEN
-            tokenizer = EstimatedTokenizer(chars_per_token)
-            self._tokenizer_origin = "estimated"
-        self._examples, prompt_tokens = _encoded(candidate, settings, tokenizer)
-        if self._tokenizer_origin == "estimated":  # whole rows at once, where rounding errs once
-            rows = settings.dialogues.rows(protocol.fine_tuning_rows)
-            self._examples = estimated_examples(candidate.text_template, rows, chars_per_token, protocol.max_row_tokens)
-        models.prepare_to_answer_in_full(model, tokenizer)
+        self._rows = encoded(candidate, settings, measured)
+        models.prepare_to_answer_in_full(model, self._rows.tokenizer)
         self._parameters = models.count_parameters(model)
-        self._prompt_tokens = max(prompt_tokens)
-        self._traced = TracedCandidate(candidate, model, tokenizer, protocol, profile)
-        self._planner = CandidatePlanner(self._traced, self._examples, self._prompt_tokens, protocol, settings.variants)
+        self._prompt_tokens = max(self._rows.prompt_tokens)
+        traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
+        self._planner = CandidatePlanner(traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants)
 
     def plan(self, variant: Variant | None) -> Plan:
         if variant is None:
@@ -212,12 +182,12 @@ class _OpenCandidate:
             after_bytes, longest, trainable = self._planner.placed().allocated_bytes, self._prompt_tokens, None
         else:
             played = self._planner.fine_tuning(variant)
-            after_bytes, longest = played.allocated_bytes, max(len(row["input_ids"]) for row in self._examples)
+            after_bytes, longest = played.allocated_bytes, max(len(row["input_ids"]) for row in self._rows.examples)
             trainable = self._planner.trainable_parameters(variant)
         return Plan(
             parameters=self._parameters,
             trainable_parameters=trainable,
-            tokenizer=self._tokenizer_origin,
+            tokenizer=self._rows.origin,
             longest_tokens=longest,
             allocated_after_mib=after_bytes / MIB,
             peak_allocated_mib=played.peak_allocated_bytes / MIB,
@@ -237,7 +207,13 @@ class _OpenCandidate:
         from .advice import Advisor
         from .steps import NotComposableError
 
-        try:
-            return asdict(Advisor(self._planner, self._traced, self._limit_mib).advise())
-        except NotComposableError:
-            return None
+        with suppress(NotComposableError):
+            return asdict(Advisor(self._planner, self._limit_mib).advise())
+        return None
+
+
+@cache
+def _source_digest() -> str:
+    """A digest of this package's own code: a plan made by other code is not looked at."""
+    files = sorted(Path(__file__).parents[1].rglob("*.py"))
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

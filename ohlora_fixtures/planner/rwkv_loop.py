@@ -19,7 +19,6 @@ import torch
 from .allocator import Trace
 from .tracer import StorageTracer
 
-Function = Callable[..., torch.Tensor]
 Recordings = dict[Any, "Recording"]
 """By shapes, strides and dtypes of the arguments."""
 
@@ -57,10 +56,6 @@ def loops_recorded(tracer: StorageTracer, recordings: Recordings) -> Iterator[No
 
     plain = modeling_rwkv.rwkv_linear_attention
 
-    def first_result(*tensors: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = plain(*tensors)[0]  # type: ignore[no-untyped-call]
-        return result
-
     def attention(  # noqa: PLR0913, PLR0917 - transformers' signature
         time_decay: torch.Tensor,
         time_first: torch.Tensor,
@@ -75,17 +70,17 @@ def loops_recorded(tracer: StorageTracer, recordings: Recordings) -> Iterator[No
         arguments = (time_decay, time_first, key, value)
         shapes = tuple((each.shape, each.stride(), each.dtype) for each in arguments)
         if shapes not in recordings:
-            recordings[shapes] = record(tracer, first_result, (time_decay, time_first), (key, value))
+            recordings[shapes] = _record(tracer, plain, (time_decay, time_first), (key, value))
         return _PlayedBack.apply(tracer, recordings[shapes], key, value), None  # type: ignore[no-untyped-call]
 
     with patch.object(modeling_rwkv, "rwkv_linear_attention", attention):
         yield
 
 
-def record(
-    tracer: StorageTracer, function: Function, weights: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]
+def _record(
+    tracer: StorageTracer, loop: Callable[..., Any], weights: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]
 ) -> Recording:
-    """Run `function(*weights, *inputs)` and its backward pass aside, for gradients of the inputs alone."""
+    """Run `loop(*weights, *inputs)` and its backward pass aside, for gradients of the inputs alone."""
     with tracer.aside() as trace, torch.enable_grad():
         still = [torch.empty_like(weight) for weight in weights]
         leaves = [torch.empty_like(each).requires_grad_() for each in inputs]
@@ -93,7 +88,7 @@ def record(
         copies = [leaf.clone() for leaf in leaves]
         inputs_at = [tracer.allocation_of(copy) for copy in copies]
         begin, first = len(trace.events), len(trace.categories)
-        output = function(*still, *copies)
+        output = loop(*still, *copies)[0]
         del copies
         output_at = tracer.allocation_of(output)
         middle = len(trace.events)

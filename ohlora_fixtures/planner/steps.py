@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from math import prod
 from typing import Any
 
@@ -13,6 +13,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .allocator import Trace
+
+INHERITED = -(1 << 60)
+"""Events up to this one free what the step before left: the n-th in line is `INHERITED - n`."""
+
+
+class NotComposableError(Exception):
+    """The steps do not follow each other, or from each other, in the simple way that composing needs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One traced step, or all up to the end of the first one, detached from its neighbours."""
+
+    events: array[int]
+    """As in `Trace`, ids counting this step's allocations; frees of what the step before left are inherited."""
+    categories: bytes
+    """Category of each of its allocations."""
+    inherits: int
+    """How many allocations of the step before it frees."""
+    left_behind: tuple[int, ...]
+    """Own allocations, by id, that the following step frees; all others it frees itself, or they stay for good."""
+
+
+def step_at(x: int, known: Mapping[int, Step]) -> Step:
+    """The step at `x`, its sizes on the polynomial through those at known points.
+
+    Raises NotComposableError as `events_at` does.
+    """
+    alike = next(iter(known.values()))
+    return replace(alike, events=events_at(x, {point: step.events for point, step in known.items()}))
 
 
 def events_at(x: int, known: Mapping[int, array[int]]) -> array[int]:
@@ -59,40 +89,12 @@ def _lagrange(x: int, points: Sequence[int], values: Sequence[NDArray[np.object_
     return sizes
 
 
-INHERITED = -(1 << 60)
-"""Events up to this one free what the step before left: the n-th in line is `INHERITED - n`."""
-
-
-class NotComposableError(Exception):
-    """The steps do not follow each other, or from each other, in the simple way that composing needs."""
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One traced step, detached from its neighbours."""
-
-    events: array[int]
-    """As in `Trace`, ids counting this step's allocations; frees of what the step before left are inherited."""
-    categories: bytes
-    """Category of each of its allocations."""
-    inherits: int
-    """How many allocations of the step before it frees."""
-    left_behind: tuple[int, ...]
-    """Own allocations, by id, that the following step frees; all others it frees itself."""
-
-    def with_events(self, events: array[int]) -> Step:
-        """The same step with other sizes."""
-        return Step(events, self.categories, self.inherits, self.left_behind)
-
-
 @dataclass(frozen=True)
 class CutTrace:
     """A trace cut into its beginning and its steps."""
 
-    beginning: Trace
+    beginning: Step
     """All up to the end of the first step, which is unlike the others: optimizer states are made in it."""
-    left_behind: tuple[int, ...]
-    """The beginning's allocations that the next step frees."""
     steps: tuple[Step, ...]
     """The steps after the first, without the last."""
     last_events: array[int]
@@ -106,40 +108,26 @@ def cut(trace: Trace, ends: Sequence[int]) -> CutTrace:
     """
     if len(ends) < 3:  # noqa: PLR2004 - one before, one after
         raise NotComposableError("there are too few steps to cut")
-    first_of = [sum(event > 0 for event in trace.events[: ends[0]])]
-    pieces = []
-    for start, end in pairwise(ends):
-        piece = trace.events[start:end]
-        pieces.append(piece)
-        first_of.append(first_of[-1] + sum(event > 0 for event in piece))
+    pieces = [trace.events[start:end] for start, end in pairwise([0, *ends])]
+    firsts = [0, *accumulate(sum(event > 0 for event in piece) for piece in pieces)]
+    taken = [  # what is older than a step and freed in it, in the order in which it was made
+        sorted(-1 - event for event in piece if -first <= event < 0)
+        for piece, first in zip(pieces, firsts, strict=False)
+    ]
     steps: list[Step] = []
-    taken = [_older(piece, first) for piece, first in zip(pieces, first_of, strict=False)]
-    resolved = [_resolved(*each) for each in zip(pieces, first_of, taken, strict=False)]
-    for number, events in enumerate(resolved[:-1]):
-        first, own = first_of[number], first_of[number + 1] - first_of[number]
-        left_behind = [allocation - first for allocation in taken[number + 1]]
+    for number, (first, after) in enumerate(pairwise(firsts[:-1])):
+        events = _resolved(pieces[number], first, taken[number])
+        left_behind = tuple(allocation - first for allocation in taken[number + 1])
         if left_behind and left_behind[0] < 0:
             raise NotComposableError("a step frees what is older than the step before it")
-        if own != sum(INHERITED < event < 0 for event in events) + len(left_behind):
+        freed = sum(INHERITED < event < 0 for event in events) + len(left_behind)
+        if number and freed != after - first:
             raise NotComposableError("a step keeps what it allocates")
-        categories = bytes(trace.categories[first : first + own])
-        steps.append(Step(events, categories, len(taken[number]), tuple(left_behind)))
-    beginning = Trace(trace.events[: ends[0]], trace.categories[: first_of[0]])
-    return CutTrace(beginning, tuple(taken[0]), tuple(steps), resolved[-1])
-
-
-def _older(piece: array[int], first: int) -> list[int]:
-    """The allocations older than a step that it frees, in the order in which they were made."""
-    return sorted(-1 - event for event in piece if event < 0 and -1 - event < first)
+        steps.append(Step(events, bytes(trace.categories[first:after]), len(taken[number]), left_behind))
+    return CutTrace(steps[0], tuple(steps[1:]), _resolved(pieces[-1], firsts[-2], taken[-1]))
 
 
 def _resolved(piece: array[int], first: int, taken: Sequence[int]) -> array[int]:
     """A piece's events with ids of its own, and the place in line of what it inherits."""
-    places = {allocation: place for place, allocation in enumerate(taken)}
-    return array(
-        "q",
-        (
-            event if event >= 0 else event + first if -1 - event >= first else INHERITED - places[-1 - event]
-            for event in piece
-        ),
-    )
+    renamed = {-1 - allocation: INHERITED - place for place, allocation in enumerate(taken)}
+    return array("q", (event if event >= 0 else renamed.get(event, event + first) for event in piece))

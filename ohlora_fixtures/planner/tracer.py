@@ -15,13 +15,10 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import known_values
 from .allocator import Category, Trace
-from .cuda_kernels import FILLS, CudaKernels
-from .meta_kernels import Kernel, MetaKernels
+from .cuda_kernels import CudaKernels
+from .meta_kernels import Kernel, MetaKernels, follow_value, kernel_with_values
 from .work import Counter, Work, counter_of
-
-_aten = torch.ops.aten
 
 
 class _StorageRef(weakref.ref[torch.UntypedStorage]):
@@ -52,6 +49,8 @@ class StorageTracer(TorchDispatchMode):
         """What to call before an operator runs."""
         self.work = Work()
         """What operators have computed and moved so far."""
+        self.marks: list[tuple[int, Work]] = []
+        """Positions in the trace's events, and the work until then."""
         self._vocabulary = vocabulary
         self._device_type = device_type
         self._meta_kernels = meta_kernels
@@ -67,6 +66,10 @@ class StorageTracer(TorchDispatchMode):
             yield
         finally:
             self.category = before
+
+    def mark(self) -> None:
+        """Note how far the run has come."""
+        self.marks.append((len(self.trace.events), self.work))
 
     def relabel(self, tensor: torch.Tensor, category: Category) -> None:
         """Say what a live tensor's block turned out to be for."""
@@ -116,13 +119,6 @@ class StorageTracer(TorchDispatchMode):
     ) -> Any:
         """Run an operator and note what it brings."""
         kwargs = kwargs or {}
-        if self._device_type == "meta":
-            if func in FILLS and args[0].device.type != "meta":
-                return args[0]
-            if func is _aten._local_scalar_dense.default and args[0].device.type == "meta":
-                return _scalar(args[0])
-            if func is _aten._to_copy.default and _goes_to_host(args[0], kwargs):
-                return _host_copy(args[0], kwargs)
         if func in self.before:
             self.before[func]()
         kernel, brings_storage, count = self._known.get(func) or self._learn(func)
@@ -132,13 +128,12 @@ class StorageTracer(TorchDispatchMode):
         if count is not None:
             self.work += count(args, kwargs, out)
         if type(out) is torch.Tensor and out.device.type == "meta" and not out.is_floating_point():
-            known_values.follow(func, args, kwargs, out)
+            follow_value(func, args, kwargs, out)
         return out
 
     def _note_results(self, func: torch._ops.OpOverload, args: Sequence[Any], out: Any) -> None:
-        tensors = [
-            each for each in (out if isinstance(out, (tuple, list)) else (out,)) if isinstance(each, torch.Tensor)
-        ]
+        results = out if isinstance(out, (tuple, list)) else (out,)
+        tensors = [each for each in results if isinstance(each, torch.Tensor)]
         for tensor in tensors:
             self._note(tensor)
         if self._cuda_kernels is not None and tensors and tensors[0].device.type == self._device_type:
@@ -146,6 +141,8 @@ class StorageTracer(TorchDispatchMode):
 
     def _learn(self, func: torch._ops.OpOverload) -> tuple[Kernel, bool, Counter | None]:
         kernel = func if self._meta_kernels is None else self._meta_kernels.kernel(func)
+        if self._device_type == "meta":
+            kernel = kernel_with_values(func, kernel)
         brings_storage = any(each.alias_info is None for each in func._schema.returns)
         known = self._known[func] = (kernel, brings_storage, counter_of(func))
         return known
@@ -173,25 +170,3 @@ class StorageTracer(TorchDispatchMode):
     def _forget(self, reference: _StorageRef) -> None:
         reference.trace.free(reference.allocation)
         del self._live[reference.key]
-
-
-def _scalar(tensor: torch.Tensor) -> Any:
-    """A meta tensor's value: the real one where it follows from the data, else an unremarkable one.
-
-    That is a loss that is a number, or an answer that is not finished.
-    """
-    known = known_values.value_of(tensor)
-    if known is not None:
-        return known.item()
-    return False if tensor.dtype is torch.bool else torch.ones((), dtype=tensor.dtype).item()
-
-
-def _goes_to_host(source: torch.Tensor, kwargs: dict[str, Any]) -> bool:
-    target = kwargs.get("device")
-    return target is not None and target.type != "meta" and source.device.type == "meta"
-
-
-def _host_copy(source: torch.Tensor, kwargs: dict[str, Any]) -> torch.Tensor:
-    known = known_values.value_of(source)
-    values = torch.ones(source.shape, dtype=source.dtype) if known is None else known
-    return values.to(device=kwargs["device"], dtype=kwargs.get("dtype") or source.dtype)

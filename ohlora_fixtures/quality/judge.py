@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..base.installation import JUDGE_PROMPT
 from ..base.messages import Message, message
 from ..base.safe_text import cell, json_line
-from ..base.shipped import JUDGE_PROMPT
 from ..inputs.cases import Case
 from ..inputs.judge_settings import JudgeSettings
 from ..results.answers import Answers, GivenAnswer

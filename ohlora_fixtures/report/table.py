@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ..base import safe_text
 from ..base.words import Language
 from ..choice.selection import Selection
 from ..quality.grading import Quality
@@ -70,7 +71,8 @@ def markdown(comparison: Comparison, selection: Selection | None, language: Lang
     names = Column("candidate", [row.candidate.name for row in comparison.rows])
     offers = list(glance.offers())
     headed = [replace(each, head=_head(each.head, say)) for each in (names, *_columns(offers))]
-    return "\n\n".join([as_markdown(headed), *([glance.meaning(offers)] if comparison.rows else [])])
+    told = [safe_text.markdown(glance.meaning(offers))] if comparison.rows else []
+    return "\n\n".join([as_markdown(headed), *told])
 
 
 def _head(head: str, say: Say) -> str:

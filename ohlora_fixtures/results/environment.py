@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from ..base.versions import versions
+from ..base.installation import versions
 from ..meters.device import available_cores
 from ..meters.nvml import Nvml
 

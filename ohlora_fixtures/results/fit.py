@@ -33,10 +33,12 @@ NOT_JUDGED = Fit("not_judged")
 def fit_of(measured: Record | None, plan: Record | None) -> Fit:
     """The verdict on one case: that of its measurement, or where this tells of no peak, that of its plan.
 
-    A measurement that failed has failed, whatever its peak until then. One that was skipped tells nothing, and nor does
-    the rehearsal of a replica that passed. That no plan can be made is no verdict on what has run at full size.
+    A measurement that failed has failed, whatever its peak until then; one that was skipped tells nothing, and nor does a
+    rehearsal, which is another model's. That no plan can be made is no verdict on what has run.
     """
-    has_run = measured is not None and (measured.outcome.kind, measured.environment.scale) == ("passed", "full")
+    if measured is not None and measured.environment.scale == "mini":
+        measured = None
+    has_run = measured is not None and measured.outcome.kind == "passed"
     for record in (measured, plan):
         found = None if record is None else _told_by(record)
         if found is not None and not (found.is_planned and found.verdict == "failed" and has_run):

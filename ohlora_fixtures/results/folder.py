@@ -6,21 +6,27 @@ import contextlib
 import json
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from ..base.errors import InputError
 from ..base.files import sync_folder
 from ..inputs.cases import Case
+from .answers import Answers, read_folder
 from .flat import record_of_flat
 from .record import Record, record_of
 
 RECORDS = "records.jsonl"
+ENVIRONMENT = "environment.json"
+SESSION = "session.json"
+TORN = "records.torn"
+LOCK = "session.lock"
 
 
 @dataclass(frozen=True)
@@ -63,10 +69,48 @@ def read_records(folder: Path) -> StoredRecords:
     return StoredRecords(tuple(by_case.values()), torn_line)
 
 
-ENVIRONMENT = "environment.json"
-SESSION = "session.json"
-TORN = "records.torn"
-LOCK = "session.lock"
+@dataclass(frozen=True)
+class StoredResults:
+    """A results folder, read back."""
+
+    folder: Path
+    """Where it is."""
+    records: tuple[Record, ...]
+    """Its whole records."""
+    is_torn: bool
+    """Whether its last line is no whole record."""
+    session: dict[str, Any]
+    """What its `session.json` says; nothing without a readable one."""
+    environment: dict[str, Any] | None
+    """What its `environment.json` says; None without a readable one."""
+
+    def answers(self, known: Iterable[str]) -> Answers:
+        """What those of its candidates have answered that are `known`: another's name may lead to any file.
+
+        Raises InputError for a file that is there and cannot be read.
+        """
+        names = {record.case.candidate for record in self.records}
+        return read_folder(self.folder, names.intersection(known))
+
+
+def read_results(folder: Path) -> StoredResults:
+    """Read a results folder.
+
+    Raises InputError as `read_records` does.
+    """
+    stored = read_records(folder)
+    session, environment = (read_object(folder / name) for name in (SESSION, ENVIRONMENT))
+    return StoredResults(folder, stored.records, stored.torn_line is not None, session or {}, environment)
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """The object that a JSON file holds; None without a readable one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
 
 Writer = Callable[[Path], None]
 """Writes a file at a path, whole or not at all; raises OSError if it cannot."""

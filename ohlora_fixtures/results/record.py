@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from ..base import safe_text
+from ..base.installation import versions
 from ..base.messages import Message, message
-from ..base.versions import versions
 from ..inputs.cases import INFERENCE, Case
 from ..meters.card import CardReading
 from ..meters.memory import MemoryReading, is_leak

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from ..base.errors import InputError
-from ..base.shipped import DATA
+from ..base.installation import DATA
 from ..base.units import parse_size_mib
 from ..base.words import Language, report_language
 from ..choice.choosing import Choosing
@@ -22,9 +22,8 @@ from ..inputs.candidates import Candidate, read_candidates, select_group, select
 from ..inputs.dataset import Dialogues, read_dialogues
 from ..inputs.gpu_profiles import GpuProfile, choose_profile, read_profiles
 from ..inputs.judge_settings import judge_settings
-from ..inputs.options import OPTIONS, SWITCHES, by_name
 from ..inputs.protocol import parse_protocol
-from ..inputs.settings import SCALES, WEIGHTS, Settings
+from ..inputs.settings import OPTIONS, SCALES, SWITCHES, WEIGHTS, Settings, option_named
 from ..inputs.variants import DEFAULT, Variant, read_variants, select_variants, variants_of_ranks
 from ..meters.nvml import Nvml
 from ..quality.grades import read_grades
@@ -235,5 +234,5 @@ def _is_on(config: pytest.Config, name: str) -> bool:
 def _choice(config: pytest.Config, name: str, choices: tuple[str, ...]) -> str | None:
     value = _value(config, name)
     if value is not None and value not in choices:
-        raise InputError(f"{by_name(name).flag} {value!r} is not one of {', '.join(choices)}")
+        raise InputError(f"{option_named(name).flag} {value!r} is not one of {', '.join(choices)}")
     return value

@@ -8,14 +8,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..base.installation import versions
 from ..base.units import MIB
-from ..base.versions import versions
 from ..inputs.gpu_profiles import Peaks
 from ..meters.card import CardWatch
-from ..meters.clock import Clock, CudaClock, WallClock
-from ..meters.device import CudaContext, available_cores, choose_gpu, describe_cpu
-from ..meters.memory import CudaMemory, HostMemory, Memory
-from ..meters.memory_cap import WORKSPACE_VARIABLE, MemoryCap, enabled_backends, settings_of
+from ..meters.device import WORKSPACE_VARIABLE, available_cores, choose_gpu, describe_cpu, enabled_backends, settings_of
+from ..meters.memory import CudaContext, CudaMemory, HostMemory, Memory, MemoryCap
+from ..meters.meter import CudaClock, WallClock
 from ..meters.nvml import Nvml
 from ..results.environment import allocator_settings
 from ..results.record import Environment, unknown_environment
@@ -33,7 +32,7 @@ class Device:
 
     source: ModelSource
     """Where models come from, and onto which device they go."""
-    clock: Clock
+    clock: WallClock
     """Times a run."""
     memory: Memory
     """Reads a run's memory."""

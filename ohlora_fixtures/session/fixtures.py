@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ..base.installation import versions
 from ..base.messages import message
-from ..base.versions import versions
 from ..inputs.dataset import encode_all, prompt_text
 from ..inputs.settings import Settings
 from ..meters.memory import is_leak, leaked_mib
 from ..planner.plan import Plan
 from ..results.record import Environment
 from ..workloads import models
-from ..workloads.adapters import attach_adapter, detach_adapter, trainable_parameters
+from ..workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
 from .asked import SETTINGS
 from .devices import Device, opened_device
 from .drafts import DEVICE, Draft, draft_of, told_in_one_sentence

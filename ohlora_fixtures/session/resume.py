@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
+from ..base.installation import versions
 from ..base.messages import Message, message
-from ..base.versions import versions
 from ..inputs.cases import Case
-from ..results.folder import SESSION, TORN
+from ..results.folder import SESSION, TORN, read_object
 from ..results.record import SCHEMA, Environment, Record
 
 if TYPE_CHECKING:
@@ -101,20 +101,15 @@ def read_identity(folder: Path) -> dict[str, Any]:
     Raises InputError if it cannot be read.
     """
     path = folder / SESSION
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        parts = ("candidates", "protocol", "gpu_profile", "versions")
-        is_whole = isinstance(found, dict) and all(isinstance(found.get(part), dict) for part in parts)
-    except (OSError, ValueError):
-        is_whole = False
-    if not is_whole:
+    found, parts = read_object(path), ("candidates", "protocol", "gpu_profile", "versions")
+    if found is None or not all(isinstance(found.get(part), dict) for part in parts):
         raise InputError(f"{path} cannot be read, so nobody knows what this session would resume: start anew")
     if found.get("schema") != SCHEMA:
         raise InputError(
             f"results folder {folder} is of another version of this suite, which alone can resume it: start anew, and "
             "`python -m ohlora_fixtures merge` puts both together"
         )
-    return dict(found)
+    return found
 
 
 def joined(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,11 +120,10 @@ def joined(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
 
 def environment_after(path: Path, now: dict[str, Any]) -> dict[str, Any]:
     """The first session's environment as its file has it, with those of the sessions that went on with it."""
-    try:
-        first = json.loads(path.read_text(encoding="utf-8"))
-        return {**first, "resumed": [*first.get("resumed", ()), now]}
-    except (OSError, ValueError, TypeError, AttributeError):
+    first = read_object(path)
+    if first is None or not isinstance(first.get("resumed", []), list):
         return now
+    return {**first, "resumed": [*first.get("resumed", ()), now]}
 
 
 def resumed(settings: Settings, then: Mapping[str, Any], records: tuple[Record, ...], *, is_torn: bool) -> Resumed:

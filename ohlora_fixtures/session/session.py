@@ -10,12 +10,12 @@ import pytest
 
 from ..base.errors import InputError
 from ..base.files import replace_text
+from ..base.installation import REFERENCE
 from ..base.messages import Message, message
 from ..base.safe_text import json_page
-from ..base.shipped import REFERENCE
 from ..choice.selection import Selection
 from ..inputs.cases import Case
-from ..meters.device import CudaContext
+from ..meters.memory import CudaContext
 from ..meters.nvml import Nvml
 from ..planner.planner import Planner
 from ..report import choice, files, stored_run

@@ -1,17 +1,21 @@
-"""Fine-tuning: an adapted model trained with `transformers.Trainer`."""
+"""Fine-tuning: a variant's adapter put on a model, trained with `transformers.Trainer`, and taken off again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
+
+from ..base.errors import CandidateError, one_line
+from ..base.messages import message
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from ..inputs.dataset import Example
     from ..inputs.protocol import Protocol
+    from ..inputs.variants import Variant
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,59 @@ class FineTuned:
         self.trainer.model.zero_grad(set_to_none=True)
 
 
+def attach_adapter(
+    model: PreTrainedModel, variant: Variant, target_modules: Sequence[str], protocol: Protocol
+) -> PeftModel:
+    """Put a variant's fresh adapter (fp32 on a bf16 base) on the target modules and freeze the rest.
+
+    What the variant leaves out comes from the protocol and the candidate, as far as the kind of adapter has it.
+    Raises CandidateError, in peft's words, for what peft refuses.
+    """
+    from peft import get_peft_model
+    from transformers import set_seed
+
+    usual = {
+        "lora_alpha": protocol.lora_alpha,
+        "lora_dropout": protocol.lora_dropout,
+        "target_modules": list(target_modules),
+        "init_lora_weights": "gaussian",
+        "bias": "none",
+        "task_type": "CAUSAL_LM",
+    }
+    kind = _config_class(variant)
+    known = {field.name for field in fields(kind)}
+    unknown = [name for name in variant.adapter if name not in known]
+    if unknown:
+        raise CandidateError(
+            message("reason.unknown_adapter_key", variant=variant.name, name=unknown[0], names=sorted(known))
+        )
+    settings = {name: value for name, value in usual.items() if name in known} | dict(variant.adapter)
+    del settings["peft_type"]
+    set_seed(protocol.seed)
+    try:
+        adapted: PeftModel = get_peft_model(model, kind(**settings))
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise CandidateError(message("reason.not_adapted", variant=variant.name, error=one_line(error))) from error
+    return adapted
+
+
+def detach_adapter(adapted: PeftModel) -> None:
+    """Take the adapter off; its base model is again what it was before `attach_adapter`."""
+    base = adapted.unload()
+    if hasattr(base, "peft_config"):  # older peft leaves it, and warns of a second adapter next time
+        del base.peft_config
+    base.zero_grad(set_to_none=True)
+    renamed = hasattr(base, "activation_checkpointing_disable")  # in newer transformers
+    (base.activation_checkpointing_disable if renamed else base.gradient_checkpointing_disable)()
+    base.disable_input_require_grads()  # which checkpointing had switched on
+    base.requires_grad_(requires_grad=True).eval()
+
+
+def trainable_parameters(model: PeftModel) -> int:
+    """Parameters that training changes."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
 def fine_tune(
     model: PeftModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -49,3 +106,14 @@ def fine_tune(
     trainer.train()
     tokens = protocol.epochs * sum(len(example["input_ids"]) for example in examples)
     return FineTuned(tuple(trainer.read_losses()), tokens, trainer)
+
+
+def _config_class(variant: Variant) -> Any:
+    """Peft's class for a kind of adapter."""
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    by_name = {kind.value: config for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    try:
+        return by_name[variant.adapter["peft_type"]]
+    except KeyError:
+        raise CandidateError(message("reason.unknown_adapter", variant=variant.name, names=sorted(by_name))) from None

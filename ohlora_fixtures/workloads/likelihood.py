@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..inputs.dataset import answer_alone, prompt_text
+from ..inputs.dataset import answer_alone, prompt_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -42,16 +42,14 @@ def likelihoods(
     found = []
     model.eval()
     for row in rows:
-        prompt_ids = tokenizer(prompt_text(template, row.prompt))["input_ids"]
-        if prompt_ids and prompt_ids[-1] == tokenizer.eos_token_id:  # some tokenizers close every text
-            prompt_ids = prompt_ids[:-1]
+        asked = prompt_ids(tokenizer, template, row.prompt)
         answer_ids = tokenizer(answer_alone(template, row.answer), add_special_tokens=False)["input_ids"]
-        ids = prompt_ids + answer_ids
-        if not prompt_ids or not answer_ids or len(ids) > max_tokens:
+        ids = asked + answer_ids
+        if not asked or not answer_ids or len(ids) > max_tokens:
             continue
         with torch.no_grad():
             logits: Any = model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits
-            expected = logits[0, len(prompt_ids) - 1 : -1].float()  # each place tells of the token after it
+            expected = logits[0, len(asked) - 1 : -1].float()  # each place tells of the token after it
             learned = torch.tensor(answer_ids, device=model.device)
             nats = torch.nn.functional.cross_entropy(expected, learned, reduction="sum").item()
         found.append(Likelihood(nats, len(answer_ids), len(row.answer)))

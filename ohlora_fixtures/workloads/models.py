@@ -17,7 +17,7 @@ from .stand_ins import mini_architecture, stand_in_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from ..inputs.candidates import Candidate
 
@@ -128,10 +128,8 @@ def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> Loa
         if source.weights == "hub":
             return _load_pretrained(candidate, source)
         return _build_random(candidate, source, texts)
-    except CandidateError:
-        raise
     except Exception as error:
-        if is_out_of_memory(error):
+        if isinstance(error, CandidateError) or is_out_of_memory(error):
             raise
         raise CandidateError(message("reason.not_loaded", candidate=candidate.name, error=one_line(error))) from error
 
@@ -207,7 +205,7 @@ def _build_random(candidate: Candidate, source: ModelSource, texts: Sequence[str
         model = _from_architecture(architecture)
     _place(model, source.device)
     prepare_to_answer_in_full(model, tokenizer)
-    return LoadedModel(candidate, model.eval(), tokenizer, "stand-in", count_parameters(model))
+    return LoadedModel(candidate, model, tokenizer, "stand-in", count_parameters(model))
 
 
 def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
@@ -232,16 +230,10 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
             model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=False, **origin)
     _place(model, source.device)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    parameters = count_parameters(model)
-    if parameters != candidate.parameters:
+    parameters, expected = count_parameters(model), candidate.parameters
+    if parameters != expected:
         raise CandidateError(
-            message(
-                "reason.parameters",
-                candidate=candidate.name,
-                where=where,
-                count1=parameters,
-                count2=candidate.parameters,
-            )
+            message("reason.parameters", candidate=candidate.name, where=where, count1=parameters, count2=expected)
         )
     return LoadedModel(candidate, model.eval(), tokenizer, "own", parameters)
 
@@ -260,10 +252,12 @@ def _place(model: Any, device: str) -> None:
 
 def _from_architecture(architecture: dict[str, Any]) -> PreTrainedModel:
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
+    settings = {key: value for key, value in architecture.items() if key not in ("torch_dtype", "dtype")}
     with _no_kernels_from_the_hub():
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(_config(architecture), dtype=torch.bfloat16)
+        config = AutoConfig.for_model(**settings)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     return model
 
 
@@ -278,11 +272,3 @@ def _no_kernels_from_the_hub() -> Iterator[None]:
 
     with patch.object(modeling_rwkv, "is_ninja_available", lambda: False):
         yield
-
-
-def _config(architecture: dict[str, Any]) -> PretrainedConfig:
-    from transformers import AutoConfig
-
-    settings = {key: value for key, value in architecture.items() if key not in ("torch_dtype", "dtype")}
-    config: PretrainedConfig = AutoConfig.for_model(**settings)
-    return config

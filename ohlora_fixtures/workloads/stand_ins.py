@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-END_OF_SEQUENCE = "<|endoftext|>"
+_END_OF_SEQUENCE = "<|endoftext|>"
 """The stand-in tokenizer's only special token: it also begins, pads and replaces the unknown."""
 
 TYPICAL_CHARS_PER_TOKEN = 1.5
@@ -51,7 +51,7 @@ def stand_in_tokenizer(texts: Sequence[str], chars_per_token: float | None) -> P
         encodings = _byte_level_bpe(vocabulary, merges, middle).encode_batch(texts)
         tokens = sum(len(encoding.ids) for encoding in encodings)
         low, high = (low, middle) if characters >= wanted * tokens else (middle + 1, high)
-    special = dict.fromkeys(("bos_token", "eos_token", "pad_token", "unk_token"), END_OF_SEQUENCE)
+    special = dict.fromkeys(("bos_token", "eos_token", "pad_token", "unk_token"), _END_OF_SEQUENCE)
     tokenizer = _byte_level_bpe(vocabulary, merges, low)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, padding_side="right", **special)
 
@@ -61,8 +61,8 @@ def mini_architecture(architecture: dict[str, Any], vocabulary: int, special_tok
 
     The ratio of query to key-value heads is kept as far as two heads allow.
     """
-    mini = {**architecture, **{key: size for key, size in _MINI_SIZES.items() if key in architecture}}
-    mini |= {"vocab_size": vocabulary}
+    mini = architecture | {key: size for key, size in _MINI_SIZES.items() if key in architecture}
+    mini["vocab_size"] = vocabulary
     mini |= dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), special_token_id)
     if "num_attention_heads" in architecture:
         mini["num_attention_heads"] = _MINI_HEADS
@@ -80,7 +80,7 @@ def _learned_merges(texts: Sequence[str]) -> tuple[dict[str, int], list[tuple[st
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
         vocab_size=_LARGEST_VOCABULARY,
-        special_tokens=[END_OF_SEQUENCE],
+        special_tokens=[_END_OF_SEQUENCE],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

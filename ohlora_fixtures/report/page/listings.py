@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...inputs.cases import INFERENCE, Case
@@ -108,16 +108,19 @@ def quality(found: Comparison, say: Say) -> Table:
     for each in known(QUALITY, records):
         if each.name == "quality_grade":
             grades = (say.name("grade", each.write(record)) for record in records)
-            columns.append(words(say("head.quality_grade"), grades, each.term))
+            columns += [words(say("head.quality_grade"), grades, each.term), *_parts(records, say)]
         else:
             columns += catalogued([each], cases, say)
         if each.name == "quality_score":
             intervals = (digits.interval(record.quality.interval) for record in records)
             columns.append(figures(say("head.interval"), intervals, each.term))
+    return Table(say("listing.quality"), tuple(columns))
+
+
+def _parts(records: Sequence[Record], say: Say) -> Iterator[Column]:
     for part in dict.fromkeys(part for record in records for part in record.quality.parts or ()):
         shares = (digits.share((record.quality.parts or {}).get(part)) for record in records)
-        columns.append(figures(say.name("part", part), shares, "quality_parts"))
-    return Table(say("listing.quality"), tuple(columns))
+        yield figures(say.name("part", part), shares, "quality_parts")
 
 
 def failures(found: Comparison, say: Say) -> Table:
@@ -167,7 +170,7 @@ _DEEPEST = 4
 """Of what a foreign file nests: deeper than anything of ours."""
 
 
-def _flat(facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterable[tuple[str, str]]:
+def _flat(facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
     for name, value in facts.items():
         here = (*path, name)
         inner = value

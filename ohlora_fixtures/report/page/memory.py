@@ -37,7 +37,10 @@ _TEXTURES = {
 }
 """Of planned parts; what was measured has none."""
 
-_ROW_HEIGHT = 45
+_ROW_HEIGHT, _NAME_HEIGHT = 45, 15
+"""Of a case, and what is added where its name has a line of its own."""
+_LONGEST_LINE = 1.15 * svg.WIDTH
+"""Of a case's name and figures, by `svg.width_of`, which takes all for bold: what is longer needs two lines."""
 _HEIGHTS = {"planned": 12, "measured": 7}
 """Of the bars."""
 _FAR = 3
@@ -104,17 +107,17 @@ def _unsplit_mib(sizes: _Sizes) -> float | None:
 def _panel(name: str, cases: Sequence[Shown], along: svg.Scale, budgets: Sequence[float], say: Say) -> Markup:
     bars: list[Markup] = []
     texts: list[Markup] = []
-    described: list[str] = []
-    bottom = 16.0 + _ROW_HEIGHT * len(cases)
-    for row, case in enumerate(cases):
-        top = 18.0 + _ROW_HEIGHT * row
-        said = _said(case, say)
-        described.append(" ".join(said))
-        texts.append(_row_text(said, top + 11))
-        bars += _bars(case, along, top + 16, say)
+    told = [_said(case, say) for case in cases]
+    own_line = _NAME_HEIGHT if any(svg.width_of("".join(said)) > _LONGEST_LINE for said in told) else 0
+    height = _ROW_HEIGHT + own_line
+    bottom = 16.0 + height * len(cases)
+    for row, (case, said) in enumerate(zip(cases, told, strict=True)):
+        top = 18.0 + height * row
+        texts.append(_row_text(said, top + 11, own_line))
+        bars += _bars(case, along, top + own_line + 16, say)
     axis = svg.x_axis(along, 14, bottom, digits.tick, say("axis.mib"))
     lines = [part for budget in budgets for part in _budget_line(budget, along, bottom, say)]
-    description = say("memory.description", candidate=name, cases="; ".join(described))
+    description = say("memory.description", candidate=name, cases="; ".join(map(" ".join, told)))
     return svg.drawing(bottom + 34, description, [*axis, *bars, *lines, *texts])
 
 
@@ -125,12 +128,13 @@ def _said(case: Shown, say: Say) -> tuple[str, str, str]:
     return case.name, " · ".join(said), verdict(case.cell, say) if case.cell.fit.reason else ""
 
 
-def _row_text(said: tuple[str, str, str], y: float) -> Markup:
+def _row_text(said: tuple[str, str, str], y: float, own_line: int) -> Markup:
     name, peaks, wrong = said
+    place = {"x": 4, "dy": own_line} if own_line else {"dx": 7}
     return svg.element(
         "text",
-        svg.element("tspan", name, class_="case"),
-        svg.element("tspan", peaks, dx=7),
+        svg.element("tspan", svg.fitted(name, svg.WIDTH - 8), class_="case"),
+        svg.element("tspan", peaks, **place),
         *([svg.element("tspan", f"▲ {wrong}", dx=7, class_="wrong")] if wrong else []),
         x=4,
         y=y,

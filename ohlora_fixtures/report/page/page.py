@@ -157,10 +157,11 @@ def _charts(found: Comparison, selection: Selection | None, say: Say) -> list[Se
     }
     reasons = (record.quality.not_judged for record in found.records)
     unjudged = distinct(reason.text(say.language) if reason else None for reason in reasons)
+    why = [say("quality.not_judged", reasons="; ".join(unjudged))] if unjudged else []
     nothing = {
         "memory": say("memory.nothing"),
         "time": say("time.replicas" if found.is_rehearsal else "time.nothing"),
-        "quality": " ".join([say("quality.nothing"), *unjudged]),
+        "quality": " ".join([say("quality.nothing"), *why]),
         "loss": say("loss.nothing"),
     }
     parts = listings.quality(found, say)

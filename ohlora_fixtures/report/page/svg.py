@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -193,49 +193,21 @@ def texture(name: str, span: tuple[float, float], top: float, height: float) -> 
 
     They are drawn as lines: a `<pattern>` becomes a bitmap each time a page is printed, some 30 MiB in all.
     """
-    start, end = span
-    path = "".join(_TEXTURES[name](start, end, top, height))
-    return element("path", d=path, class_=f"texture {name}") if path else None
+    step, (start, end), bottom = _TEXTURE_STEP, span, top + height
+    upright = [f"M{x:.1f} {top:.1f}v{height:.1f}" for x in _places(start, end)]
+    level = [f"M{start:.1f} {y:.1f}H{end:.1f}" for y in _places(top, bottom)]
+    lines = {
+        "rising": [f"M{x:.1f} {bottom:.1f}l{step} {-height:.1f}" for x in _places(start, end - step)],
+        "falling": [f"M{x:.1f} {top:.1f}l{step} {height:.1f}" for x in _places(start, end - step)],
+        "upright": upright,
+        "level": level,
+        "dots": [f"M{x:.1f} {y:.1f}h0" for x in _places(start, end) for y in _places(top, bottom)],
+        "grid": upright + level,
+    }[name]
+    return element("path", d="".join(lines), class_=f"texture {name}") if lines else None
 
 
-def _places(start: float, end: float) -> Iterator[float]:
-    """Where lines stand: the same gap before the first as between them."""
-    place = start + _TEXTURE_STEP / 2
-    while place < end:
-        yield place
-        place += _TEXTURE_STEP
-
-
-def _rising(start: float, end: float, top: float, height: float) -> Iterator[str]:
-    return (f"M{x:.1f} {top + height:.1f}l{_TEXTURE_STEP} {-height:.1f}" for x in _places(start, end - _TEXTURE_STEP))
-
-
-def _falling(start: float, end: float, top: float, height: float) -> Iterator[str]:
-    return (f"M{x:.1f} {top:.1f}l{_TEXTURE_STEP} {height:.1f}" for x in _places(start, end - _TEXTURE_STEP))
-
-
-def _upright(start: float, end: float, top: float, height: float) -> Iterator[str]:
-    return (f"M{x:.1f} {top:.1f}v{height:.1f}" for x in _places(start, end))
-
-
-def _level(start: float, end: float, top: float, height: float) -> Iterator[str]:
-    return (f"M{start:.1f} {y:.1f}H{end:.1f}" for y in _places(top, top + height))
-
-
-def _dots(start: float, end: float, top: float, height: float) -> Iterator[str]:
-    return (f"M{x:.1f} {y:.1f}h0" for x in _places(start, end) for y in _places(top, top + height))
-
-
-def _grid(start: float, end: float, top: float, height: float) -> Iterator[str]:
-    yield from _upright(start, end, top, height)
-    yield from _level(start, end, top, height)
-
-
-_TEXTURES: Mapping[str, Callable[[float, float, float, float], Iterator[str]]] = {
-    "rising": _rising,
-    "falling": _falling,
-    "upright": _upright,
-    "level": _level,
-    "dots": _dots,
-    "grid": _grid,
-}
+def _places(start: float, end: float) -> list[float]:
+    """Where a texture's lines stand: the same gap before the first as between them."""
+    count = math.ceil((end - start) / _TEXTURE_STEP - 0.5)
+    return [start + (number + 0.5) * _TEXTURE_STEP for number in range(count)]

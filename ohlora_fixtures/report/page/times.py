@@ -20,8 +20,8 @@ from .figure import Figure, Mark, Panel, Table, figures, subjects, words
 
 _LINE, _NAME, _STRIP = 15.0, 18.0, 40.0
 """Heights of a case's line, of a candidate's name, and of a strip of prompts."""
-_LEFT, _LEFT_OF_STRIP, _RIGHT = 34.0, 8.0, 52.0
-"""Room for the case's name before its line, before a strip, and for the figure behind both."""
+_LEFT, _MOST_LEFT, _LEFT_OF_STRIP, _RIGHT = 34.0, 110.0, 8.0, 52.0
+"""Room for the case's name before its line, at least and at most; before a strip; for the figure behind both."""
 _CROSS = "\N{MULTIPLICATION SIGN}"
 _SCATTERED = (0, 5, -4, 3, -6, 1, 6, -2)
 """How far dots lie off their strip's middle, in turn, so that equal times do not hide each other."""
@@ -79,7 +79,8 @@ def _panel(timed: _Timed, quantity: str, read: Callable[[Record], Spread | None]
     spreads = [each for _, record in timed if (each := read(record)) is not None]
     if not spreads:
         return None
-    along = svg.scale(0, max(each.high for each in spreads), _LEFT, svg.WIDTH - _RIGHT, most_ticks=4)
+    left = min(_MOST_LEFT, max(_LEFT, *(svg.width_of(case.name) + 4 for case, _ in timed)))
+    along = svg.scale(0, max(each.high for each in spreads), left, svg.WIDTH - _RIGHT, most_ticks=4)
     parts: list[Markup] = []
     y = 4.0
     for name, own in groupby(timed, key=lambda each: each[0].candidate):
@@ -97,10 +98,10 @@ def _panel(timed: _Timed, quantity: str, read: Callable[[Record], Spread | None]
 def _line(case: Shown, record: Record, read: Spread | None, at: tuple[svg.Scale, float], say: Say) -> list[Markup]:
     """A case's line, at a height along a scale."""
     along, y = at
-    named = svg.text(0, y + 4, case.name, "ticks")
+    named = svg.text(0, y + 4, svg.fitted(case.name, along.start - 4), "ticks")
     if read is None:
         said = digits.NONE if record.outcome.kind == "passed" else outcome(record, say)
-        return [named, svg.text(_LEFT, y + 4, f"▲ {said}", "wrong")]
+        return [named, svg.text(along.start, y + 4, f"▲ {said}", "wrong")]
     series, median = svg.series(case.place), digits.seconds(read.median)
     return [
         named,
