@@ -16,8 +16,8 @@ from made import made
 from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
 from ohlora_fixtures.__main__ import main
-from ohlora_fixtures.base.messages import Message, verbatim
 from ohlora_fixtures.base.installation import DATA
+from ohlora_fixtures.base.messages import Message, verbatim
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.cases import answering_case
