@@ -9,12 +9,12 @@ from typing import Any
 
 from ..base.errors import InputError
 from ..base.files import replace_text
-from ..base.messages import message
 from ..base.installation import DATA, REFERENCE
+from ..base.messages import message
 from ..base.words import report_language
 from ..choice.choosing import Choosing
 from ..choice.selection import parse_weights
-from ..inputs import options
+from ..inputs import settings as options
 from ..inputs.candidates import Candidate, kept_candidate, read_candidates
 from ..inputs.judge_settings import judge_settings
 from ..quality.grades import read_grades

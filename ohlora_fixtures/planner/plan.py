@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ..base.files import replace_text
-
 from ..inputs.variants import VariantName
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import CandidateError, one_line
+from ..base.installation import versions
 from ..base.messages import message
 from ..base.units import MIB
-from ..base.versions import versions
 from ..inputs.variants import ends_of
 from ..workloads import models
 from .plan import Advice, Plan, PlanStore

@@ -13,8 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer
 
-from ..workloads.adapters import attach_adapter, detach_adapter, trainable_parameters
-from ..workloads.fine_tuning import fine_tune
+from ..workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune, trainable_parameters
 from ..workloads.inference import answer
 from .allocator import Category, Trace
 from .batches import EstimatedTokenizer
