@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ohlora_fixtures.workloads.adapters import attach_adapter, detach_adapter
-
 from ohlora_fixtures.base.installation import DATA, REFERENCE
 from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.inputs.candidates import read_candidates, select_group
@@ -34,7 +32,7 @@ from ohlora_fixtures.planner.player import play
 from ohlora_fixtures.planner.traced_candidate import Batch, TracedCandidate, given_batches
 from ohlora_fixtures.results import comparison
 from ohlora_fixtures.workloads import models
-from ohlora_fixtures.workloads.fine_tuning import fine_tune
+from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune
 from ohlora_fixtures.workloads.inference import answer
 
 if TYPE_CHECKING:

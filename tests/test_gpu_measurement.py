@@ -1,10 +1,10 @@
 """What is read of a real card, and done to it: these wait for a CUDA GPU."""
 
 import gc
-import json
 
 import pytest
 import torch
+from made import flat_records
 
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.base.units import MIB
@@ -133,8 +133,7 @@ def session(suite, tiny, monkeypatch):
         folder = suite.path / folder
         options = ["--candidates", path, "--results-dir", folder, "--weights", "random", "--protocol", "epochs=3"]
         result = suite.runpytest_subprocess("benches", *options, *arguments)
-        lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
-        return result, [record for record in map(json.loads, lines) if record["workload"] != "plan"]
+        return result, [record for record in flat_records(folder) if not record["is_planned"]]
 
     return run
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from made import flat_records
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parent
 SHORT = ["--gpu-profile", "t4", "--weights", "random", "--lora-ranks", "8,16"]
 for setting in ("epochs=2", "fine_tuning_rows=0:8", "prompt_rows=81:84", "max_length=48"):

@@ -12,6 +12,8 @@ from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.results.answers import read_answers, write_answers
 
+pytestmark = pytest.mark.slow
+
 UNTUNED, TUNED = answering_case("learned", None), answering_case("learned", "r8")
 BENCHES = ["benches/bench_inference.py", "benches/bench_fine_tuning.py"]
 
@@ -81,7 +83,7 @@ def test_answers_are_judged_untuned_and_tuned_and_chosen_by(suite, run, capsys):
     assert "Final choice: learned r8" in result.stdout.str()
     page = (folder / "comparison.md").read_text(encoding="utf-8")
     assert f"| learned, untuned | {untuned['quality_score']:.1f} |" in page
-    assert f"{tuned['untuned_trained_nats_per_character']:.2f} → {tuned['trained_nats_per_character']:.2f}" in page
+    assert f"{tuned['untuned_trained_nats_per_character']:.3f} → {tuned['trained_nats_per_character']:.3f}" in page
     before = (folder / "records.jsonl").read_bytes()
 
     for given in answers[TUNED]:  # a person thinks otherwise, and writes so into the file that the session has left

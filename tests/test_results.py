@@ -92,6 +92,11 @@ def test_a_figure_that_is_no_number_is_null_and_its_line_is_whole(tmp_path):
     assert (found.measured.losses, found.measured.has_diverged) == ((1.5, None), True)
 
 
+def test_a_setting_may_be_of_any_size(tmp_path):
+    (found,) = written(tmp_path, made("a", protocol={"learning_rate": 1e30}).as_line(), end=b"").records
+    assert found.experiment.protocol == {"learning_rate": 1e30}
+
+
 def test_an_empty_file_has_no_records_and_a_folder_without_one_is_told(tmp_path):
     assert written(tmp_path, end=b"").records == ()
     with pytest.raises(InputError, match=r"has no readable records\.jsonl \(No such file or directory\)"):

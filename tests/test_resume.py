@@ -158,6 +158,7 @@ def test_a_session_killed_at_any_moment_is_gone_on_with_until_all_is_there(suite
         assert notes == whole.splitlines()
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_runs_and_the_rest_takes_part_in_the_comparison(suite, plans):
     folder = suite.path / "first"
     lines = (folder / "records.jsonl").read_bytes().splitlines(keepends=True)

@@ -6,6 +6,8 @@ from study import StudiedCandidate
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates, select_group
 
+pytestmark = pytest.mark.slow
+
 SEED = {each.name: each for each in select_group(read_candidates(DATA / "candidates.toml"), "seed")}
 
 

@@ -109,7 +109,7 @@ class Measured:
     tokens: int | None = None
     """Tokens trained on (padding excluded), or generated."""
     losses: tuple[float | None, ...] | None = None
-    """Training loss of each step, nats a token; None for one that is not a finite number."""
+    """Training loss of each step, nats a token; None for one that is not a finite number, or beyond all sense."""
     memory: MemoryReading = field(default_factory=MemoryReading)
     """What the run took."""
     cap_mib: float | None = None
@@ -134,7 +134,7 @@ class Measured:
         result, memory = measurement.result, measurement.memory
         losses = None
         if isinstance(result, FineTuned):
-            losses = tuple(loss if math.isfinite(loss) else None for loss in result.losses)
+            losses = tuple(loss if abs(loss) < _LARGEST else None for loss in result.losses)
         else:  # the study read inference's figure before the first prompt
             memory = replace(memory, allocated_after_mib=memory.allocated_before_mib)
         return replace(
@@ -266,7 +266,8 @@ def record_of(facts: Mapping[str, Any]) -> Record:
         record = msgspec.convert(facts, Record)
     except (msgspec.ValidationError, KeyError) as error:
         raise TypeError(str(error)) from None
-    if record.schema != SCHEMA or record.experiment.budget_mib <= 0 or not _are_showable(facts):
+    figures = {name: value for name, value in facts.items() if name != "experiment"}  # settings may be of any size
+    if record.schema != SCHEMA or not 0 < record.experiment.budget_mib < _LARGEST or not _are_showable(figures):
         raise TypeError(facts)
     return record
 
