@@ -223,7 +223,7 @@ def _read_sheet(path: Path) -> _Sheet:
     read = _FORMATS.get(kind)
     if read is None:
         endings = ", ".join(f".{each}" for each in _FORMATS)
-        raise InputError(f"leaderboard {path} is none of {endings} by its ending: export it as one of them")
+        raise InputError(f"leaderboard {path} does not end in {endings}: export it as one of them")
     try:
         sheet = read(path)
     except InputError:

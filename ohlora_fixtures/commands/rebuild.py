@@ -32,7 +32,7 @@ class Folder:
         self.path = path
         self.stored: StoredRecords = read_records(path)
         if not self.stored.records:
-            raise InputError(f"results folder {path} has no whole record: there is nothing to report")
+            raise InputError(f"results folder {path} has no complete record: there is nothing to report")
         self.candidates = self._candidates(candidates_path)
         known = {candidate.name for candidate in self.candidates}
         ran = [record.case.candidate for record in self.stored.records]
@@ -111,5 +111,5 @@ class Folder:
             return read_candidates(path or DATA / "candidates.toml")
         entries = self._kept.get("candidates")
         if not isinstance(entries, dict):
-            raise InputError(f"{where} does not tell its candidates: give --candidates their file")
+            raise InputError(f"{where} does not name its candidates: give --candidates their file")
         return tuple(kept_candidate(entry, f"candidate {name!r} in {where}") for name, entry in entries.items())

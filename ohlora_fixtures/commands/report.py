@@ -22,8 +22,8 @@ def add_to(commands: Any) -> None:
     """Declare it."""
     report = commands.add_parser(
         "report",
-        help="make sessions' tables and choice anew from their records",
-        description="Make sessions' tables and choice anew from their records; nothing is measured.",
+        help="make the tables and the choice of sessions again from their records",
+        description="Make the tables and the choice of sessions again from their records; nothing is measured.",
     )
     report.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a session's results folder")
     report.add_argument("--into", type=Path, metavar="DIR", help="write to this folder instead (default: each its own)")

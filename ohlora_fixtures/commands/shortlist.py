@@ -186,7 +186,9 @@ def _entry(model: Considered) -> Entry:
     assert candidate is not None
     if screening.known:
         return Entry(candidate, ("As the suite's own candidates file has it, but for group and leaderboard_average.",))
-    alone = "; what it was made from is not known, and could bind it otherwise" if screening.terms.is_card_alone else ""
+    alone = (
+        "; its base model is not known, and that licence could bind instead" if screening.terms.is_card_alone else ""
+    )
     return Entry(
         candidate,
         (

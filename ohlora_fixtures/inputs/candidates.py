@@ -105,7 +105,7 @@ def kept_candidate(entry: Any, where: str) -> Candidate:
     Raises InputError, beginning with `where`, if it is none.
     """
     if not isinstance(entry, dict):
-        raise InputError(f"{where} is none: give --candidates the file of the session's candidates")
+        raise InputError(f"{where} is not a candidate: give --candidates the file of the session's candidates")
     known = {field.name for field in fields(Candidate)}
     kept = {key: value for key, value in entry.items() if key in known and value is not None}
     return read_entry(kept, Candidate, where)
