@@ -227,9 +227,9 @@ def test_thousands_of_near_misses_do_not_flood_the_terminal_and_are_all_in_the_f
 def test_assumed_korean_is_kept_and_marked(run, tmp_path):
     put_config(tmp_path / "configs", "plain.json", RIGHT_SIZED)
     _, output, _ = run([ko_row("x/plain", 12.0)], "--assume-korean")
-    assert "supported (assumed: nothing tells)" in output
+    assert "supported (assumed, without evidence)" in output
     assert read_candidates(tmp_path / "candidates.toml")[0].korean == "supported"
-    assert "# Korean: assumed: nothing tells.\n" in (tmp_path / "candidates.toml").read_text("utf-8")
+    assert "# Korean: assumed, without evidence.\n" in (tmp_path / "candidates.toml").read_text("utf-8")
 
 
 def test_nothing_to_write_is_an_exit_status_and_every_near_miss_is_shown(run, tmp_path):

@@ -85,7 +85,7 @@ def _text(found: Shortlist, width: int) -> str:
         _filled(_footnotes(kept), width),
         _filled(_listed("kept, but not in the candidates file", found.incomplete, most), width),
         _filled(_counts(found), width),
-        _filled(_listed("dropped, but not for a size that is known", found.near_misses, most), width),
+        _filled(_listed("dropped for other reasons than a wrong size", found.near_misses, most), width),
         _filled(_advice(found), width),
     ]
     return "\n\n".join(filter(None, blocks))

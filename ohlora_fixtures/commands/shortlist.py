@@ -104,7 +104,7 @@ def write_shortlist(found: Shortlist, path: Path, origin: str) -> None:
     if found.incomplete:
         foot += ["Kept, but not in this file:", *(f"- {line(each)}" for each in found.incomplete), ""]
     if found.near_misses:
-        foot += ["Dropped, but not for a size that is known:"]
+        foot += ["Dropped for other reasons than a wrong size:"]
         foot += [f"- {line(each)}" for each in found.near_misses]
     write_candidates(path, head, map(_entry, found.written), foot)
 
