@@ -175,7 +175,7 @@ class SessionHooks:
         try:
             return (yield)
         except OSError as error:
-            self._tell([f"something else of the session could not be written ({error.strerror}): {error.filename}"])
+            self._tell([f"another file of the session could not be written ({error.strerror}): {error.filename}"])
         finally:
             if self._has_comparison(session.exitstatus):
                 self._session.finish(session.items)

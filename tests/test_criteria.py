@@ -152,9 +152,9 @@ def test_where_the_card_is_all_there_is_it_says_so():
         ({"repo": "x/plain-kor", "languages": "en"}, "specialised", "its name"),
         ({"repo": "x/Qwen2.5-1.5B-it"}, "supported", "made from Qwen2.5"),
         ({"repo": "x/plain", "base": "DILAB-HYU/koquality-polyglot-1.3b"}, "specialised", None),
-        ({"repo": "x/plain"}, None, "nothing tells"),
-        ({"repo": "x/kosmos-korvai-kogpt"}, None, "nothing tells"),
-        ({"repo": "korean/plain"}, None, "nothing tells"),
+        ({"repo": "x/plain"}, None, "no evidence"),
+        ({"repo": "x/kosmos-korvai-kogpt"}, None, "no evidence"),
+        ({"repo": "korean/plain"}, None, "no evidence"),
         ({"repo": "x/plain", "languages": "en, zh"}, "no", "its languages"),
     ],
 )
@@ -168,7 +168,7 @@ def test_unknown_korean_drops_a_model_unless_it_is_assumed():
     assert kinds(screened("x/plain")) == ["not known to be for Korean"]
     assumed = screened("x/plain", assume_korean=True)
     assert kinds(assumed) == []
-    assert (assumed.korean.level, assumed.korean.basis) == ("supported", "assumed: nothing tells")
+    assert (assumed.korean.level, assumed.korean.basis) == ("supported", "assumed, without evidence")
 
 
 def test_assuming_korean_does_not_go_against_what_is_known():

@@ -73,14 +73,14 @@ def test_what_a_spreadsheet_saves_is_the_same_dataset(write_dataset, encoding, s
 def test_what_is_no_text_in_these_encodings_is_refused(tmp_path, data):
     path = tmp_path / "dataset.csv"
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"dataset .*dataset\.csv is no text in UTF-8, UTF-16 or CP949: save it"):
+    with pytest.raises(InputError, match=r"dataset .*dataset\.csv is not text in UTF-8, UTF-16 or CP949: save it"):
         read_dialogues(path)
 
 
 def test_a_file_that_says_it_is_utf_8_is_not_read_as_anything_else(tmp_path):
     path = tmp_path / "dataset.csv"
     path.write_bytes(b"\xef\xbb\xbf" + HEAD.encode() + "train,하나,".encode() + "둘".encode("cp949"))
-    with pytest.raises(InputError, match="is no text in UTF-8"):
+    with pytest.raises(InputError, match="is not text in UTF-8"):
         read_dialogues(path)
 
 
@@ -149,11 +149,14 @@ def test_a_prompt_that_leaves_no_answer_to_learn_is_refused(tokenizer):
             'train,"하나,둘\ntrain,셋,넷\n',
             "is not a readable CSV file: unexpected end of data near line 2;",
         ),
-        ('train,하나,둘\ntrain,셋,"넷\ntrain,다섯,여섯\n', "unexpected end of data near line 3; mend its quotes there"),
-        ('train,하나,둘\ntrain,셋,"넷" 다섯\n', "',' expected after '\"' near line 3; mend its quotes there"),
+        (
+            'train,하나,둘\ntrain,셋,"넷\ntrain,다섯,여섯\n',
+            "unexpected end of data near line 3; correct its quotes there",
+        ),
+        ('train,하나,둘\ntrain,셋,"넷" 다섯\n', "',' expected after '\"' near line 3; correct its quotes there"),
         (
             "train,하나,둘\ntrain,셋,넷, 다섯\n",
-            "more cells in line 3 than it has columns: put double quotes",
+            "more cells in line 3 than columns: put double quotes",
         ),
     ],
 )

@@ -16,19 +16,19 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
+from made import made
 from test_preflight import CU126, CU130, M6000, T4
-from test_results import line
 
 from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.base.installation import DATA
+from ohlora_fixtures.base.shipped import DATA
 from ohlora_fixtures.choice.choosing import Choosing
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.gpu_profiles import NATIVE_BF16, choose_profile, read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
-from ohlora_fixtures.inputs.settings import OPTIONS, SWITCHES
+from ohlora_fixtures.inputs.variants import read_variants
 from ohlora_fixtures.quality.judge import CACHE
 from ohlora_fixtures.results.answers import name_of
 from ohlora_fixtures.results.folder import ENVIRONMENT, LOCK, RECORDS, SESSION
@@ -130,16 +130,18 @@ def world(tmp_path_factory):
     (folder / "leaderboard.csv").write_text(
         "fullname,Average,#Params (B),Hub License\nEleutherAI/polyglot-ko-1.3b,29.95,1.3,apache-2.0\n", encoding="utf-8"
     )
+    (folder / "mine.csv").symlink_to(DATA / "dialogues.csv")
     (folder / "graded").mkdir()
     (folder / "graded" / "grades.csv").write_text("candidate,prompt,grade\nllama1B,,중\n", encoding="utf-8")
     dialogues = read_dialogues(DATA / "dialogues.csv")
     sessions = {"results/20260102T030405Z-0a1b2c": "llama1B", "shards/gemma": "gemma-2-2b-it", "shards/rest": "llama1B"}
     for name, candidate in sessions.items():
         (folder / name).mkdir(parents=True)
-        record = line(f"bench_inference[{candidate}]", candidate=candidate, dataset_sha256=dialogues.sha256)
-        (folder / name / "records.jsonl").write_bytes(record + b"\n")
+        record = made(candidate, dataset_sha256=dialogues.sha256)
+        (folder / name / "records.jsonl").write_bytes(record.as_line())
     made_with = SimpleNamespace(
         candidates=read_candidates(DATA / "candidates.toml"),
+        variants=read_variants(DATA / "variants.toml"),
         dialogues=dialogues,
         protocol=Protocol(),
         gpu_profile=choose_profile(None, read_profiles(DATA / "gpus.toml"), None, folder),
@@ -254,13 +256,28 @@ def test_the_added_candidate_is_shown_as_it_is_written(world, run):
     assert shown in (world / "mine" / "candidates.toml").read_text(encoding="utf-8")
 
 
-def test_every_file_of_a_results_folder_is_in_the_readmes(world, run):
+def test_every_file_of_a_results_folder_is_explained(world, run):
     run(["python", "-m", "ohlora_fixtures", "report", "data/reference/study-2025-04", "--into", "results/study"])
     files = {path.name for path in (world / "results/study").iterdir()}
     assert {"comparison.md", "selection.json"} <= files
     files |= {RECORDS, SESSION, LOCK, ENVIRONMENT, CACHE, name_of("<candidate>")}
-    pages = (README, KOREAN, RESULTS)
-    assert [(str(page), name) for page in pages for name in files if f"`{name}`" not in read(page)] == []
+    assert [name for name in files if f"`{name}`" not in read(RESULTS)] == []
+
+
+def test_the_records_are_read_with_pandas_as_shown(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "results" / "20260102T030405Z-0a1b2c"
+    folder.mkdir(parents=True)
+    records = [
+        made("a", seconds=1.25),
+        *(made(name, variant, seconds=seconds) for name, variant, seconds in (("a", "r16", 58.7), ("b", "r32", 24.2))),
+        made("b", "r16", outcome="error", reason="이유"),
+    ]
+    (folder / RECORDS).write_bytes(b"".join(record.as_line() for record in records))
+    (block,) = [text for language, text in blocks(RESULTS) if language == "python"]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, str(RESULTS), "exec"), {})
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert printed[-2:] == [["a", "58.7", "NaN"], ["b", "NaN", "24.2"]]
 
 
 def anchors(page):
@@ -288,10 +305,9 @@ def test_every_page_is_linked_from_the_readme():
     assert pages - linked == set()
 
 
-def test_the_korean_readme_has_the_same_commands_options_and_links():
+def test_the_korean_readme_has_the_same_commands_and_links():
     without_comments = [[re.sub(r"  +#.*", "", script) for script in scripts(page)] for page in (README, KOREAN)]
     assert without_comments[0] == without_comments[1]
-    assert [option.flag for option in (*OPTIONS, *SWITCHES) if option.flag not in read(KOREAN)] == []
     elsewhere = [
         {link for link in links(page) if link.startswith(("docs/", "CONTRIBUTING"))} for page in (README, KOREAN)
     ]

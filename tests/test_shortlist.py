@@ -91,7 +91,7 @@ def test_a_config_gives_exact_parameters_and_lora_targets(run, tmp_path, name):
     assert candidate.target_modules == OURS["Qwen2.5-0.5B-Instruct"].target_modules
     assert (candidate.name, candidate.korean, candidate.card_license) == ("ko-tuned", "specialised", "apache-2.0")
     text = (tmp_path / "new" / "mine.toml").read_text("utf-8")
-    assert "# Licence: its card; what it was made from is not known, and could bind it otherwise.\n" in text
+    assert "# Licence: its card; its base model is not known, and that licence could bind instead.\n" in text
     assert "# Korean: its name.\n" in text
 
 
@@ -214,7 +214,7 @@ def test_what_is_dropped_is_counted_and_near_misses_are_named(run, tmp_path):
         assert f"  {each}\n" in output
         assert f"# - {each}\n" in text
     assert "x/ko-4b" not in output + text
-    assert "1 would be kept if for Korean, of which nothing here tells" in output
+    assert "1 would be kept if known to support Korean" in output
 
 
 def test_thousands_of_near_misses_do_not_flood_the_terminal_and_are_all_in_the_file(run, tmp_path):
@@ -227,9 +227,9 @@ def test_thousands_of_near_misses_do_not_flood_the_terminal_and_are_all_in_the_f
 def test_assumed_korean_is_kept_and_marked(run, tmp_path):
     put_config(tmp_path / "configs", "plain.json", RIGHT_SIZED)
     _, output, _ = run([ko_row("x/plain", 12.0)], "--assume-korean")
-    assert "supported (assumed: nothing tells)" in output
+    assert "supported (assumed, without evidence)" in output
     assert read_candidates(tmp_path / "candidates.toml")[0].korean == "supported"
-    assert "# Korean: assumed: nothing tells.\n" in (tmp_path / "candidates.toml").read_text("utf-8")
+    assert "# Korean: assumed, without evidence.\n" in (tmp_path / "candidates.toml").read_text("utf-8")
 
 
 def test_nothing_to_write_is_an_exit_status_and_every_near_miss_is_shown(run, tmp_path):

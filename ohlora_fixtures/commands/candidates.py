@@ -47,7 +47,7 @@ def add_to(commands: Any) -> None:
         "not, exact parameters and architecture (default: configs, beside the file to make)",
     )
     add("--download-configs", action="store_true", help="download those that are missing from the Hub into it")
-    add("--assume-korean", action="store_true", help="keep models of which nothing tells whether they support Korean")
+    add("--assume-korean", action="store_true", help="keep models that are not known to support Korean")
     candidates.set_defaults(run=_run)
 
 
@@ -86,7 +86,7 @@ def _text(found: Shortlist, most: int, width: int) -> str:
         _filled(_footnotes(kept), width),
         _filled(_listed("kept, but not in the candidates file", found.incomplete, most), width),
         _filled(_counts(found), width),
-        _filled(_listed("dropped, but not for a size that is known", found.near_misses, most), width),
+        _filled(_listed("dropped for other reasons than a wrong size", found.near_misses, most), width),
         _filled(_advice(found), width),
     ]
     return "\n\n".join(filter(None, blocks))
@@ -119,9 +119,9 @@ def _size(model: Considered) -> str:
 
 def _footnotes(kept: Sequence[Considered]) -> Iterable[str]:
     if any(model.screening.terms.is_card_alone for model in kept):
-        yield "*: from the model's card alone; what it was made from is not known, and its licence could bind instead"
+        yield "*: from the model's card alone; its base model is not known, and that licence could bind instead"
     if any(model.screening.parameters is None for model in kept):
-        yield "~: as the leaderboard has it, which can be off; its config.json would tell"
+        yield "~: as the leaderboard has it, which can be off; a config.json has the exact one"
     for model in kept:
         if model.candidate and model.candidate.unverified:
             yield f"?: {model.candidate.name} is unverified: {model.candidate.unverified}"
@@ -154,6 +154,6 @@ def _advice(found: Shortlist) -> Iterable[str]:
     count = sum(model.screening.reasons == (KOREAN_NOT_KNOWN,) for model in found.near_misses)
     if count:
         yield (
-            f"{count} would be kept if for Korean, of which nothing here tells: look at their cards, or keep them all "
-            "with --assume-korean"
+            f"{count} would be kept if known to support Korean: look at the cards, or keep all such models with "
+            "--assume-korean"
         )

@@ -57,7 +57,9 @@ def _basis(screening: Screening) -> Sequence[str]:
     """What a candidate's facts rest on."""
     if screening.known:
         return ["As the suite's own candidates file has it, but for group and leaderboard_average."]
-    alone = "; what it was made from is not known, and could bind it otherwise" if screening.terms.is_card_alone else ""
+    alone = (
+        "; its base model is not known, and that licence could bind instead" if screening.terms.is_card_alone else ""
+    )
     return [
         f"Licence: {screening.terms.basis}{alone}.",
         f"Korean: {screening.korean.basis}.",

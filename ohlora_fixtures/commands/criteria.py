@@ -148,7 +148,7 @@ def screen(
         bases = tuple(_bases(listed, ours, settings or {}))
         terms, korean = _terms(listed, bases), _korean(listed, bases)
     if korean.level is None and assume_korean:
-        korean = Korean("supported", "assumed: nothing tells")
+        korean = Korean("supported", "assumed, without evidence")
     return Screening(
         listed=listed,
         known=known,
@@ -195,7 +195,7 @@ def _korean(listed: Listed, bases: Sequence[Family]) -> Korean:
     base = next((base for base in bases if base.korean), None)
     if base:
         return Korean(base.korean, f"made from {base.name}")
-    return Korean("no" if languages else None, "its languages" if languages else "nothing tells")
+    return Korean("no" if languages else None, "its languages" if languages else "no evidence")
 
 
 def _size(billions: float | None) -> Reason | None:

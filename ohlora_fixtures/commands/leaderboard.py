@@ -207,7 +207,7 @@ def _read_rows(path: Path) -> list[_Row]:
     read = _FORMATS.get(kind)
     if read is None:
         endings = ", ".join(f".{each}" for each in _FORMATS)
-        raise InputError(f"leaderboard {path} is none of {endings} by its ending: export it as one of them")
+        raise InputError(f"leaderboard {path} does not end in {endings}: export it as one of them")
     try:
         rows = _all_objects(read(path))
     except InputError:

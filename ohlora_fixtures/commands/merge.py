@@ -70,7 +70,7 @@ def _run(given: argparse.Namespace) -> int:
     shards = [read_results(folder) for folder in given.folders]
     origins, clashes = _one_of_each_case(shards, given.keep)
     if not origins:
-        raise InputError(f"there is no whole record in {_names(shards)}: nothing can be merged")
+        raise InputError(f"there is no complete record in {_names(shards)}: nothing can be merged")
     _check_candidates(origins, order, given.candidates)
     _check_agreement(origins, anyway=given.anyway)
     answers = _answers(origins, shards, order)
@@ -127,21 +127,21 @@ def _check_agreement(origins: Sequence[_Origin], *, anyway: bool) -> None:
             one, other = getattr(first.experiment, name), getattr(record.experiment, name)
             if one != other and not anyway:
                 raise InputError(
-                    f"{first_shard.folder} and {shard.folder} have different {what} ({one[:12]}, {other[:12]}): what "
-                    "they measured does not compare; merge them with --anyway, and the comparison says so"
+                    f"{first_shard.folder} and {shard.folder} have different {what} ({one[:12]}, {other[:12]}): their "
+                    "figures do not compare; to merge them all the same, add --anyway, and the comparison will say so"
                 )
     variants: dict[str, Any] = {}
     for record, shard in origins:
         variant, settings = record.case.variant, record.experiment.variant
         if variant is not None and variants.setdefault(variant, settings) != settings:
             raise InputError(
-                f"variant {variant!r} is another one in {shard.folder} than in the folders before: rename it"
+                f"variant {variant!r} has other settings in {shard.folder} than in an earlier folder: rename it"
             )
     measured = [(record.environment.scale, shard) for record, shard in origins if not record.case.is_planned]
     if len(scales := distinct(scale for scale, _ in measured)) > 1:
         mini, full = (next(shard.folder for scale, shard in measured if scale == wanted) for wanted in scales[:2])
         raise InputError(
-            f"{mini} and {full} were measured at different scales, and a rehearsal compares nothing: merge them apart"
+            f"{mini} and {full} were measured at different scales, which do not compare: merge them separately"
         )
 
 

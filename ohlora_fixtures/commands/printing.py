@@ -21,10 +21,10 @@ def add_verbosity(command: argparse.ArgumentParser) -> None:
     """Declare `-v` and `-q`, which say how much is printed."""
     much = command.add_mutually_exclusive_group()
     much.add_argument(
-        "-v", "--verbose", dest="verbosity", action="store_const", const=1, default=0, help="print all there is"
+        "-v", "--verbose", dest="verbosity", action="store_const", const=1, default=0, help="print everything"
     )
     much.add_argument(
-        "-q", "--quiet", dest="verbosity", action="store_const", const=-1, help="print table and choice alone"
+        "-q", "--quiet", dest="verbosity", action="store_const", const=-1, help="print only the table and the choice"
     )
 
 

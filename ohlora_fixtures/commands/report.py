@@ -28,8 +28,8 @@ def add_to(commands: Any) -> None:
     """Declare it."""
     report = commands.add_parser(
         "report",
-        help="make sessions' tables and choice anew from their records",
-        description="Make sessions' tables and choice anew from their records; nothing is measured.",
+        help="make the tables and the choice of sessions again from their records",
+        description="Make the tables and the choice of sessions again from their records; nothing is measured.",
     )
     report.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a session's results folder")
     report.add_argument("--into", type=Path, metavar="DIR", help="write to this folder instead (default: each its own)")
@@ -92,7 +92,7 @@ def _candidates(stored: StoredResults, path: Path | None) -> tuple[Candidate, ..
     else:
         entries = stored.session.get("candidates")
         if not isinstance(entries, dict):
-            raise InputError(f"{where} does not tell its candidates: give --candidates their file")
+            raise InputError(f"{where} does not name its candidates: give --candidates their file")
         candidates = tuple(kept_candidate(entry, f"candidate {name!r} in {where}") for name, entry in entries.items())
     known = {candidate.name for candidate in candidates}
     strange = next((record.case.candidate for record in stored.records if record.case.candidate not in known), None)

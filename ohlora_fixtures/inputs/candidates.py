@@ -104,7 +104,7 @@ def kept_candidate(entry: Any, where: str) -> Candidate:
     Raises InputError, beginning with `where`, if it is none.
     """
     if not isinstance(entry, dict):
-        raise InputError(f"{where} is none: give --candidates the file of the session's candidates")
+        raise InputError(f"{where} is not a candidate: give --candidates the file of the session's candidates")
     kept = {each.name: entry[each.name] for each in fields(Candidate) if entry.get(each.name) is not None}
     return read_entry(kept, Candidate, where)
 

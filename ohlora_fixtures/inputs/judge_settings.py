@@ -61,7 +61,7 @@ def judge_settings(
     name = OWN_KEY if OWN_KEY in environment else COMMON_KEY
     key = environment.get(name, "").strip()
     if not (key.isascii() and key.isprintable()):
-        raise InputError(f"the key in {name} has characters that no key has: set it anew")
+        raise InputError(f"the key in {name} has characters that no key can have: set it again")
     if key and parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise InputError(
             f"--judge {url} would send the key in {name} unencrypted: use https, or set {OWN_KEY} to nothing if this "
@@ -77,7 +77,7 @@ def _parts(url: str) -> SplitResult:
     except ValueError:  # of the port, or of brackets
         is_usable = False
     if not is_usable or not re.fullmatch(r"[!-~]+", url.strip()):
-        raise InputError(f"--judge {url!r} is no web address: give one such as http://localhost:11434/v1")
+        raise InputError(f"--judge {url!r} is not a web address: give one such as http://localhost:11434/v1")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise InputError(
             f"--judge must be an address without user name, '?' and '#': a key goes into the environment as {OWN_KEY}"

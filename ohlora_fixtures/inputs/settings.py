@@ -33,7 +33,7 @@ class Option:
 
 OPTIONS = (
     Option("candidates", "PATH", "candidates file (default: the suite's data/candidates.toml)"),
-    Option("candidate", "NAME,NAME,...", "these candidates alone, by their exact names, of whatever group"),
+    Option("candidate", "NAME,NAME,...", "only these candidates, by exact name, whatever their group"),
     Option("candidate_group", "NAME", "group of candidates: seed (default), modern, all, or one of your file's"),
     Option("dataset", "PATH", "dialogues, a CSV file (default: the suite's data/dialogues.csv)"),
     Option("variants", "NAME,NAME,...", "ways to fine-tune, by name (default: r16,r32,r64)"),
@@ -51,7 +51,7 @@ OPTIONS = (
         "card to plan for, or a TOML file with its data (default: the GPU present, else m6000)",
     ),
     Option("results_dir", "DIR", "where the session's files go (default: results/<UTC time>-<short id>)"),
-    Option("resume", "DIR", "go on with the interrupted session whose results folder this is"),
+    Option("resume", "DIR", "resume the interrupted session in this results folder"),
     Option(
         "memory_compare_fail",
         "QUANTITY:LIMIT,...",
@@ -66,7 +66,7 @@ OPTIONS = (
     ),
     Option("judge", "URL", "have an LLM grade the answers: an endpoint that speaks OpenAI's chat completions"),
     Option("judge_model", "NAME", "the judge's model"),
-    Option("judge_tokens", "N", "most tokens that the judge may cost (default: 1000000)"),
+    Option("judge_tokens", "N", "most tokens the judge may use (default: 1000000)"),
     Option("report_lang", "ko|en", "language of report.html (default: the locale's)"),
     Option(
         "protocol", "NAME=VALUE", "change one setting of the experiment, such as epochs=1; repeatable", repeatable=True
@@ -75,8 +75,8 @@ OPTIONS = (
 
 SWITCHES = (
     Option("allow_remote_code", "", "let candidates marked remote_code run their repository's code"),
-    Option("resume_anyway", "", "with --resume, go on even if versions, protocol, data, candidates or device differ"),
-    Option("any_license", "", "choose among candidates whose licence is not free, too"),
+    Option("resume_anyway", "", "with --resume, resume even if versions, protocol, data, candidates or device differ"),
+    Option("any_license", "", "also choose among candidates whose licence is not free"),
     Option("strict_gpu", "", "fail a case whose measurement is tainted: other processes, throttled clocks, ECC errors"),
 )
 """Options that are on or off; off by default."""

@@ -64,8 +64,8 @@ class Grades:
                 )
             if each.prompt and known.find(each.prompt) is None:
                 raise InputError(
-                    f"grades file {each.path} has a grade for an answer to {each.prompt[:_MOST_SHOWN]!r}, which is no "
-                    "prompt here: give the grades of answers to the same dataset, or remove that line"
+                    f"grades file {each.path} has a grade for an answer to {each.prompt[:_MOST_SHOWN]!r}, which is not "
+                    "a prompt here: give the grades of answers to the same dataset, or remove that line"
                 )
 
     def of(self, answers: Answers) -> Judged:

@@ -64,7 +64,7 @@ def conclusion(selection: Selection) -> Iterator[str]:
     choice, reserve = selection.choice, selection.reserve
     if choice is None:
         why = "no candidate meets the conditions" if selection.excluded else "nothing was measured or planned"
-        yield f"No choice: {'nothing that counts is known of any option' if selection.ranking else why}"
+        yield f"No choice: {'no criterion with a weight is known for any option' if selection.ranking else why}"
         return
     what = "Provisional choice, answers not judged" if selection.is_provisional else "Final choice"
     yield f"{what}: {_short(choice)} ({_quality(choice.quality)}total {choice.total:.1f} of 100)"

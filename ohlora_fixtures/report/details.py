@@ -13,18 +13,18 @@ from .columns import Column
 from .notes import plan_is_off_by
 
 BREAKDOWN_HEADING = (
-    "MiB at the moment when most is allocated; reserved is the allocator's segments, card adds the context."
+    "MiB at the moment of peak allocation; reserved is the allocator's segments, card adds the CUDA context."
 )
-PLAN_HEADING = "Both for the very lengths of the run; how far the plan is off, as a share of what was measured."
+PLAN_HEADING = "Both are for the run's own lengths; `off by` is the plan's error as a share of what was measured."
 LIMIT_HEADING = (
     "Rates after the warm-up; operations and bytes are those of matrix products and attention alone, counted with "
     "PyTorch's FLOP counter: lower bounds. Temperature is the hottest sample, clock the slowest."
 )
 QUALITY_HEADING = (
-    "The computed score, 0 to 100, with its 95 % interval over the prompts; `said` is what is left of the answers "
-    "after the faults, of which the share of each stands beside it; `expected` is the share of the characters' "
-    "entropy that the model takes away from rows it was not trained on. Nats are a character of the dataset's own "
-    "answers, before → after fine-tuning."
+    "The computed score, 0 to 100, with its 95 % interval over the prompts. `said` is 1 for answers without faults; "
+    "the share of each fault stands beside it. `expected` is the share of the characters' entropy that the model "
+    "removes from rows it was not trained on. Nats are per character of the dataset's own answers, before → after "
+    "fine-tuning."
 )
 _PARTS = ("said", "expected", "empty", "same", "repetition", "foreign", "cut_off", "stray_beginning")
 _LIMITS = (

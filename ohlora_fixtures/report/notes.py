@@ -115,8 +115,8 @@ def _on_measured(comparison: Comparison, ran: Sequence[Record]) -> Iterator[Note
     told = [f"measured: {device}, {scale} size, {weights} weights, {tokenizer} tokenizer"]
     if None in comparison.columns:
         told.append(
-            "prompt s: seconds of inference for one prompt, the median after the warm-up, or of all if none is left, "
-            "or the mean where the single times are not known"
+            "prompt s: seconds of inference per prompt, the median after the warm-up; of all prompts if the warm-up "
+            "leaves none; the mean where single times are not known"
         )
     yield from _explanations(told)
     if some.environment.weights == "random" and not comparison.is_rehearsal:
@@ -129,8 +129,8 @@ def _on_settings(ran: Sequence[Record]) -> Iterator[Note]:
     capped = next((record for record in ran if record.measured.cap_mib is not None), None)
     if capped is not None:
         yield Note(
-            f"the cap: PyTorch's memory on this larger card was held to {capped.measured.cap_mib:.0f} MiB, the budget "
-            "less the CUDA context. What does not fit runs out of memory for real; times are the larger card's"
+            f"cap: PyTorch's memory on this larger card was limited to {capped.measured.cap_mib:.0f} MiB, the budget "
+            "less the CUDA context. What does not fit really runs out of memory; times are the larger card's"
         )
     settled = next((record.environment for record in ran if record.environment.cublas_workspace_config), None)
     if settled is not None:
@@ -141,9 +141,9 @@ def _on_settings(ran: Sequence[Record]) -> Iterator[Note]:
         (record.environment.allocator_settings for record in ran if record.environment.allocator_settings), ""
     )
     if allocator:
-        yield Note(f"allocator settings {allocator}: reserved memory depends on them, plans know the defaults")
+        yield Note(f"allocator settings {allocator}: reserved memory depends on them, and plans assume the defaults")
     if any(record.environment.native_bf16 is False for record in ran):
-        yield Note("this card has no bf16 of its own: PyTorch emulates it, which takes time and no memory")
+        yield Note("this card has no bf16 of its own: PyTorch emulates it, which costs time but no memory")
 
 
 def _on_limits(ran: Sequence[Record]) -> Iterator[str]:
@@ -158,7 +158,7 @@ def _on_limits(ran: Sequence[Record]) -> Iterator[str]:
         (
             [one.bandwidth_utilization for one in each],
             next((one.bandwidth_peak_gb_per_second for one in each if one.bandwidth_peak_gb_per_second), None),
-            "answering reached {} of its memory's {:g} GB/s",
+            "inference reached {} of its memory's {:g} GB/s",
         ),
     ):
         known = sorted(share for share in shares if share is not None)

@@ -61,7 +61,7 @@ def markdown(limits: Sequence[Limit], verdicts: Sequence[MemoryGrowth]) -> str:
 def _line(record: Record, stored: Mapping[str, Any]) -> str:
     reason = why_not(record, stored)
     if reason is not None:
-        return f"{record.case.id}: not compared, times neither: {reason}"
+        return f"{record.case.id}: neither memory nor times compared: {reason}"
     for quantity in _QUANTITIES:
         found = growth(record, stored, (quantity,))
         if not isinstance(found, NotCompared):

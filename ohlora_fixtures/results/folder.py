@@ -63,7 +63,7 @@ def read_records(folder: Path) -> StoredRecords:
             if number == len(lines) and torn_line is None:
                 torn_line = line
                 break
-            raise InputError(f"{path} has no record in line {number}: mend or delete that line") from None
+            raise InputError(f"{path} has no record in line {number}: correct or delete that line") from None
         by_case.pop(record.case, None)
         by_case[record.case] = record
     return StoredRecords(tuple(by_case.values()), torn_line)
@@ -147,7 +147,7 @@ class RecordStore:
             self.close()
             raise InputError(
                 f"results folder {self.folder} already holds a session's records: give --results-dir another one, "
-                "or --resume this one to go on with it"
+                "or resume this one with --resume"
             )
 
     def resume(self) -> StoredRecords:
@@ -164,7 +164,7 @@ class RecordStore:
             self._whole_bytes = path.stat().st_size if path.exists() else 0
         except OSError as error:
             self.close()
-            raise InputError(f"results folder {self.folder} cannot be gone on with ({error.strerror})") from None
+            raise InputError(f"results folder {self.folder} cannot be resumed ({error.strerror})") from None
         except InputError:
             self.close()
             raise

@@ -173,7 +173,7 @@ def why_not(record: Record, stored: Mapping[str, Any] | None) -> str | None:
     for name, word in _SAME:
         now, then = figure(record, name), stored.get(name)
         if then is None:
-            return f"the stored run does not tell its {name}"
+            return f"the stored run does not say its {name}"
         if now is None:
             return f"it ended before its {name} was known ({record.outcome.kind})"
         if now != then:

@@ -84,7 +84,7 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
     model_dir = _path(config, "model_dir")
     if model_dir is not None and not model_dir.is_dir():
         raise InputError(
-            f"model folder {model_dir} is no folder: give --model-dir a folder with one folder per candidate"
+            f"model folder {model_dir} is not a folder: give --model-dir a folder with one folder per candidate"
         )
     if weights == "hub" and scale == "mini":
         raise InputError("--weights hub needs full size: mini replicas have random weights only; add --scale full")
@@ -171,12 +171,12 @@ def _resumed_dir(config: pytest.Config) -> Path | None:
     """The folder to go on in; the command line goes over an ini file's."""
     is_option = config.getoption("resume") is not None
     if is_option and config.getoption("results_dir") is not None:
-        raise InputError("--resume goes on in the folder it names: leave --results-dir out")
+        raise InputError("--resume writes to the folder it names: leave --results-dir out")
     if config.getoption("resume_anyway") and _value(config, "resume") is None:
-        raise InputError("--resume-anyway needs a session to go on with: add --resume DIR")
+        raise InputError("--resume-anyway needs a session to resume: add --resume DIR")
     folder = _path(config, "resume") if is_option or config.getoption("results_dir") is None else None
     if folder is not None and not folder.is_dir():
-        raise InputError(f"results folder {folder} is no folder: give --resume the one of an interrupted session")
+        raise InputError(f"results folder {folder} is not a folder: give --resume that of an interrupted session")
     return folder
 
 

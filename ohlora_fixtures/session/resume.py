@@ -103,11 +103,11 @@ def read_identity(folder: Path) -> dict[str, Any]:
     path = folder / SESSION
     found, parts = read_object(path), ("candidates", "protocol", "gpu_profile", "versions")
     if found is None or not all(isinstance(found.get(part), dict) for part in parts):
-        raise InputError(f"{path} cannot be read, so nobody knows what this session would resume: start anew")
+        raise InputError(f"{path} cannot be read, so the session cannot be resumed: start a new one")
     if found.get("schema") != SCHEMA:
         raise InputError(
-            f"results folder {folder} is of another version of this suite, which alone can resume it: start anew, and "
-            "`python -m ohlora_fixtures merge` puts both together"
+            f"results folder {folder} is from another version of the suite and cannot be resumed: start a new session, "
+            "and put both together with `python -m ohlora_fixtures merge`"
         )
     return found
 

@@ -165,8 +165,8 @@ class Session:
             return []
         folder = self._settings.results_dir
         if problem is None:
-            return [f"all that {folder} lacked has been written to it now"]
-        kept = "kept in memory, and tried again after each further case and at the end"
+            return [f"everything missing from {folder} has now been written"]
+        kept = "kept in memory; writing is tried again after each case and at the end"
         return [f"{self._store.missing} cannot be written to {folder} ({problem}): {kept}"]
 
     def close(self) -> None:
@@ -237,8 +237,8 @@ class Session:
         self._store.flush()
         if self._store.problem is not None:
             parts.append(
-                f"NOT WRITTEN for lack of a disk that takes it ({self._store.problem}): {self._store.missing}; "
-                "what stands above is all there is of it"
+                f"NOT WRITTEN, the disk does not take it ({self._store.problem}): {self._store.missing}; copy what "
+                "stands above, it is saved nowhere else"
             )
         return "\n\n".join(parts)
 
