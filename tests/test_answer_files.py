@@ -137,18 +137,21 @@ HEAD = "candidate,lora_rank,prompt,answer,seconds,grade\n"
         ("", "lacks the column 'candidate': it needs candidate, prompt, grade"),
         ("prompt,answer\n안녕,응\n", "lacks the column 'candidate'"),
         ("candidate,prompt,grade,grade\n", "has the column 'grade' more than once: leave one of them"),
-        (HEAD + "a,r16,안녕,응,,\n", "in line 2 the lora_rank 'r16', which is no figure: correct it"),
-        (HEAD + "a,1.5,안녕,응,,\n", "the lora_rank '1.5', which is no whole number"),
+        (HEAD + "a,r16,안녕,응,,\n", "the lora_rank 'r16' in line 2, which is not a number: correct it"),
+        (HEAD + "a,1.5,안녕,응,,\n", "the lora_rank '1.5' in line 2, which is not a whole number"),
         (HEAD + "a,0,안녕,응,,\n", "the lora_rank 0: leave it empty for the untuned model"),
-        (HEAD + "a,-16,안녕,응,,\n", "the lora_rank '-16', which is no figure"),
-        (HEAD + "a,,안녕,응,nan,\n", "the seconds 'nan', which is no figure"),
-        (HEAD + "a,,안녕,응,1e999,\n", "the seconds '1e999', which is no figure"),
+        (HEAD + "a,-16,안녕,응,,\n", "the lora_rank '-16' in line 2, which is not a number"),
+        (HEAD + "a,,안녕,응,nan,\n", "the seconds 'nan' in line 2, which is not a number"),
+        (HEAD + "a,,안녕,응,1e999,\n", "the seconds '1e999' in line 2, which is not a number"),
         (HEAD + '\n,,"안\n녕",응,,\n', "in line 4 no candidate: fill in its name, or remove that line"),
         (
             HEAD + "a,,안녕,응, 안녕,,상\n",
-            "more cells in line 2 than it has columns: put double quotes around a text that",
+            "more cells in line 2 than columns: put double quotes around a text that",
         ),
-        (HEAD + 'a,,"안녕" 하세요,응,,\n', "is not a readable CSV file: ',' expected after '\"' near line 2; mend its"),
+        (
+            HEAD + 'a,,"안녕" 하세요,응,,\n',
+            "is not a readable CSV file: ',' expected after '\"' near line 2; correct its",
+        ),
         (HEAD + 'a,,"안녕,응,,\n', "is not a readable CSV file: unexpected end of data near line 2"),
     ],
 )
@@ -163,7 +166,7 @@ def test_a_workbook_is_no_csv(path):
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as book:
         book.writestr("xl/workbook.xml", "<workbook/>" * 100)
     text = buffer.getvalue().decode("latin-1")
-    assert "is no text in UTF-8, UTF-16 or CP949: save it from the spreadsheet as CSV" in says(path, text, "latin-1")
+    assert "is not text in UTF-8, UTF-16 or CP949: save it from the spreadsheet as CSV" in says(path, text, "latin-1")
 
 
 def test_a_missing_file_is_told(tmp_path):

@@ -48,7 +48,7 @@ def test_a_terminal_is_told_the_reasons_and_last_the_choice():
         "light r16 would be chosen with a weight of quality below 2.44, or of fine_tuning_memory above 2.05",
         "no other weight, moved alone, changes the choice",
         "quality of good r16 is that of the untuned model's answers",
-        "quality was judged by different judges, who need not mean the same: person: good r16; computed: light r16",
+        "quality comes from different judges, who may not use the same standard: person: good r16; computed: light r16",
         "Final choice: good r16 (상 by a person, total 65.8 of 100)",
         "Reserve: light r16 (중 by the computed score, total 60.7)",
     ]
@@ -92,7 +92,7 @@ def test_a_choice_between_level_candidates_says_so():
         (
             [fine_tuning("x")],
             dict.fromkeys(CRITERIA, 0.0) | {"quality": 1.0},
-            "No choice: nothing that counts is known of any option",
+            "No choice: no criterion with a weight is known for any option",
         ),
     ],
 )

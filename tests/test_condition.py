@@ -29,12 +29,12 @@ def test_throttled_clocks_taint_and_idle_ones_do_not(reasons, taint):
         ([Condition(temperature_c=89, slowdown_temperature_c=90)], []),
         (
             [Condition(temperature_c=70, slowdown_temperature_c=90), Condition(temperature_c=90)],
-            ["the card reached 90 degrees C, and slows down from 90 on"],
+            ["the card reached 90 degrees C, and slows down from 90"],
         ),
         ([Condition(power_limit_w=70.0, default_power_limit_w=70.0)], []),
         (
             [Condition(power_limit_w=50.0, default_power_limit_w=70.0)],
-            ["the power cap is 50 W, the card's own 70 W"],
+            ["the power cap is 50 W, lower than the card's own 70 W"],
         ),
         ([Condition(corrected_ecc_errors=3), Condition(corrected_ecc_errors=3)], []),
         (

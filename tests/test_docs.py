@@ -21,7 +21,7 @@ from test_preflight import CU126, CU130, M6000, T4
 
 from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.base.shipped import DATA
+from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.choice.choosing import Choosing
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS
 from ohlora_fixtures.inputs.candidates import read_candidates

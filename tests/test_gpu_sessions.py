@@ -90,7 +90,7 @@ def test_a_measured_record_carries_its_plan_its_limits_and_its_conditions(sessio
     assert inference["flops"] is None
     page = (suite.path / "out" / "comparison.md").read_text(encoding="utf-8")
     assert "| tiny | fits |" in page
-    assert "held to 11788 MiB" in page
+    assert "limited to 11788 MiB" in page
     assert "## Plan against measurement" in page
     assert "emulated" not in page
 
@@ -110,11 +110,11 @@ def test_what_taints_a_measurement_is_flagged_with_it(session):
     result.assert_outcomes(passed=4, deselected=8)
     others, (throttled,) = "1 other process on the card", records[2]["taints"][:1]
     assert throttled.startswith("clocks throttled by the power cap in ")
-    left = "the case has left 300 MiB on the card"
+    left = "the case left 300 MiB on the card"
     assert [record["leaked_mib"] for record in records] == [0, 16, 300]
     assert [record["taints"] for record in records] == [[others], [others], [throttled, others, left]]
     assert next_candidates["case"] == "bench_inference[another]"
-    assert next_candidates["taints"][-1] == "316 MiB of tiny had stayed on the card"
+    assert next_candidates["taints"][-1] == "316 MiB of tiny were still on the card"
     output = result.stdout.str().replace("\n  ", " ")
     assert f"tainted (*): {others}: bench_inference[tiny], " in output
     assert f"tainted (*): {left}: bench_fine_tuning[tiny-r16]" in output
@@ -136,7 +136,7 @@ def test_under_strict_gpu_a_taint_fails_the_case_and_loses_nothing(session, suit
     hot, leaking, clean = records
     assert (hot["outcome"], leaking["outcome"], clean["outcome"]) == ("failed", "failed", "passed")
     assert hot["reason"].startswith("the measurement is tainted: clocks throttled by heat in ")
-    assert leaking["reason"] == "the case has left 17 MiB on the card"
+    assert leaking["reason"] == "the case left 17 MiB on the card"
     assert all(record["seconds"] > 0 and record["peak_device_mib"] == 900 for record in records)
     assert (suite.path / "out" / "answers" / "tiny.csv").exists()
     assert "Traceback" not in result.stdout.str()

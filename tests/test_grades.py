@@ -75,7 +75,7 @@ def test_a_grade_counts_for_its_answer_at_its_rank(grades):
     judged = found.of({TUNED: [WHY, GivenAnswer("안녕?", "응")], UNTUNED: [GivenAnswer("안녕?", "응")], OTHER: [WHY]})
     assert judged.points == {TUNED: (None, 90), UNTUNED: (10,), OTHER: (None,)}
     path = found.grades[0].path  # at rank 32 nothing was answered
-    assert said(judged.notes) == (f"1 grade in {path} is of another answer than these and does not count",)
+    assert said(judged.notes) == (f"1 grade in {path} is for an answer that is not among these and does not count",)
     assert judged.quality(UNTUNED) == Quality(10, None, "최하", "person", is_tuned=False)
     assert judged.quality(OTHER) is judged.quality(answering_case("c", "r16")) is None
 
@@ -109,7 +109,7 @@ def test_grades_of_other_answers_are_told_and_do_not_count(grades):
     judged = found.of({TUNED: [HELLO, WHY]})
     assert judged.points == {TUNED: (None, 50)}
     assert said(judged.notes) == (
-        f"3 grades in {found.grades[0].path} are of other answers than these and do not count",
+        f"3 grades in {found.grades[0].path} are for answers that are not among these and do not count",
     )
 
 
@@ -132,7 +132,9 @@ def test_a_candidate_graded_as_a_whole_needs_no_answers_and_gives_way_to_them(gr
     assert alone.quality(OTHER) == Quality(30, None, "하", "person", is_tuned=True)
     both = found.of({OTHER: [WHY]})
     assert both.quality(OTHER).score == 70
-    assert said(both.notes) == ("grades for a candidate as a whole that give way to those of its answers: 1",)
+    assert said(both.notes) == (
+        "grades for a whole candidate that do not count, as its answers have grades of their own: 1",
+    )
 
 
 def test_the_least_file_has_three_columns(grades):
@@ -157,7 +159,7 @@ def test_what_is_graded_must_be_known(grades):
     ):
         found.check(["a", "c"], ["안녕?"])
     with pytest.raises(
-        InputError, match=r"graded\.csv has a grade for an answer to '저기\?', which is no prompt here: "
+        InputError, match=r"graded\.csv has a grade for an answer to '저기\?', which is not a prompt here: "
     ):
         found.check("abc", ["안녕?"])
 
@@ -165,7 +167,7 @@ def test_what_is_graded_must_be_known(grades):
 def test_two_prompts_that_a_spreadsheet_has_made_the_same_are_not_mixed_up(grades):
     found = grades("a,r16,안녕 😀,,상", encoding="cp949")
     found.check("a", ["안녕 😀", "왜 😀"])
-    with pytest.raises(InputError, match="is no prompt here"):
+    with pytest.raises(InputError, match="is not a prompt here"):
         found.check("a", ["안녕 😀", "안녕 😢"])
 
 

@@ -66,9 +66,9 @@ def test_with_the_licence_enforced_it_chooses_as_the_author_did_two_days_later(r
 def test_it_says_what_the_study_could_not_know(report):
     printed, found = report("--any-license")
     for sentence in (
-        "no peak was measured or planned, so it is not known whether any option keeps to the budget",
+        "no peak memory was measured or planned, so no option was checked against the budget",
         "memory is what was allocated after the run, not the peak: a card needs more",
-        "quality of every option is that of the untuned model's answers",
+        "the quality of every option is that of the untuned model's answers",
     ):
         assert sentence in printed
         assert sentence in found["unknown"] + found["cautions"]

@@ -163,7 +163,7 @@ def test_after_five_answers_without_a_grade_in_a_row_nothing_more_is_asked(judge
     assert judged.points[TUNED] == (70, *[None] * 8)
     assert said(judged.notes)[1] == (
         f"the judge at {server.url}/v1/chat/completions has given no grade 5 times in a row (the last time it says "
-        "'좋아요! \\x1b[2J***'): 1 of 9 answers judged; those are kept, and a further run asks for the others"
+        "'좋아요! \\x1b[2J***'): 1 of 9 answers judged; those are kept, and another run asks for the rest"
     )
 
 
@@ -195,7 +195,7 @@ def test_a_server_that_fails_for_ever_is_left_after_four_tries(judge):
     assert judged.points[TUNED] == (70, None, None)
     assert said(judged.notes)[1] == (
         f"the judge at {server.url}/v1/chat/completions answers with HTTP status 500 (out of memory ***): 1 of 3 "
-        "answers judged; those are kept, and a further run asks for the others"
+        "answers judged; those are kept, and another run asks for the rest"
     )
 
 
@@ -206,7 +206,7 @@ def test_a_judge_that_is_down_is_said_and_what_is_kept_still_counts(judge):
     assert judged.points[TUNED] == (70, None, None)
     assert said(judged.notes)[1] == (
         f"the judge at {server.url}/v1/chat/completions cannot be reached (Connection refused): 1 of 3 answers judged; "
-        "those are kept, and a further run asks for the others"
+        "those are kept, and another run asks for the rest"
     )
     assert len(judge.waits) == 3
 
@@ -303,7 +303,7 @@ def test_the_cap_is_looked_at_before_each_request_and_said(judge):
         assert (len(server.requests), judged.points[TUNED]) == (3, (70, 70, 70, None, None))
         assert said(judged.notes)[1] == (
             f"the judge at {server.url}/v1/chat/completions would cost more than the cap of {2000 + one:,} tokens: "
-            "3 of 5 answers judged; those are kept, and a further run asks for the others"
+            "3 of 5 answers judged; those are kept, and another run asks for the rest"
         )
         again = judge(server.url, many(5), tokens=str(2000 + one))
         assert again.points[TUNED] == (70,) * 5
@@ -346,7 +346,7 @@ def test_verdicts_that_cannot_be_kept_count_all_the_same(judge):
         judged = judge(server.url)
     assert judged.points == {TUNED: (70,)}
     assert said(judged.notes)[1:] == (
-        "judged.jsonl cannot be written (Is a directory): a further run asks and pays again",
+        "judged.jsonl cannot be written (Is a directory): another run asks and pays again",
     )
 
 
@@ -401,14 +401,14 @@ def test_without_judge_there_is_none_and_the_cap_has_a_default():
             "localhost:11434",
             "m",
             None,
-            "--judge 'localhost:11434' is no web address: give one such as http://localhost:11434/v1",
+            "--judge 'localhost:11434' is not a web address: give one such as http://localhost:11434/v1",
         ),
-        ("file:///etc/passwd", "m", None, "is no web address"),
-        ("http://", "m", None, "is no web address"),
-        ("http://[::1", "m", None, "is no web address"),
-        ("http://x:70000", "m", None, "is no web address"),
-        ("https://x.example/a b", "m", None, "is no web address"),
-        ("https://x.example/\nv1", "m", None, "is no web address"),
+        ("file:///etc/passwd", "m", None, "is not a web address"),
+        ("http://", "m", None, "is not a web address"),
+        ("http://[::1", "m", None, "is not a web address"),
+        ("http://x:70000", "m", None, "is not a web address"),
+        ("https://x.example/a b", "m", None, "is not a web address"),
+        ("https://x.example/\nv1", "m", None, "is not a web address"),
         (
             "https://me:word@x.example",
             "m",
@@ -437,7 +437,7 @@ def test_what_cannot_be_asked_is_told_before_anything_is_measured(url, model, to
 
 
 def test_a_key_with_a_line_end_within_is_not_shown():
-    with pytest.raises(InputError, match="the key in OPENAI_API_KEY has characters that no key has: set it anew"):
+    with pytest.raises(InputError, match="the key in OPENAI_API_KEY has characters that no key can have: set it again"):
         judge_settings("https://x.example", "m", None, {"OPENAI_API_KEY": "a\r\nHost: b"})
 
 

@@ -93,7 +93,7 @@ def test_one_candidate_from_command_to_table(suite):
         given.tokens and given.seconds and given.is_cut_off for given in answers[answering_case("llama1B", "r16")]
     )
     assert {record["not_judged"] for record in records} == {
-        "weights are random: the answers say nothing of the candidate"
+        "weights are random, so the answers say nothing about the candidate"
     }
     assert {(record["quality_score"], record["held_out_loss"]) for record in records} == {(None, None)}
     assert "No choice" in output
@@ -157,7 +157,7 @@ def test_times_that_regressed_do_not_hide_the_comparison(suite):
     result.stdout.fnmatch_lines(
         [
             "FinguAI-Chat-v1  not judged *",
-            "not compared, the stored run does not tell its device:",
+            "not compared, the stored run does not say its device:",
             "Memory was not compared, so the run fails: no case could be compared with the",
         ]
     )

@@ -134,13 +134,13 @@ def test_another_experiment_is_refused_and_with_anyway_said(tmp_path, shard, mer
     assert (status, printed.count("\n")) == (2, 1)
     assert f"{folders[0]} and {folders[1]} have different {word}" in printed
     assert merge(*folders, options=["--anyway"])[0] == 0
-    assert f"{word} differ, so nothing of one compares with another" in page_of(tmp_path / "all")
+    assert f"{word} differ, so figures of one do not compare with another's" in page_of(tmp_path / "all")
 
 
 def test_a_rehearsal_is_never_merged_with_full_size(shard, merge):
     status, printed = merge(shard("a", record()), shard("b", record("llama1B", scale="mini")), options=["--anyway"])
     assert status == 2
-    assert "were measured at different scales, and a rehearsal compares nothing" in printed
+    assert "were measured at different scales, which do not compare" in printed
 
 
 def test_other_devices_and_versions_are_said_in_the_table(tmp_path, shard, merge):
@@ -148,7 +148,7 @@ def test_other_devices_and_versions_are_said_in_the_table(tmp_path, shard, merge
     other = record("llama1B", device="NVIDIA L4", versions={"torch": "2.13.0", "python": "3.12"}, budget_mib=1024.0)
     assert merge(shard("a", first), shard("b", other))[0] == 0
     page = page_of(tmp_path / "all")
-    assert "2 devices, whose times and memory do not compare: NVIDIA T4: gemma-2-2b-it, NVIDIA L4: llama1B" in page
+    assert "2 devices, so times and memory do not compare: NVIDIA T4: gemma-2-2b-it, NVIDIA L4: llama1B" in page
     assert "versions differ: torch 2.11.0, 2.13.0\n" in page
     assert "budget 12288 MiB or 1024 MiB" in page
     (row,) = (line for line in page.splitlines() if line.startswith("| llama1B"))
@@ -163,7 +163,7 @@ def test_a_torn_line_is_set_aside_and_said(tmp_path, shard, merge, environment):
     (folder / "environment.json").write_text(environment)
     assert merge(folder)[0] == 0
     page = page_of(tmp_path / "all").replace("\\", "")
-    assert f"the last line is torn, and its case is left out, in {folder}" in page
+    assert f"the last line is incomplete and its case left out: {folder}" in page
     assert f"no readable environment.json in {folder}" in page
     assert len(read_records(tmp_path / "all").records) == 1
 
@@ -180,7 +180,7 @@ def test_what_cannot_be_merged_is_told_in_one_sentence(tmp_path, shard, merge):
         assert re.fullmatch(rf"error: .*{sentence}.*\n", printed)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "records.jsonl").touch()
-    assert "there is no whole record in" in merge(tmp_path / "empty")[1]
+    assert "there is no complete record in" in merge(tmp_path / "empty")[1]
     shard("all", record())
     assert "already holds records: give --into another one" in merge(shard("b", record()))[1]
 
@@ -207,7 +207,7 @@ def test_no_candidate_of_a_folder_leads_out_of_the_new_one(tmp_path, shard, merg
 def test_what_no_variant_is_called_makes_no_record(tmp_path, shard, merge, variant):
     status, printed = merge(shard("a", replace(record(), case=answering_case("gemma-2-2b-it", variant)), record()))
     assert status == 2
-    assert "has no record in line 1: mend or delete that line" in printed
+    assert "has no record in line 1: correct or delete that line" in printed
     assert not (tmp_path / "all").exists()
 
 

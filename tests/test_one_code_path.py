@@ -11,7 +11,7 @@ from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import encode_all, read_dialogues
 from ohlora_fixtures.inputs.protocol import Protocol, Rows
 from ohlora_fixtures.inputs.variants import lora
-from ohlora_fixtures.workloads import adapters, fine_tuning, inference
+from ohlora_fixtures.workloads import fine_tuning, inference
 
 ROOT = Path(__file__).parents[1]
 BASE = Protocol(epochs=1, fine_tuning_rows=Rows(120, 128), lora_dropout=0.0, optimizer="adamw_torch")
@@ -30,7 +30,7 @@ def test_the_planner_calls_what_the_benches_call():
 
     assert traced.fine_tune is bench("bench_fine_tuning").fine_tune is fine_tuning.fine_tune
     assert traced.answer is bench("bench_inference").answer is inference.answer
-    assert traced.attach_adapter is fixtures.attach_adapter is adapters.attach_adapter
+    assert traced.attach_adapter is fixtures.attach_adapter is fine_tuning.attach_adapter
 
 
 class Peaks:
@@ -60,7 +60,7 @@ class Peaks:
         tracer = StorageTracer(Trace(), loaded.model.config.vocab_size, device_type="cpu")
         with tracer:
             tracer.adopt(loaded.model.parameters(), Category.BASE_WEIGHTS)
-            adapted = adapters.attach_adapter(loaded.model, variant, candidate.target_modules, protocol)
+            adapted = fine_tuning.attach_adapter(loaded.model, variant, candidate.target_modules, protocol)
             examples = self.examples(loaded.tokenizer, protocol)
             fine_tuning.fine_tune(adapted, loaded.tokenizer, examples, protocol, lambda: None)
             return play(tracer.trace).peak_allocated_bytes

@@ -114,7 +114,7 @@ def test_training_rows_learned_by_heart_are_named(suite, run):
     assert record["trained_nats_per_character"] < 0.8 * record["untuned_trained_nats_per_character"]
     assert record["held_out_nats_per_character"] > record["untuned_held_out_nats_per_character"]
     assert record["is_overfitted"] is True
-    assert "overfitted, the training rows learned by heart: learned r8" in result.stdout.str()
+    assert "overfitted, the training rows memorised: learned r8" in result.stdout.str()
 
 
 def test_a_card_too_full_to_judge_on_and_a_judge_that_is_down_leave_the_measurements(suite, run):
@@ -145,14 +145,14 @@ def test_a_card_too_full_to_judge_on_and_a_judge_that_is_down_leave_the_measurem
     assert tuned["seconds"] > 0
     chosen = selection_of(suite.path / "out")
     assert chosen["choice"]["quality"]["is_tuned"] is False  # of the untuned model, and the choice says so
-    assert "quality of every option is that of the untuned model's answers" in chosen["cautions"]
+    assert "the quality of every option is that of the untuned model's answers" in chosen["cautions"]
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         (["--grades", "none.csv"], "none.csv cannot be read"),
-        (["--grades", "graded.csv"], "'뭐?', which is no prompt here"),
+        (["--grades", "graded.csv"], "'뭐?', which is not a prompt here"),
         (["--choice-weights", "quality=much"], "choice weight 'quality=much' is not NAME=WEIGHT"),
         (["--judge", "http://localhost:9"], "needs the name of a model there: give it with --judge-model"),
     ],

@@ -102,7 +102,7 @@ def test_a_session_is_reported_as_it_reported_itself(suite, tiny, report):
     assert (status, texts(out)) == (0, before)
     assert "Provisional choice, answers not judged: tiny r8 (total " in printed
     assert printed.rstrip().endswith(f"results: {out}")
-    assert "not known for any candidate, so not counted: quality, the leaderboard average, the time of" in printed
+    assert "not known for any candidate, so not counted: quality, leaderboard average, fine-tuning" in printed
     status, _ = report(out, "--into", suite.path / "other")
     assert (status, texts(out)) == (0, before)
     assert {name: (suite.path / "other" / name).read_bytes() for name in REBUILT} == {
@@ -176,7 +176,7 @@ def test_a_torn_line_is_left_out_and_said(folder, report):
     before = texts(folder)
     status, printed = report(folder)
     assert status == 0
-    assert "its last line is torn, and that case is left out" in printed
+    assert "the last line is incomplete and its case left out" in printed
     assert f"{GOOD} r32" not in printed
     assert {path: text for path, text in texts(folder).items() if path in before} == before
 
@@ -198,9 +198,9 @@ def test_a_folder_that_holds_no_session(folder, tmp_path, report):
     assert "empty has no readable records.jsonl" in refused(report, folder, tmp_path / "empty")
     assert "has no readable records.jsonl (Not a dir" in refused(report, folder, folder / "records.jsonl")
     (tmp_path / "empty" / "records.jsonl").touch()
-    assert "has no whole record: there is nothing to report" in refused(report, folder, tmp_path / "empty")
+    assert "has no complete record: there is nothing to report" in refused(report, folder, tmp_path / "empty")
     (tmp_path / "empty" / "records.jsonl").write_bytes(b"{\n" + fine_tuning(GOOD).as_line())
-    assert "has no record in line 1: mend or delete that line" in refused(report, folder, tmp_path / "empty")
+    assert "has no record in line 1: correct or delete that line" in refused(report, folder, tmp_path / "empty")
 
 
 @pytest.mark.parametrize("name", ["mine", "../../etc/x", "x\x00", "\x1b[2J", "x" * 5000])
@@ -214,12 +214,12 @@ def test_a_candidate_that_nobody_knows(folder, report, name):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "does not tell its candidates: give --candidates their file"),
-        ("[]", "does not tell its candidates"),
-        ('{"candidates": null}', "does not tell its candidates"),
-        ('{"candidates": {"a": 1}}', "candidate 'a' in .* is none: give --candidates"),
-        ("[" * 100_000, "does not tell its candidates"),
-        ("1" * 10_000, "does not tell its candidates"),
+        ("", "does not name its candidates: give --candidates their file"),
+        ("[]", "does not name its candidates"),
+        ('{"candidates": null}', "does not name its candidates"),
+        ('{"candidates": {"a": 1}}', "candidate 'a' in .* is not a candidate: give --candidates"),
+        ("[" * 100_000, "does not name its candidates"),
+        ("1" * 10_000, "does not name its candidates"),
         ('{"candidates": {"a": {"name": "a"}}}', "candidate 'a' in .* lacks the key 'group'"),
         ('{"candidates": {}}', "is not among the candidates"),
     ],
@@ -265,7 +265,7 @@ def test_an_option_that_cannot_be_used(folder, report, options, says):
 def test_grades_of_what_is_not_there(folder, tmp_path, report):
     grades = tmp_path / "grades.csv"
     for row, says in (
-        (f"{GOOD},r16,누구세요?,상", "has a grade for an answer to '누구세요\\?', which is no prompt here"),
+        (f"{GOOD},r16,누구세요?,상", "has a grade for an answer to '누구세요\\?', which is not a prompt here"),
         ("mine,r16,안녕,상", "has a grade for the candidate 'mine', which is unknown here"),
         (f"{GOOD},r16,안녕,good enough", "has the grade 'good enough' for"),
     ):

@@ -117,7 +117,7 @@ def test_the_quantity_that_is_limited(limits, now, then, quantity):
             {"protocol_hash": "ba9876543210"},
             "the stored run was made under protocol ba9876543210, this one under protocol 0123456789ab",
         ),
-        ({}, {"device": None}, "the stored run does not tell its device"),
+        ({}, {"device": None}, "the stored run does not say its device"),
         ({"scale": None, "outcome": "skipped"}, {}, "it ended before its scale was known (skipped)"),
         ({"peak_device_mib": None, "outcome": "out_of_memory"}, {}, "this run has no peak_device_mib (out_of_memory)"),
         (RSS, {"peak_device_mib": None} | RSS, "the stored run has no peak_device_mib"),

@@ -159,7 +159,7 @@ STORED = {
     "protocol_hash": "0123456789ab",
     "dataset_sha256": "",
 }
-APART = "not compared, times neither: the stored run was"
+APART = "neither memory nor times compared: the stored run was"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_capped_card_is_called_so_and_a_tainted_figure_is_marked():
     row = next(line.split() for line in text.splitlines() if line.startswith("gemma"))
     assert "9,000*" in row
     assert "measured on NVIDIA T4 (capped)" in text
-    assert "held to 11788 MiB, the budget less the CUDA context" in text
+    assert "limited to 11788 MiB, the budget less the CUDA context" in text
     assert f"tainted (*): {taint}: bench_fine_tuning[gemma-2-2b-it-r16]" in text
     assert "this card has no bf16 of its own" in text
     assert "emulated" not in text

@@ -68,7 +68,7 @@ def test_a_torn_last_line_is_set_aside(tmp_path, kept):
 @pytest.mark.parametrize("garbage", [b"{", b"[1]", b'{"case": "b"}', b"\xff", b"null"])
 def test_a_last_line_that_is_no_record_is_set_aside_and_one_before_it_is_not(tmp_path, garbage):
     assert written(tmp_path, line("a"), garbage).torn_line == garbage
-    with pytest.raises(InputError, match="has no record in line 2: mend or delete that line"):
+    with pytest.raises(InputError, match="has no record in line 2: correct or delete that line"):
         written(tmp_path, line("a"), garbage, line("c"))
 
 

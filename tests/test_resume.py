@@ -69,7 +69,7 @@ def test_another_device_scale_or_weights_are_refused_once_they_are_known(tmp_pat
         first.on_device(place(**T4), PROFILES)
     assert str(refusal.value) == (
         f"results folder {tmp_path} cannot be resumed: scale was mini and is full; weights was random and is hub; "
-        "device was cpu (x86_64, 2 cores) and is Tesla T4: make it as it was, or add --resume-anyway, and the "
+        "device was cpu (x86_64, 2 cores) and is Tesla T4: undo the change, or add --resume-anyway, and the "
         "comparison will say so"
     )
 
@@ -91,7 +91,7 @@ def test_what_is_gone_on_with_although_it_differs_is_told(tmp_path):
     own = dataclasses.replace(first.records[1])
     assert said(found.notes([first.records[0], own, record("c")])) == (
         "resumed: 1 case of an earlier session",
-        "resumed although not all is as it was: device was Tesla T4 and is NVIDIA L4",
+        "resumed although something differs: device was Tesla T4 and is NVIDIA L4",
     )
 
 
@@ -164,7 +164,7 @@ def test_only_what_is_missing_runs_and_the_rest_takes_part_in_the_comparison(sui
     lines = (folder / "records.jsonl").read_bytes().splitlines(keepends=True)
     over = lines[1].replace(b'"passed"', b'"over_budget"', 1)
     (folder / "records.jsonl").write_bytes(lines[0] + over + lines[2] + lines[3][:500])
-    output = "; its last line had broken off and is now in records.torn"
+    output = "; its last line was incomplete and is now in records.torn"
 
     before = plans("--resume", "first", "--collect-only")
     before.stdout.fnmatch_lines(["resuming */first: 3 of its 3 cases are kept", "*<Function bench_plan?tiny-r64?>"])
@@ -206,18 +206,17 @@ def test_what_must_be_the_same_is_named_with_both_values(suite, plans, write_dat
         result,
         "first cannot be resumed: candidate tiny: revision was None and is abc; protocol setting epochs was 2 "
         f"and is 3; dataset_sha256 was {sha} and is ",
-        f"; torch was 2.11.0 and is {torch}; GPU profile was m6000 and is l4: make it as it was, or add "
-        "--resume-anyway",
+        f"; torch was 2.11.0 and is {torch}; GPU profile was m6000 and is l4: undo the change, or add --resume-anyway",
     )
     tiny()
-    refused(plans("--resume", "first"), f"cannot be resumed: torch was 2.11.0 and is {torch}: make it")
-    told = f"resumed although not all is as it was: torch was 2.11.0 and is {torch}"
+    refused(plans("--resume", "first"), f"cannot be resumed: torch was 2.11.0 and is {torch}: undo")
+    told = f"resumed although something differs: torch was 2.11.0 and is {torch}"
     result = plans("--resume", "first", "--resume-anyway")
     assert result.ret == pytest.ExitCode.OK
     assert told in result.stdout.str().replace("\n  ", " ")
     assert told in (folder / "comparison.md").read_text(encoding="utf-8")
     renamed = tiny(name="another")
-    refused(plans("--resume", "first", "--candidates", renamed), "candidate tiny was among the candidates and is not")
+    refused(plans("--resume", "first", "--candidates", renamed), "candidate tiny is no longer among the candidates")
 
 
 def test_a_folder_is_gone_on_with_by_one_session_alone(suite, plans):
@@ -228,7 +227,10 @@ def test_a_folder_is_gone_on_with_by_one_session_alone(suite, plans):
     other.close()
     assert plans("--resume", "first").ret == pytest.ExitCode.OK
     (suite.path / "first" / "session.json").write_text("{")
-    refused(plans("--resume", "first"), "session.json cannot be read, so nobody knows what this session would resume")
+    refused(
+        plans("--resume", "first"),
+        "session.json cannot be read, so the session cannot be resumed what this session would resume",
+    )
 
 
 def test_a_folder_of_another_version_is_refused_in_one_sentence(suite, plans):
@@ -253,9 +255,9 @@ def test_a_variant_that_is_another_now_is_named(suite, plans):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--resume", "none"], "none is no folder: give --resume the one of an interrupted session"),
-        (["--resume", "out", "--results-dir", "out"], "--resume goes on in the folder it names: leave --results-dir"),
-        (["--resume-anyway"], "--resume-anyway needs a session to go on with: add --resume DIR"),
+        (["--resume", "none"], "none is not a folder: give --resume that of an interrupted session"),
+        (["--resume", "out", "--results-dir", "out"], "--resume writes to the folder it names: leave --results-dir"),
+        (["--resume-anyway"], "--resume-anyway needs a session to resume: add --resume DIR"),
         (["--resume", "."], "session.json cannot be read"),
     ],
 )
@@ -289,17 +291,17 @@ def test_a_full_disk_is_told_and_takes_nothing_from_the_comparison(suite, plans,
     result.assert_outcomes(passed=4, deselected=4)
     output = result.stdout.str()
     assert "Traceback" not in output + result.stderr.str()
-    told = "out (No space left on device): kept in memory, and tried again after each further case and at the end"
+    told = "out (No space left on device): kept in memory; writing is tried again after each case and at the end"
     assert output.count(told) == 1
     assert "tiny" in output.partition("comparison")[2]
     found = cases_of(suite.path / "out")
     if is_room_again:
         assert len(found) == 4
-        assert "out lacked has been written to it now" in output
+        assert "everything missing from out has now been written" in output
         assert (suite.path / "out" / "comparison.md").exists()
         assert result.ret == pytest.ExitCode.OK
     else:
         assert len(found) == 1
         missing = "3 records and comparison.md, comparison.csv, selection.json, report.html"
-        assert f"NOT WRITTEN for lack of a disk that takes it (No space left on device): {missing}; what" in output
+        assert f"NOT WRITTEN, the disk does not take it (No space left on device): {missing}; copy what" in output
         assert result.ret == pytest.ExitCode.TESTS_FAILED

@@ -74,13 +74,13 @@ def test_what_does_not_fit_or_did_not_run_is_excluded_at_its_rank(records, reaso
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (inference("x", peak_device_mib=12288.01), f"answering: {TOO_MUCH}"),
+        (inference("x", peak_device_mib=12288.01), f"inference: {TOO_MUCH}"),
         (
             inference("x", outcome="out_of_memory", reason="full", peak_device_mib=None),
-            "answering: out of memory: full",
+            "inference: out of memory: full",
         ),
-        (inference("x", outcome="error", reason="crashed"), "answering: error: crashed"),
-        (plan(inference("x", peak_device_mib=12288.01)), f"answering: planned: {TOO_MUCH}"),
+        (inference("x", outcome="error", reason="crashed"), "inference: error: crashed"),
+        (plan(inference("x", peak_device_mib=12288.01)), f"inference: planned: {TOO_MUCH}"),
         (inference("x", peak_device_mib=12288.0), None),
     ],
 )
@@ -269,18 +269,15 @@ def test_what_could_not_be_known_is_said():
     plans = [plan(fine_tuning(name)) for name in ("x", "y")]
     found = chosen([candidate("x", leaderboard_average=None)], plans)
     assert said(found.unknown) == (
-        (
-            "not known for any candidate, so not counted: quality, the time of fine-tuning, the time of answering, "
-            "the memory of answering"
-        ),
-        "the leaderboard average is not known of x r16: it counts as the mean of the others",
+        ("not known for any candidate, so not counted: quality, fine-tuning time, inference time, inference memory"),
+        "leaderboard average not known for x r16: the mean of the others is used",
     )
     records = [fine_tuning("x", peak_device_mib=None, not_judged="weights are random"), fine_tuning("y")]
     assert said(chosen([], records, weights={"quality": 0.0}).unknown) == (
-        "not known for any candidate, so not counted: the time of answering, the memory of answering",
-        "the memory of fine-tuning is not known of x r16: it counts as the mean of the others",
+        "not known for any candidate, so not counted: inference time, inference memory",
+        "fine-tuning memory not known for x r16: the mean of the others is used",
         "answers of x r16 were not judged: weights are random",
-        "whether x r16 keeps to the budget is not known: no peak was measured or planned",
+        "not checked against the budget, as no peak memory was measured or planned: x r16",
     )
 
 
@@ -289,7 +286,7 @@ def test_memory_is_read_alike_from_every_option():
     found = chosen([], [*both, plan(fine_tuning("y", peak_device_mib=5500.0))])
     assert found.bases["fine_tuning_memory"] == "planned peak_device_mib"
     assert {each.candidate.name: each.figures["fine_tuning_memory"] for each in found.ranking} == {"x": 6000, "y": 5500}
-    assert "memory is the plan's, not a measurement's" in said(found.cautions)
+    assert "memory is planned, not measured" in said(found.cautions)
     study = {"peak_device_mib": None, "allocated_after_mib": 4000.0}
     found = chosen([], [fine_tuning("x", **study), fine_tuning("y", **study)])
     assert found.bases["fine_tuning_memory"] == "allocated_after_mib"
@@ -314,8 +311,8 @@ def test_budgets_that_differ_are_told_and_weigh_alike():
         found = chosen([], given_records)
         assert [each.scores["fine_tuning_memory"] for each in found.ranking] == [1 - 9000 / 24576] * 2
         assert (
-            "budgets differ (12288 MiB, 24576 MiB): each option was held to its own, and memory counts as a share"
-            in (" ".join(said(found.cautions)))
+            "budgets differ (12288 MiB, 24576 MiB): each option was checked against its own, and memory is scored as "
+            "a share" in (" ".join(said(found.cautions)))
         )
     assert exclusions(chosen([], [fine_tuning("x", budget_mib=8192.0), records[1]]))[0][:2] == ("x", "r16")
 
@@ -329,11 +326,11 @@ def test_what_speaks_against_an_option_is_told():
     ]
     qualities = {("x", "r16"): judged(50.0), ("x", "r32"): judged(50.0, "person"), "y": judged(40.0, is_tuned=False)}
     assert said(chosen([], records, qualities).cautions) == (
-        "measured on 2 devices, whose times and memory do not compare",
+        "measured on 2 devices, so times and memory do not compare",
         "quality of y r16 is that of the untuned model's answers",
-        "quality was judged by different judges, who need not mean the same: computed: x r16, y r16; person: x r32",
-        "overfitted, the training rows learned by heart: x r16",
-        "doubtful figures: x r32, y r16",
+        "quality comes from different judges, who may not use the same standard: computed: x r16, y r16; person: x r32",
+        "overfitted, the training rows memorised: x r16",
+        "doubtful measurements: x r32, y r16",
     )
 
 

@@ -34,7 +34,7 @@ def refused(result, *sentences):
         ),
         (["--candidates", "none.toml"], "none.toml does not exist: give --candidates the path of a TOML file"),
         (["--dataset", "none.csv"], "none.csv cannot be read (No such file or directory): give the path of a CSV file"),
-        (["--model-dir", "none"], "none is no folder: give --model-dir a folder"),
+        (["--model-dir", "none"], "none is not a folder: give --model-dir a folder"),
         (["--lora-ranks", "0"], "LoRA ranks '0' must be different whole numbers from 1 to 9999, such as 16,32,64"),
         (["--lora-ranks", "16,big"], "LoRA ranks '16,big' must be different whole numbers"),
         (["--lora-ranks", "16,16"], "LoRA ranks '16,16' must be different"),
@@ -70,7 +70,7 @@ def test_a_candidates_file(suite, write_candidates):
 def test_a_dataset(suite, write_dataset):
     refused(suite.runpytest("benches", "--dataset", write_dataset(count=139)), "has 139 train rows", "needs 140")
     (suite.path / "workbook.csv").write_bytes(b"PK\3\4\xff\xff")
-    refused(suite.runpytest("benches", "--dataset", "workbook.csv"), "is no text in UTF-8, UTF-16 or CP949: save it")
+    refused(suite.runpytest("benches", "--dataset", "workbook.csv"), "is not text in UTF-8, UTF-16 or CP949: save it")
 
 
 def test_a_results_folder(suite):

@@ -30,7 +30,7 @@ def write_shortlist(found: Shortlist, path: Path, origin: str) -> None:
     if found.incomplete:
         foot += ["Kept, but not in this file:", *(f"- {each.in_words}" for each in found.incomplete), ""]
     if found.near_misses:
-        foot += ["Dropped, but not for a size that is known:", *(f"- {each.in_words}" for each in found.near_misses)]
+        foot += ["Dropped for other reasons than a wrong size:", *(f"- {each.in_words}" for each in found.near_misses)]
     entries = [(each.candidate, _basis(each.screening)) for each in found.kept if each.candidate]
     write_candidates(path, head, entries, foot)
 

@@ -85,7 +85,7 @@ def _candidates(stored: StoredResults, path: Path | None) -> tuple[Candidate, ..
     Raises InputError for what cannot be read, for a folder without records, and for a record of none of them.
     """
     if not stored.records:
-        raise InputError(f"results folder {stored.folder} has no whole record: there is nothing to report")
+        raise InputError(f"results folder {stored.folder} has no complete record: there is nothing to report")
     where = stored.folder / SESSION
     if path is not None or not where.exists():  # a merged folder has none
         candidates = read_candidates(path or DATA / "candidates.toml")

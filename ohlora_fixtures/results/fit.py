@@ -33,8 +33,8 @@ NOT_JUDGED = Fit("not_judged")
 def fit_of(measured: Record | None, plan: Record | None) -> Fit:
     """The verdict on one case: that of its measurement, or where this tells of no peak, that of its plan.
 
-    A measurement that failed has failed, whatever its peak until then; one that was skipped tells nothing, and nor does a
-    rehearsal, which is another model's. That no plan can be made is no verdict on what has run.
+    A measurement that failed has failed, whatever its peak until then. One that was skipped says nothing, and neither
+    does a rehearsal, which is another model's. That no plan can be made is no verdict on what has run.
     """
     if measured is not None and measured.environment.scale == "mini":
         measured = None
