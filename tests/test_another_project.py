@@ -121,7 +121,7 @@ def test_our_benches_and_the_documented_one_run_where_warnings_are_errors(turned
         "--candidates", tiny(), "--protocol", "epochs=1",
     )  # fmt: skip
     records = [json.loads(line) for line in (turned_on.path / "out" / "records.jsonl").read_text().splitlines()]
-    assert {record["case"] for record in records if record["outcome"] == "passed"} == {
+    assert {record["case"]["id"] for record in records if record["outcome"]["kind"] == "passed"} == {
         "bench_plan[tiny-inference]",
         "bench_plan[tiny-r16]",
         "bench_inference[tiny]",

@@ -139,11 +139,11 @@ HEAD = "candidate,lora_rank,prompt,answer,seconds,grade\n"
         ("candidate,prompt,grade,grade\n", "has the column 'grade' more than once: leave one of them"),
         (HEAD + "a,r16,안녕,응,,\n", "the lora_rank 'r16' in line 2, which is not a number: correct it"),
         (HEAD + "a,1.5,안녕,응,,\n", "the lora_rank '1.5' in line 2, which is not a whole number"),
-        (HEAD + "a,0,안녕,응,,\n", "the lora_rank 0: leave it empty for the untuned model"),
+        (HEAD + "a,0,안녕,응,,\n", "the lora_rank 0 in line 2: leave it empty for the untuned model"),
         (HEAD + "a,-16,안녕,응,,\n", "the lora_rank '-16' in line 2, which is not a number"),
         (HEAD + "a,,안녕,응,nan,\n", "the seconds 'nan' in line 2, which is not a number"),
         (HEAD + "a,,안녕,응,1e999,\n", "the seconds '1e999' in line 2, which is not a number"),
-        (HEAD + '\n,,"안\n녕",응,,\n', "in line 4 no candidate: fill in its name, or remove that line"),
+        (HEAD + '\n,,"안\n녕",응,,\n', "no candidate in line 4: fill in its name, or remove that line"),
         (
             HEAD + "a,,안녕,응, 안녕,,상\n",
             "more cells in line 2 than columns: put double quotes around a text that",

@@ -62,6 +62,7 @@ def test_trainable_parameters_at_full_size_are_the_studys(candidate):
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from ohlora_fixtures.inputs.protocol import Protocol
+    from ohlora_fixtures.inputs.variants import lora
     from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
 
     counts = []
@@ -69,7 +70,7 @@ def test_trainable_parameters_at_full_size_are_the_studys(candidate):
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**settings))
         for rank in (16, 32, 64):
-            adapted = attach_adapter(model, rank, candidate.target_modules, Protocol())
+            adapted = attach_adapter(model, lora(rank), candidate.target_modules, Protocol())
             counts.append(trainable_parameters(adapted))
             detach_adapter(adapted)
     assert tuple(counts) == TRAINABLE_PARAMETERS[candidate.name]

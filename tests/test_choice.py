@@ -47,7 +47,7 @@ def test_a_terminal_is_told_the_reasons_and_last_the_choice():
         "Pareto front of quality, memory and time: good r16, light r16",
         "light r16 would be chosen with a weight of quality below 2.44, or of fine_tuning_memory above 2.05",
         "no other weight, moved alone, changes the choice",
-        "quality of good r16 is that of the untuned model's answers",
+        "the quality of good r16 is that of the untuned model's answers",
         "quality comes from different judges, who may not use the same standard: person: good r16; computed: light r16",
         "Final choice: good r16 (상 by a person, total 65.8 of 100)",
         "Reserve: light r16 (중 by the computed score, total 60.7)",
@@ -80,7 +80,7 @@ def test_where_no_weight_changes_the_choice_or_every_one_does_it_is_said_so():
 
 def test_a_choice_between_level_candidates_says_so():
     told = lines(chosen([], [fine_tuning("a"), fine_tuning("b", "r32")]))
-    assert "tied with the choice, which comes first by name alone: b r32" in told
+    assert "tied with the choice and ranked after it only by name: b r32" in told
     assert told[-2] == "Provisional choice, answers not judged: a r16 (total 52.3 of 100)"
 
 

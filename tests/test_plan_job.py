@@ -59,7 +59,7 @@ def test_a_plan_from_command_to_table_and_once_more(plan, suite):
 
     output = result.stdout.str()
     assert "HEAVY ['numpy', 'torch', 'transformers']" in output
-    assert "What else would fit into 12288 MiB, at r16, batch 4" in output
+    assert "What else would fit into 12288 MiB, with r16, batch 4" in output
     assert "REHEARSAL" not in output
     page = (suite.path / "out" / "comparison.md").read_text(encoding="utf-8")
     assert "## What the planned peak is made of" in page

@@ -229,7 +229,7 @@ def test_a_folder_is_gone_on_with_by_one_session_alone(suite, plans):
     (suite.path / "first" / "session.json").write_text("{")
     refused(
         plans("--resume", "first"),
-        "session.json cannot be read, so the session cannot be resumed what this session would resume",
+        "session.json cannot be read, so the session cannot be resumed: start a new one",
     )
 
 
@@ -240,8 +240,8 @@ def test_a_folder_of_another_version_is_refused_in_one_sentence(suite, plans):
         path.write_text(json.dumps({**written, "schema": schema}), encoding="utf-8")
         refused(
             plans("--resume", "first"),
-            "first is of another version of this suite, which alone can resume it: start anew, and `python -m "
-            "ohlora_fixtures merge` puts both together",
+            "first is from another version of the suite and cannot be resumed: start a new session, and put both "
+            "together with `python -m ohlora_fixtures merge`",
         )
 
 

@@ -259,9 +259,9 @@ def test_what_is_not_known_neither_helps_nor_harms(criterion):
     )
     known, unknown = found.ranking
     assert (unknown.figures[criterion], unknown.total) == (None, known.total)
-    assert any("unknown r16: it counts as the mean of the others" in each for each in said(found.unknown))
+    assert any("not known for unknown r16: the mean of the others is used" in each for each in said(found.unknown))
     assert any(
-        "tied with the choice, which comes first by name alone: unknown r16" in each for each in said(found.cautions)
+        "tied with the choice and ranked after it only by name: unknown r16" in each for each in said(found.cautions)
     )
 
 
@@ -327,7 +327,7 @@ def test_what_speaks_against_an_option_is_told():
     qualities = {("x", "r16"): judged(50.0), ("x", "r32"): judged(50.0, "person"), "y": judged(40.0, is_tuned=False)}
     assert said(chosen([], records, qualities).cautions) == (
         "measured on 2 devices, so times and memory do not compare",
-        "quality of y r16 is that of the untuned model's answers",
+        "the quality of y r16 is that of the untuned model's answers",
         "quality comes from different judges, who may not use the same standard: computed: x r16, y r16; person: x r32",
         "overfitted, the training rows memorised: x r16",
         "doubtful measurements: x r32, y r16",

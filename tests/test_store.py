@@ -260,7 +260,7 @@ def test_a_folder_with_records_is_claimed_by_nobody(tmp_path):
     store = claimed(tmp_path)
     store.add(record())
     store.close()
-    with pytest.raises(InputError, match="already holds a session's records: give --results-dir another one, or --res"):
+    with pytest.raises(InputError, match="already holds a session's records: give --results-dir another one, or res"):
         RecordStore(tmp_path).claim()
     resumed(tmp_path)[0].close()
 

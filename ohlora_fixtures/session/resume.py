@@ -47,8 +47,8 @@ class Resumed:
         """
         if self.differences and not self.may_differ:
             raise InputError(
-                f"results folder {self.folder} cannot be resumed: {'; '.join(map(str, self.differences))}: make it as "
-                "it was, or add --resume-anyway, and the comparison will say so"
+                f"results folder {self.folder} cannot be resumed: {'; '.join(map(str, self.differences))}: undo "
+                "the change, or add --resume-anyway, and the comparison will say so"
             )
         return self
 
@@ -70,7 +70,7 @@ class Resumed:
     def header(self) -> str:
         """What is about to happen, for the head of pytest's output."""
         count = len(self.records)
-        torn = f"; its last line had broken off and is now in {TORN}" if self.is_torn else ""
+        torn = f"; its last line was incomplete and is now in {TORN}" if self.is_torn else ""
         return f"resuming {self.folder}: {len(self.kept)} of its {count} {_cases(count)} are kept{torn}"
 
     def notes(self, now: Iterable[Record]) -> tuple[Message, ...]:
