@@ -262,12 +262,14 @@ def record_of(facts: Mapping[str, Any]) -> Record:
 
     Raises TypeError for what is no record: what is there must be of its kind, and a figure finite.
     """
+    figures = {name: value for name, value in facts.items() if name != "experiment"}  # settings may be of any size
+    if not _are_showable(figures):  # asked first: some versions of msgspec fail on an int that no float can hold
+        raise TypeError(facts)
     try:
         record = msgspec.convert(facts, Record)
     except (msgspec.ValidationError, KeyError) as error:
         raise TypeError(str(error)) from None
-    figures = {name: value for name, value in facts.items() if name != "experiment"}  # settings may be of any size
-    if record.schema != SCHEMA or not 0 < record.experiment.budget_mib < _LARGEST or not _are_showable(figures):
+    if record.schema != SCHEMA or not 0 < record.experiment.budget_mib < _LARGEST:
         raise TypeError(facts)
     return record
 
