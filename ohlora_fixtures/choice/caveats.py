@@ -35,7 +35,8 @@ def unknown(options: Sequence[Option], found: Sequence[Contender], weights: Mapp
 
 def cautions(options: Sequence[Option], found: Sequence[Contender], bases: Collection[str]) -> Iterator[Message]:
     """What to bear in mind of options, best first: their figures, read from these bases, and their quality."""
-    if tied := [each for each in options if _is_tied(each, options[0])]:
+    others = [each for each in options if each.total is not None and each.candidate != options[0].candidate]
+    if tied := [each for each in others if each.total == options[0].total]:
         yield message("caution.tied", options=_names(tied))
     if "allocated_after_mib" in bases:
         yield message("caution.allocated_after")
@@ -69,10 +70,6 @@ def _cautions_on_quality(options: Sequence[Option]) -> Iterator[Message]:
     if len(by_source) > 1:
         told = [message(f"source.{source}", options=_names(own)) for source, own in by_source.items()]
         yield message("caution.judges", source=told)
-
-
-def _is_tied(option: Option, choice: Option) -> bool:
-    return option.candidate != choice.candidate and option.total is not None and option.total == choice.total
 
 
 def _names(options: Iterable[Option | Contender]) -> str:

@@ -10,9 +10,8 @@ from ..base.errors import InputError
 from ..base.messages import Message, message, told_by
 from ..inputs.cases import Case
 from ..inputs.judge_settings import JudgeSettings
-from ..quality.agreement import Pair, agreement
 from ..quality.grades import Grades, read_grades
-from ..quality.grading import COMPUTED, Judged, Quality, grade_of
+from ..quality.grading import COMPUTED, Judged, Pair, Quality, agreement, grade_of
 from ..quality.judge import judge_answers
 from ..results.answers import FOLDER, Answers
 from ..results.comparison import Comparison

@@ -11,7 +11,7 @@ from ..base.errors import InputError
 from ..base.messages import Message
 from ..inputs.candidates import Candidate
 from ..inputs.cases import Case, answering_case
-from ..quality.grading import COMPUTED, Quality
+from ..quality.grading import COMPUTED, JUDGE, PERSON, Quality
 from ..results.comparison import Comparison
 from . import caveats
 from .contenders import BASES, Basis, Contender, Exclusion, budgets_mib, contenders, shared_basis
@@ -87,7 +87,7 @@ class Selection:
 Qualities = Mapping[Case, Sequence[Quality]]
 """What is known of how good answers are, by the case whose model gave them."""
 
-_SOURCES = ("person", "judge", COMPUTED)
+_SOURCES = (PERSON, JUDGE, COMPUTED)
 """The first one outranks the others."""
 
 
@@ -132,15 +132,13 @@ def select(
     of 100, memory as the share of the (largest) budget that stays free, time as the fastest option's share of it. What
     is not known of an option counts as the mean of what is known of the others, so that it neither helps nor harms.
     """
-    found: list[Contender] = []
-    excluded: list[Exclusion] = []
-    for each in contenders(comparison, any_license=any_license):
-        if isinstance(each, Contender):
-            found.append(each)
-        else:
-            excluded.append(each)
+    sorted_out = list(contenders(comparison, any_license=any_license))
+    found = [each for each in sorted_out if isinstance(each, Contender)]
+    excluded = [each for each in sorted_out if isinstance(each, Exclusion)]
     bases = {name: shared_basis(name, found) for name in BASES} if found else {}
-    ranked = sorted(_options(found, bases, qualities, weights), key=_place)
+    options = _options(found, bases, qualities, weights)
+    # a tie goes by the candidate's name, and then by the order of the variants
+    ranked = sorted(options, key=lambda each: (-(each.total or 0.0), each.candidate.name))
     led = [option for option in ranked if option.total is not None]
     others = [option for option in led if option.candidate != led[0].candidate]
     return Selection(
@@ -199,16 +197,12 @@ def _scores(criterion: str, figures: Sequence[float | None], budget_mib: float) 
     return (usual if figure is None else score(figure) for figure in figures)
 
 
-def _place(option: Option) -> tuple[float, str]:
-    """What ranking sorts by; a tie goes by the candidate's name, and then by the order of the variants."""
-    return -(option.total or 0.0), option.candidate.name
-
-
 def _front(options: Sequence[Option]) -> list[Option]:
     points, known = [], []
     for option in options:
-        quality, *costs = (option.figures[name] for name in ("quality", "fine_tuning_memory", "fine_tuning_seconds"))
-        if quality is not None and None not in costs:
-            points.append((-quality, *(cost for cost in costs if cost is not None)))
+        names = ("quality", "fine_tuning_memory", "fine_tuning_seconds")
+        quality, memory, seconds = (option.figures[name] for name in names)
+        if quality is not None and memory is not None and seconds is not None:
+            points.append((-quality, memory, seconds))
             known.append(option)
     return [known[at] for at in front(points)]

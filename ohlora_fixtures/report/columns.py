@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, zip_longest
@@ -46,6 +46,16 @@ class Column:
         blanks = " " * (self.width - width_of(part))
         shown = paint(part, self.colour(part)) if self.colour and part else part
         return shown + blanks if self.is_text else blanks + shown
+
+
+def words(head: str, cells: Iterable[str], term: str | None = None) -> Column:
+    """A column that reads from the left."""
+    return Column(head, list(cells), term=term)
+
+
+def figures(head: str, cells: Iterable[str], term: str | None = None) -> Column:
+    """A column of figures."""
+    return Column(head, list(cells), is_text=False, term=term)
 
 
 def for_terminal(columns: Sequence[Column], width: int, paint: Paint = plain) -> str:

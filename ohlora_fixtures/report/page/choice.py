@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from ...choice.selection import CRITERIA, Option, Selection
 from ...quality.grading import Quality
 from .. import digits
+from ..columns import figures, words
 from ..words import Say
-from .figure import Table, figures, words
+from .figure import Table
 
 
 @dataclass(frozen=True)

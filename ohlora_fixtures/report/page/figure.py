@@ -7,20 +7,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ..columns import Column
+from ..columns import Column, figures, words
 from ..quantities import Quantity
 from ..words import Say
 from .cases import Shown
-
-
-def words(head: str, cells: Iterable[str], term: str | None = None) -> Column:
-    """A column that reads from the left."""
-    return Column(head, list(cells), term=term)
-
-
-def figures(head: str, cells: Iterable[str], term: str | None = None) -> Column:
-    """A column of figures."""
-    return Column(head, list(cells), is_text=False, term=term)
 
 
 def catalogued(quantities: Iterable[Quantity], cases: Iterable[Shown], say: Say) -> Iterator[Column]:

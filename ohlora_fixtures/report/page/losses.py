@@ -12,11 +12,11 @@ from markupsafe import Markup
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
-from ..columns import Column
+from ..columns import Column, figures, words
 from ..words import Say
 from . import svg
 from .cases import Shown, trained
-from .figure import Figure, Mark, Panel, Table, figures, subjects, words
+from .figure import Figure, Mark, Panel, Table, subjects
 
 _HEIGHT = 190.0
 _MOST_POINTS = 150

@@ -11,13 +11,13 @@ from ...meters.memory import MemoryReading
 from ...planner.plan import Plan
 from ...results.comparison import Cell, Comparison
 from .. import digits
-from ..columns import Column
+from ..columns import Column, figures, words
 from ..notes import plan_is_off_by
 from ..quantities import MEMORY
 from ..words import Say
 from . import svg
 from .cases import Shown, cases_of, verdict
-from .figure import Figure, Mark, Panel, Table, catalogued, figures, subjects, words
+from .figure import Figure, Mark, Panel, Table, catalogued, subjects
 
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "weights": ("base_weights",),

@@ -11,10 +11,11 @@ from markupsafe import Markup
 from ...choice.selection import Option, Selection
 from ...results.comparison import Comparison
 from .. import digits
+from ..columns import figures, words
 from ..words import Say
 from . import svg
 from .cases import Shown, trained
-from .figure import Figure, Mark, Panel, Table, figures, words
+from .figure import Figure, Mark, Panel, Table
 
 _CHOSEN = ("choice", "reserve")
 _KINDS = (*_CHOSEN, "front", "option", "excluded")

@@ -12,11 +12,11 @@ from markupsafe import Markup
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
-from ..columns import Column
+from ..columns import Column, figures, words
 from ..words import Say
 from . import svg
 from .cases import Shown, cases_of, outcome, warm_up
-from .figure import Figure, Mark, Panel, Table, figures, subjects, words
+from .figure import Figure, Mark, Panel, Table, subjects
 
 _LINE, _NAME, _STRIP = 15.0, 18.0, 40.0
 """Heights of a case's line, of a candidate's name, and of a strip of prompts."""
