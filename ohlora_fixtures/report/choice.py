@@ -67,11 +67,11 @@ def conclusion(selection: Selection) -> Iterator[str]:
         yield f"No choice: {'no criterion with a weight is known for any option' if selection.ranking else why}"
         return
     what = "Provisional choice, answers not judged" if selection.is_provisional else "Final choice"
-    yield f"{what}: {_short(choice)} ({_quality(choice.quality)}total {choice.total:.1f} of 100)"
+    yield f"{what}: {name_of(choice)} ({_quality(choice.quality)}total {choice.total:.1f} of 100)"
     if reserve is None:
         yield "Reserve: none, no other candidate meets the conditions"
     else:
-        yield f"Reserve: {_short(reserve)} ({_quality(reserve.quality)}total {reserve.total:.1f})"
+        yield f"Reserve: {name_of(reserve)} ({_quality(reserve.quality)}total {reserve.total:.1f})"
 
 
 _WEIGHED = (
@@ -85,7 +85,7 @@ def _reasons(selection: Selection) -> Iterator[str]:
     if selection.choice is not None:
         yield f"weights: {', '.join(f'{name}={weight:g}' for name, weight in selection.weights.items())}"
         if selection.front:
-            yield f"Pareto front of quality, memory and time: {', '.join(map(_short, selection.front))}"
+            yield f"Pareto front of quality, memory and time: {', '.join(map(name_of, selection.front))}"
         yield from _turns(selection.shifts)
         if selection.reserve is not None and {each.criterion for each in selection.shifts} != {*CRITERIA}:
             yield f"no {'other' if selection.shifts else 'single'} weight, moved alone, changes the choice"
@@ -113,12 +113,13 @@ def _turns(shifts: Iterable[Shift]) -> Iterator[str]:
     """What would be chosen instead, with every weight that could bring it about."""
     weights: dict[str, list[str]] = {}
     for each in shifts:
-        weights.setdefault(_short(each.becomes), []).append(f"{each.criterion} {each.side} {each.turns_at:.3g}")
+        weights.setdefault(name_of(each.becomes), []).append(f"{each.criterion} {each.side} {each.turns_at:.3g}")
     for option, those in weights.items():
         yield f"{option} would be chosen with a weight of {', or of '.join(those)}"
 
 
-def _short(option: Option) -> str:
+def name_of(option: Option) -> str:
+    """What an option is called."""
     return f"{option.candidate.name} {option.variant}"
 
 
@@ -129,7 +130,7 @@ def _quality(quality: Quality | None) -> str:
 def _columns(selection: Selection) -> list[Column]:
     front = [id(option) for option in selection.front]
     options = selection.ranking
-    names = [f"{_short(each)}{'*' if id(each) in front else ''}" for each in options]
+    names = [f"{name_of(each)}{'*' if id(each) in front else ''}" for each in options]
     columns = [
         Column("option", names),
         Column("total", [digits.points(each.total) for each in options], is_text=False),

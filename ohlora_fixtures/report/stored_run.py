@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..base import safe_text
@@ -36,26 +37,31 @@ def memory_beside(records: Iterable[Record], stored_run: Mapping[str, Any]) -> s
 
 def terminal(limits: Sequence[Limit], verdicts: Sequence[MemoryGrowth], width: int) -> str:
     """The verdicts of every stored run for a terminal of `width` characters."""
-    parts = []
-    for verdict in verdicts:
-        parts.append(filled(_sentence(limits, verdict), width))
-        if verdict.exceeded:
-            parts.append(for_terminal(_columns(verdict), width))
-        if notes := _notes(verdict):
-            parts.append("\n".join(filled(note, width) for note in notes))
-    return "\n\n".join([*parts, filled(_conclusion(verdicts), width)])
+    text = partial(filled, width=width)
+    parts = _parts(limits, verdicts, text, partial(for_terminal, width=width), text)
+    return "\n\n".join([*parts, text(_conclusion(verdicts))])
 
 
 def markdown(limits: Sequence[Limit], verdicts: Sequence[MemoryGrowth]) -> str:
     """The same as a section of a Markdown page."""
-    parts = ["## Memory beside the stored run"]
+    text = safe_text.markdown
+    parts = _parts(limits, verdicts, text, as_markdown, lambda note: f"- {text(note)}")
+    return "\n\n".join(["## Memory beside the stored run", *parts, f"**{_conclusion(verdicts)}**"]) + "\n"
+
+
+def _parts(
+    limits: Sequence[Limit],
+    verdicts: Iterable[MemoryGrowth],
+    text: Callable[[str], str],
+    table: Callable[[list[Column]], str],
+    note: Callable[[str], str],
+) -> Iterator[str]:
     for verdict in verdicts:
-        parts.append(safe_text.markdown(_sentence(limits, verdict)))
+        yield text(_sentence(limits, verdict))
         if verdict.exceeded:
-            parts.append(as_markdown(_columns(verdict)))
+            yield table(_columns(verdict))
         if notes := _notes(verdict):
-            parts.append("\n".join(f"- {safe_text.markdown(note)}" for note in notes))
-    return "\n\n".join([*parts, f"**{_conclusion(verdicts)}**"]) + "\n"
+            yield "\n".join(map(note, notes))
 
 
 def _line(record: Record, stored: Mapping[str, Any]) -> str:

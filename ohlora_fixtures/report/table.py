@@ -15,8 +15,8 @@ from . import digits
 from .choice import SOURCES
 from .columns import Column, aligned, as_markdown, for_terminal, needed
 from .notes import distinct, meaning_of_mib
-from .terminal import Terminal, cut
-from .words import Say
+from .terminal import Terminal, width_of
+from .words import Say, cut
 
 _PROMPT, _STUDY = "prompt", "the study's figures"
 _SHORTEST_NAME = 20
@@ -53,7 +53,7 @@ def terminal(comparison: Comparison, selection: Selection | None, terminal: Term
     shown, missing = list(glance.offers()), list[str]()
     core = [offer for offer in shown if offer.importance <= _CORE]
     most = max(_SHORTEST_NAME, terminal.width - needed(_columns(core)))
-    names = Column("candidate", [cut(row.candidate.name, most) for row in comparison.rows])
+    names = Column("candidate", [cut(row.candidate.name, most, width_of) for row in comparison.rows])
     if terminal.verbosity > 0:
         table = for_terminal([names, *_columns(shown)], terminal.width, terminal.paint)
     else:

@@ -48,20 +48,6 @@ def width_of(text: str) -> int:
     return len(text) if text.isascii() else sum(map(_columns_of, unicodedata.normalize("NFC", text)))
 
 
-def cut(text: str, width: int) -> str:
-    """The text in `width` columns; one too long loses its middle, as a model's size is the end of its name."""
-    if width_of(text) <= width:
-        return text
-    room = width - 1
-    tail = text
-    while width_of(tail) > room // 3:
-        tail = tail[1:]
-    head = text
-    while width_of(head) > room - width_of(tail):
-        head = head[:-1]
-    return f"{head}…{tail}"
-
-
 def filled(text: str, width: int, most_lines: int | None = None) -> str:
     """The text in lines of `width` columns, indented from the second on; what is beyond the most lines is left out."""
     text = safe_text.line(text)

@@ -16,10 +16,10 @@ from ...choice.selection import Selection
 from ...results.answers import Answers
 from ...results.comparison import Comparison
 from .. import digits
+from ..choice import name_of
 from ..notes import distinct, listed, mixed_notes
 from ..words import Say, texts
-from . import listings, losses, memory, quality, svg, times
-from .choice import choice_of, name_of
+from . import choice, listings, losses, memory, quality, svg, times
 from .figure import Figure, Table
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def html(
     return _template().render(
         say=say,
         svg=svg,
+        name_of=name_of,
         title=say("page.title", option=name_of(chosen)) if chosen else say("page.heading"),
         marks=[*marks(comparison), *(["partial"] if is_partial else [])],
         shown=len(names),
@@ -82,7 +83,7 @@ def html(
         facts=_facts(comparison, environment, say),
         sections=_sections(comparison, selection, answers, environment, say),
         selection=selection,
-        choice=selection and choice_of(selection, say),
+        choice=choice,
         prompts=prompts[:MOST_PROMPTS],
         asked=len(prompts),
         notes=[each.text(language) for each in (*comparison.notes, *mixed_notes(comparison))],
