@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..base import safe_text
@@ -11,12 +11,18 @@ from ..choice.selection import CRITERIA, Option, Selection
 from ..choice.sensitivity import Shift
 from ..quality.grading import Quality
 from . import digits
-from .columns import Column, as_markdown
+from .columns import Column, as_markdown, figures, words
 from .notes import listed
 from .terminal import Terminal
 
 SOURCES = {"person": "a person", "judge": "the judge", "computed": "the computed score"}
-_UNITS = {"quality": "", "leaderboard": "", "seconds": " s", "memory": " MiB"}
+_FORMS: Mapping[str, Callable[[float], str]] = {
+    "quality": digits.points,
+    "leaderboard": digits.points,
+    "seconds": lambda time: f"{digits.seconds(time)} s",
+    "memory": lambda size: f"{digits.mib(size)} MiB",
+}
+"""By the end of a criterion's name, how its figure is written."""
 _MOST_EXCLUDED = 3
 """Candidates named with one reason where there is little room."""
 
@@ -118,6 +124,11 @@ def _turns(shifts: Iterable[Shift]) -> Iterator[str]:
         yield f"{option} would be chosen with a weight of {', or of '.join(those)}"
 
 
+def written(criterion: str, figure: float) -> str:
+    """A criterion's figure and unit."""
+    return _FORMS[criterion.rpartition("_")[2]](figure)
+
+
 def name_of(option: Option) -> str:
     """What an option is called."""
     return f"{option.candidate.name} {option.variant}"
@@ -130,16 +141,13 @@ def _quality(quality: Quality | None) -> str:
 def _columns(selection: Selection) -> list[Column]:
     front = [id(option) for option in selection.front]
     options = selection.ranking
-    names = [f"{name_of(each)}{'*' if id(each) in front else ''}" for each in options]
-    columns = [
-        Column("option", names),
-        Column("total", [digits.points(each.total) for each in options], is_text=False),
-        Column("judged by", [SOURCES[each.quality.source] if each.quality else "-" for each in options]),
+    heads = {name: f"{name.replace('_', ' ')}\nweight {selection.weights[name]:g}" for name in CRITERIA}
+    return [
+        words("option", (f"{name_of(each)}{'*' if id(each) in front else ''}" for each in options)),
+        figures("total", (digits.points(each.total) for each in options)),
+        words("judged by", (SOURCES[each.quality.source] if each.quality else digits.NONE for each in options)),
+        *(figures(head, [_figure(each, name) for each in options]) for name, head in heads.items()),
     ]
-    for name in CRITERIA:
-        head = f"{name.replace('_', ' ')}\nweight {selection.weights[name]:g}"
-        columns.append(Column(head, [_figure(each, name) for each in options], is_text=False))
-    return columns
 
 
 def _figure(option: Option, criterion: str) -> str:
@@ -148,10 +156,8 @@ def _figure(option: Option, criterion: str) -> str:
         return "-"
     if figure is None:
         return f"({score:.2f})"
-    unit = _UNITS[criterion.rpartition("_")[2]]
     grade = f"{option.quality.grade} " if criterion == "quality" and option.quality else ""
-    written = digits.mib(figure) if unit == " MiB" else digits.seconds(figure) if unit else digits.points(figure)
-    return f"{grade}{written}{unit} ({digits.score(score)})"
+    return f"{grade}{written(criterion, figure)} ({digits.score(score)})"
 
 
 def _place(option: Option) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...choice.selection import CRITERIA, Option, Selection
 from ...quality.grading import Quality
 from .. import digits
-from ..choice import name_of
+from ..choice import name_of, written
 from ..columns import figures, words
 from ..words import Say
 from .figure import Table
@@ -22,15 +22,6 @@ TERMS = {
     "inference_memory": "peak_device",
 }
 """By criterion, the glossary's entry for its figure."""
-
-_UNITS: Mapping[str, Callable[[float], str]] = {
-    "quality": digits.points,
-    "leaderboard": lambda percent: f"{percent:.2f} %",
-    "fine_tuning_seconds": lambda time: f"{digits.seconds(time)} s",
-    "fine_tuning_memory": lambda size: f"{digits.mib(size)} MiB",
-    "inference_seconds": lambda time: f"{digits.seconds(time)} s",
-    "inference_memory": lambda size: f"{digits.mib(size)} MiB",
-}
 
 
 @dataclass(frozen=True)
@@ -70,7 +61,8 @@ def _figure(name: str, figure: float | None, bases: Mapping[str, str], say: Say)
         return digits.NONE
     basis = bases.get(name, "")
     notes = [say(f"choice.{note}") for note in ("planned", "allocated_after") if note in basis]
-    return f"{_UNITS[name](figure)} ({', '.join(notes)})" if notes else _UNITS[name](figure)
+    said = f"{figure:.2f} %" if name == "leaderboard" else written(name, figure)
+    return f"{said} ({', '.join(notes)})" if notes else said
 
 
 def _quality(quality: Quality, say: Say) -> str:

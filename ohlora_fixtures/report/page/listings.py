@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...inputs.cases import INFERENCE, Case
@@ -68,19 +68,16 @@ def published(found: Comparison, say: Say) -> Table:
     listed = [(case, study) for case in cases_of(found, say) if (study := case.cell.published) is not None]
     cases, studied = [case for case, _ in listed], [study for _, study in listed]
     ours = [case.full_size for case in cases]
+    then = (study.allocated_after_mib for study in studied)
     allocated = (each.measured.memory.allocated_after_mib if each else None for each in ours)
     predicted = (case.plan.allocated_after_mib if case.plan else None for case in cases)
-
-    def column(head: str, form: Callable[[float | None], str], values: Iterable[float | None], term: str) -> Column:
-        return figures(say(f"head.{head}"), map(form, values), term)
-
     columns = (
         *subjects(cases, say),
-        column("study_seconds", digits.seconds, (each.seconds for each in studied), "seconds"),
-        column("our_seconds", digits.seconds, map(_comparable_seconds, ours), "seconds"),
-        column("study_allocated", digits.mib, (each.allocated_after_mib for each in studied), "allocated_after"),
-        column("our_allocated", digits.mib, allocated, "allocated_after"),
-        column("our_planned", digits.mib, predicted, "plan"),
+        figures(say("head.study_seconds"), (digits.seconds(each.seconds) for each in studied), "seconds"),
+        figures(say("head.our_seconds"), (digits.seconds(_comparable_seconds(each)) for each in ours), "seconds"),
+        figures(say("head.study_allocated"), map(digits.mib, then), "allocated_after"),
+        figures(say("head.our_allocated"), map(digits.mib, allocated), "allocated_after"),
+        figures(say("head.our_planned"), map(digits.mib, predicted), "plan"),
     )
     return Table(say("listing.published"), columns, is_open=True)
 
