@@ -11,9 +11,9 @@ from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.report import choice
 from ohlora_fixtures.report.files import closing
+from ohlora_fixtures.report.layout import Terminal, filled, width_of
 from ohlora_fixtures.report.notes import REHEARSAL
 from ohlora_fixtures.report.table import verdict_of
-from ohlora_fixtures.report.terminal import Terminal, filled, width_of
 from ohlora_fixtures.report.words import cut
 from ohlora_fixtures.results.comparison import compare
 

@@ -11,9 +11,8 @@ from ..choice.selection import CRITERIA, Option, Selection
 from ..choice.sensitivity import Shift
 from ..quality.grading import Quality
 from . import digits
-from .columns import Column, as_markdown, figures, words
+from .layout import Column, Terminal, as_markdown, figures, words
 from .notes import listed
-from .terminal import Terminal
 
 SOURCES = {"person": "a person", "judge": "the judge", "computed": "the computed score"}
 _FORMS: Mapping[str, Callable[[float], str]] = {

@@ -8,7 +8,7 @@ from ..planner.plan import Advice
 from ..results.comparison import Comparison
 from ..results.record import Record
 from . import digits, quantities
-from .columns import Column, figures, words
+from .layout import Column, figures, words
 from .notes import plan_is_off_by
 
 BREAKDOWN_HEADING = (

@@ -14,11 +14,10 @@ from ..choice.selection import Selection
 from ..results.answers import Answers
 from ..results.comparison import Comparison, Row
 from . import choice, details, table
-from .columns import Column, as_markdown, for_terminal
+from .layout import Column, Terminal, as_markdown, for_terminal
 from .notes import REHEARSAL, distinct, notes
 from .page import page
 from .quantities import MEASURED, PLANNED, QUALITY
-from .terminal import Terminal
 
 _YES_OR_NO = {"fits": True, "over": False, "failed": False, "not_judged": None}
 

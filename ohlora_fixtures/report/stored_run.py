@@ -18,8 +18,7 @@ from ..results.memory_growth import (
     why_not,
 )
 from ..results.record import Record
-from .columns import Column, as_markdown, for_terminal
-from .terminal import filled
+from .layout import Column, as_markdown, filled, for_terminal
 
 _QUANTITIES = ("peak_device_mib", "peak_reserved_mib", "peak_rss_growth_mib")
 """The first that both runs have is compared."""

@@ -13,9 +13,8 @@ from ..results.comparison import Cell, Comparison, Row
 from ..results.record import Record
 from . import digits
 from .choice import SOURCES
-from .columns import Column, aligned, as_markdown, for_terminal, needed
+from .layout import Column, Terminal, aligned, as_markdown, for_terminal, needed, width_of
 from .notes import distinct, meaning_of_mib
-from .terminal import Terminal, width_of
 from .words import Say, cut
 
 _PROMPT, _STUDY = "prompt", "the study's figures"

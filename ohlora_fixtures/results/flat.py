@@ -13,7 +13,8 @@ from ..meters.card import CardReading
 from ..meters.memory import MemoryReading
 from ..meters.utilization import Utilization
 from ..planner.plan import Plan
-from .record import SCHEMA, Assessment, Environment, Experiment, Measured, Record, plain, record_of
+from .environment import Environment
+from .record import SCHEMA, Assessment, Experiment, Measured, Record, plain, record_of
 
 
 def _within(kind: type, path: str, *left_out: str) -> dict[str, str]:

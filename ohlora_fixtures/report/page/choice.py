@@ -9,9 +9,9 @@ from ...choice.selection import CRITERIA, Option, Selection
 from ...quality.grading import Quality
 from .. import digits
 from ..choice import name_of, written
-from ..columns import figures, words
+from ..layout import figures, words
 from ..words import Say
-from .figure import Table
+from .contents import Table
 
 TERMS = {
     "quality": "quality",

@@ -11,11 +11,10 @@ from ...results.answers import Answers, GivenAnswer
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
-from ..columns import Column, figures, words
+from ..layout import Column, figures, words
 from ..quantities import MEASURED, PLANNED, QUALITY, Quantity, known
 from ..words import Say
-from .cases import Shown, cases_of, outcome
-from .figure import Table, catalogued, subjects
+from .contents import Shown, Table, cases_of, catalogued, outcome, subjects
 
 
 def candidates(found: Comparison, say: Say) -> Table:

@@ -12,11 +12,10 @@ from markupsafe import Markup
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
-from ..columns import figures, words
+from ..layout import figures, words
 from ..words import Say
 from . import svg
-from .cases import Shown, trained
-from .figure import Figure, Mark, Panel, Table, subjects
+from .contents import Figure, Mark, Panel, Shown, Table, subjects, trained
 
 _HEIGHT = 190.0
 _MOST_POINTS = 150

@@ -11,13 +11,12 @@ from ...meters.memory import MemoryReading
 from ...planner.plan import Plan
 from ...results.comparison import Cell, Comparison
 from .. import digits
-from ..columns import Column, figures, words
+from ..layout import Column, figures, words
 from ..notes import plan_is_off_by
 from ..quantities import MEMORY
 from ..words import Say
 from . import svg
-from .cases import Shown, cases_of, verdict
-from .figure import Figure, Mark, Panel, Table, catalogued, subjects
+from .contents import Figure, Mark, Panel, Shown, Table, cases_of, catalogued, subjects, verdict
 
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "weights": ("base_weights",),

@@ -20,7 +20,7 @@ from ..choice import name_of
 from ..notes import distinct, listed, mixed_notes
 from ..words import Say, texts
 from . import choice, listings, losses, memory, quality, svg, times
-from .figure import Figure, Table
+from .contents import Figure, Table
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -11,11 +11,10 @@ from markupsafe import Markup
 from ...choice.selection import Option, Selection
 from ...results.comparison import Comparison
 from .. import digits
-from ..columns import figures, words
+from ..layout import figures, words
 from ..words import Say
 from . import svg
-from .cases import Shown, trained
-from .figure import Figure, Mark, Panel, Table
+from .contents import Figure, Mark, Panel, Shown, Table, trained
 
 _CHOSEN = ("choice", "reserve")
 _KINDS = (*_CHOSEN, "front", "option", "excluded")

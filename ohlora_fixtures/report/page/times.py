@@ -12,11 +12,10 @@ from markupsafe import Markup
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
-from ..columns import figures, words
+from ..layout import figures, words
 from ..words import Say
 from . import svg
-from .cases import Shown, cases_of, outcome, warm_up
-from .figure import Figure, Mark, Panel, Table, subjects
+from .contents import Figure, Mark, Panel, Shown, Table, cases_of, outcome, subjects, warm_up
 
 _LINE, _NAME, _STRIP = 15.0, 18.0, 40.0
 """Heights of a case's line, of a candidate's name, and of a strip of prompts."""
