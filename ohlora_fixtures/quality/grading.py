@@ -54,12 +54,10 @@ def interval(statistic: Callable[..., float], *samples: Sequence[Any]) -> tuple[
     always give the same interval.
     """
     chance = random.Random(0)  # noqa: S311 - nothing secret
-    drawn = sorted(statistic(*(_drawn_again(each, chance) for each in samples)) for _ in range(RESAMPLES))
+    drawn = sorted(
+        statistic(*(chance.choices(each, k=len(each)) if each else each for each in samples)) for _ in range(RESAMPLES)
+    )
     return drawn[RESAMPLES * 25 // 1000 - 1], drawn[RESAMPLES * 975 // 1000 - 1]
-
-
-def _drawn_again(sample: Sequence[Any], chance: random.Random) -> Sequence[Any]:
-    return chance.choices(sample, k=len(sample)) if sample else sample
 
 
 PERSON, JUDGE, COMPUTED = "person", "judge", "computed"
@@ -141,15 +139,8 @@ def rank_correlation(pairs: Sequence[Pair]) -> float | None:
 def agreement(one: Message, other: Message, what: Message, pairs: Mapping[str, Sequence[Pair]]) -> Message | None:
     """Say whether two sources rank the same things alike; below a rank correlation of 0.5 they disagree.
 
-    Args:
-        one: The first source, such as `a person's grades`.
-        other: The second, such as `the computed score`.
-        what: What both have judged, such as `answers`.
-        pairs: By candidate, what both say of each of its things, the first source first.
-
-    Returns:
-        A message, which names where they disagree the candidate that they rank most differently; None where no rank
-        correlation can be told.
+    The pairs are, by candidate, what both say of each of its things, the first source first. Where they disagree, the
+    message names the candidate that they rank most differently; it is None where no rank correlation can be told.
     """
     every = [pair for own in pairs.values() for pair in own]
     found = rank_correlation(every)

@@ -39,19 +39,11 @@ def judge_answers(
     sleep: Sleep = time.sleep,
     timeout_seconds: float = 60.0,
 ) -> Judged:
-    """Have answers graded, each but once: verdicts are kept in the folder's `judged.jsonl`.
+    """Have answers graded, each but once: verdicts are kept in the results folder's `judged.jsonl`.
 
     Goes from prompt to prompt, so that where it ends early, every candidate has been judged on the same prompts.
-
-    Args:
-        settings: The judge.
-        folder: The session's results folder.
-        answers: By the case whose model gave them.
-        sleep: Waits before a request is tried again.
-        timeout_seconds: For each try.
-
-    Returns:
-        What is known of the answers. Whatever the judge does nothing is raised: the notes say what it did.
+    The time-out is for each try, and `sleep` waits before the next. Whatever the judge does nothing is raised: the
+    notes say what it did.
     """
     asking = _Asking(settings, JudgeCache(folder / CACHE), sleep, timeout_seconds)
     points: dict[Case, list[float | None]] = {case: [None] * len(given) for case, given in answers.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from ..base.messages import Message, message
 from ..results.comparison import Comparison, Row
@@ -34,6 +35,11 @@ def distinct(values: Iterable[str | None]) -> list[str]:
     return list(dict.fromkeys(value for value in values if value is not None))
 
 
+def together(values: Iterable[str | None]) -> str | None:
+    """Each value once, in words; None if there is none."""
+    return " and ".join(distinct(values)) or None
+
+
 def listed(names: Sequence[str], most: int = _MOST_NAMES) -> Message | str:
     """Names in a row, and how many more there are."""
     more, some = len(names) - most, ", ".join(names[:most])
@@ -45,7 +51,8 @@ def notes(comparison: Comparison) -> Iterator[Note]:
     records, ran = comparison.records, comparison.measured
     yield from _on_measured(comparison, ran)
     yield from _on_settings(ran)
-    yield from _explanations([*_on_limits(ran), *_on_plans_beside(ran), *_on_planned(comparison)])
+    for text in (*_on_limits(ran), *_on_plans_beside(ran), *_on_planned(comparison)):
+        yield Note(text, is_caution=False)
     yield from _on_protocol(records)
     for row in comparison.rows:
         if row.candidate.unverified:
@@ -95,30 +102,21 @@ def plan_is_off_by(record: Record, name: str) -> float | None:
     return share
 
 
-def _explanations(texts: Iterable[str]) -> Iterator[Note]:
-    return (Note(text, is_caution=False) for text in texts)
-
-
 def _on_measured(comparison: Comparison, ran: Sequence[Record]) -> Iterator[Note]:
     some = next((record for record in ran if record.measured.tokenizer), None)
     if some is None:
         return
-    device, scale, weights, tokenizer = (
-        " and ".join(distinct(values)) or None
-        for values in (
-            (record.environment.device for record in ran),
-            (record.environment.scale for record in ran),
-            (record.environment.weights for record in ran),
-            (record.measured.tokenizer for record in ran),
-        )
-    )
-    told = [f"measured: {device}, {scale} size, {weights} weights, {tokenizer} tokenizer"]
+    device = together(record.environment.device for record in ran)
+    scale = together(record.environment.scale for record in ran)
+    weights = together(record.environment.weights for record in ran)
+    tokenizer = together(record.measured.tokenizer for record in ran)
+    yield Note(f"measured: {device}, {scale} size, {weights} weights, {tokenizer} tokenizer", is_caution=False)
     if None in comparison.columns:
-        told.append(
+        told = (
             "prompt s: seconds of inference per prompt, the median after the warm-up; of all prompts if the warm-up "
             "leaves none; the mean where single times are not known"
         )
-    yield from _explanations(told)
+        yield Note(told, is_caution=False)
     if some.environment.weights == "random" and not comparison.is_rehearsal:
         real = "time and memory are" if comparison.has_device_memory else "time is"
         yield Note(f"weights are random: {real} real, answers are not")
@@ -149,37 +147,30 @@ def _on_settings(ran: Sequence[Record]) -> Iterator[Note]:
 def _on_limits(ran: Sequence[Record]) -> Iterator[str]:
     """Which part of the card's peaks was reached."""
     each = [record.measured.utilization for record in ran]
-    for shares, peak, what in (
-        (
-            [one.flops_utilization for one in each],
-            next((one.matrix_peak_tflops for one in each if one.matrix_peak_tflops), None),
-            "fine-tuning reached {} of the card's {:g} TFLOP/s of matrix products",
-        ),
-        (
-            [one.bandwidth_utilization for one in each],
-            next((one.bandwidth_peak_gb_per_second for one in each if one.bandwidth_peak_gb_per_second), None),
-            "inference reached {} of its memory's {:g} GB/s",
-        ),
+    flops = [(one.flops_utilization, one.matrix_peak_tflops) for one in each]
+    bandwidth = [(one.bandwidth_utilization, one.bandwidth_peak_gb_per_second) for one in each]
+    for reached, what in (
+        (flops, "fine-tuning reached {} of the card's {:g} TFLOP/s of matrix products"),
+        (bandwidth, "inference reached {} of its memory's {:g} GB/s"),
     ):
-        known = sorted(share for share in shares if share is not None)
-        if known and peak is not None:
-            ends = dict.fromkeys(f"{share:.1%}" for share in (known[0], known[-1]))
+        shares = sorted(share for share, _ in reached if share is not None)
+        peak = next((peak for _, peak in reached if peak), None)
+        if shares and peak is not None:
+            ends = dict.fromkeys(f"{share:.1%}" for share in (shares[0], shares[-1]))
             yield what.format(" to ".join(ends), peak)
 
 
 def _on_plans_beside(ran: Iterable[Record]) -> Iterator[str]:
     """How far plans were off."""
     names = ("peak_reserved_mib", "peak_allocated_mib")
-    found = [tuple(plan_is_off_by(record, name) for name in names) for record in ran]
-    compared = [
-        (reserved, allocated) for reserved, allocated in found if reserved is not None and allocated is not None
-    ]
+    found = [[plan_is_off_by(record, name) for name in names] for record in ran]
+    compared = [[abs(share) for share in both if share is not None] for both in found if None not in both]
     if not compared:
         return
-    parts = []
-    for name, shares in zip(("reserved", "allocated"), zip(*compared, strict=True), strict=True):
-        sizes = [abs(share) for share in shares]
-        parts.append(f"peak {name} off by at most {max(sizes):.2%}, {sum(sizes) / len(sizes):.2%} in the mean")
+    parts = [
+        f"peak {name} off by at most {max(sizes):.2%}, {fmean(sizes):.2%} in the mean"
+        for name, sizes in zip(("reserved", "allocated"), zip(*compared, strict=True), strict=True)
+    ]
     count = f"{len(compared)} {'case' if len(compared) == 1 else 'cases'}"
     yield f"plan against measurement, {count}: {'; '.join(parts)}"
 

@@ -65,7 +65,9 @@ def record_of_flat(facts: Mapping[str, Any]) -> Record:
     """
     if not isinstance(facts, Mapping):
         raise TypeError(facts)
-    nested: dict[str, Any] = {"schema": SCHEMA, "case": _case(facts), "outcome": _outcome(facts)}
+    reason = facts.get("reason")
+    outcome = {"kind": facts.get("outcome"), "reason": reason if reason is None else _said(reason)}
+    nested: dict[str, Any] = {"schema": SCHEMA, "case": _case(facts), "outcome": outcome}
     is_plan = facts.get("workload") == PLAN
     for name, path in (PATHS_OF_PLAN if is_plan else PATHS).items():
         value = facts.get(name)
@@ -92,11 +94,6 @@ def _case(facts: Mapping[str, Any]) -> dict[str, Any]:
         "variant": None if rank is None else f"r{rank}",
         "is_planned": workload == PLAN,
     }
-
-
-def _outcome(facts: Mapping[str, Any]) -> dict[str, Any]:
-    reason = facts.get("reason")
-    return {"kind": facts.get("outcome"), "reason": reason if reason is None else _said(reason)}
 
 
 def _said(text: Any) -> dict[str, Any]:

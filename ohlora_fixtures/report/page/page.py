@@ -57,12 +57,8 @@ def html(
 ) -> str:
     """The page, a whole document that needs no other file, no network and no script.
 
-    Args:
-        comparison: What was planned and measured.
-        selection: The choice; None where none was made.
-        answers: What the models have answered.
-        environment: What `environment.json` says; None without one.
-        language: Which language the page is in; what others have written stays as it is.
+    What others have written stays in its language. Without a selection none was made; `environment` is what
+    `environment.json` says, if there is one.
     """
     say = Say(language)
     chosen = selection and selection.choice
