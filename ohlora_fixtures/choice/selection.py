@@ -14,7 +14,7 @@ from ..inputs.cases import Case, answering_case
 from ..quality.grading import COMPUTED, JUDGE, PERSON, Quality
 from ..results.comparison import Comparison
 from . import caveats
-from .contenders import BASES, Basis, Contender, Exclusion, budgets_mib, contenders, shared_basis
+from .contenders import BASES, Contender, Exclusion, budgets_mib, contenders, shared_basis
 from .sensitivity import LARGEST_WEIGHT, Shift, front, shifts, total
 
 CRITERIA = (
@@ -149,9 +149,9 @@ def select(
         weights=dict(weights),
         front=tuple(_front(ranked)),
         shifts=tuple(shifts(led, others, weights)),
-        bases={name: basis.name for name, basis in bases.items()},
+        bases=bases,
         unknown=tuple(caveats.unknown(ranked, found, weights)),
-        cautions=tuple(caveats.cautions(ranked, found, {basis.name for basis in bases.values()})),
+        cautions=tuple(caveats.cautions(ranked, found, set(bases.values()))),
         agreement=agreement,
         any_license=any_license,
     )
@@ -166,11 +166,11 @@ def _best_known(qualities: Qualities, contender: Contender) -> Quality | None:
 
 
 def _options(
-    found: Sequence[Contender], bases: Mapping[str, Basis], qualities: Qualities, weights: Mapping[str, float]
+    found: Sequence[Contender], bases: Mapping[str, str], qualities: Qualities, weights: Mapping[str, float]
 ) -> Iterator[Option]:
     judged = [_best_known(qualities, each) for each in found]
     figures = {"quality": [None if quality is None else quality.score for quality in judged]}
-    figures |= {name: [basis.read(each) for each in found] for name, basis in bases.items()}
+    figures |= {name: [BASES[name][basis](each) for each in found] for name, basis in bases.items()}
     budget_mib = max(budgets_mib(found), default=0.0)
     scores = {name: list(_scores(name, own, budget_mib)) for name, own in figures.items()}
     for at, each in enumerate(found):

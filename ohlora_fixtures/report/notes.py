@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ..base.messages import Message, message
-from ..results.comparison import Comparison, Row
+from ..results.comparison import Comparison
 from ..results.record import Record
 
 REHEARSAL = (
@@ -67,7 +67,8 @@ def mixed_notes(comparison: Comparison) -> list[Message]:
     records, ran = comparison.records, comparison.measured
     found = []
     if len(devices := distinct(record.environment.device for record in ran)) > 1:
-        names = [message("names.on_device", device=device, names=_candidates_on(device, ran)) for device in devices]
+        on = {device: [each.case.candidate for each in ran if each.environment.device == device] for device in devices}
+        names = [message("names.on_device", device=device, names=listed(distinct(on[device]))) for device in devices]
         found.append(message("note.devices", count=len(devices), names=names))
     for key, values in (
         ("note.weights", distinct(record.environment.weights for record in ran)),
@@ -130,17 +131,15 @@ def _on_settings(ran: Sequence[Record]) -> Iterator[Note]:
             f"cap: PyTorch's memory on this larger card was limited to {capped.measured.cap_mib:.0f} MiB, the budget "
             "less the CUDA context. What does not fit really runs out of memory; times are the larger card's"
         )
-    settled = next((record.environment for record in ran if record.environment.cublas_workspace_config), None)
+    environments = [record.environment for record in ran]
+    settled = next((each for each in environments if each.cublas_workspace_config), None)
     if settled is not None:
         backends = ", ".join(settled.attention_backends or ())
         told = f"cuBLAS workspace {settled.cublas_workspace_config}; attention backends on: {backends}"
         yield Note(told, is_caution=False)
-    allocator = next(
-        (record.environment.allocator_settings for record in ran if record.environment.allocator_settings), ""
-    )
-    if allocator:
+    if allocator := next((each.allocator_settings for each in environments if each.allocator_settings), None):
         yield Note(f"allocator settings {allocator}: reserved memory depends on them, and plans assume the defaults")
-    if any(record.environment.native_bf16 is False for record in ran):
+    if any(each.native_bf16 is False for each in environments):
         yield Note("this card has no bf16 of its own: PyTorch emulates it, which costs time but no memory")
 
 
@@ -180,17 +179,17 @@ def _on_planned(comparison: Comparison) -> Iterator[str]:
     some = next((record for record in planned if record.plan and record.plan.tokenizer), None)
     if some is None or some.plan is None:
         return
-    estimated = [row.candidate.name for row in comparison.rows if _is_estimated(row)]
+    estimated = [
+        row.candidate.name
+        for row in comparison.rows
+        if any(each.plan is not None and each.plan.tokenizer == "estimated" for each in row.plans)
+    ]
     whose = "all candidates" if len(estimated) == len(comparison.rows) else ", ".join(estimated)
     lengths = f"; lengths of {whose} estimated from characters a token" if estimated else ""
     context = "" if some.plan.context_mib is None else f", {some.plan.context_mib:.0f} MiB of it for the CUDA context"
     cards = distinct(record.environment.device for record in planned)
     card = " or ".join(cards) if len(cards) > 1 else f"{some.environment.device}{context}"
     yield f"plan: what the full-size model would need at most on a {card}{lengths}"
-
-
-def _is_estimated(row: Row) -> bool:
-    return any(record.plan is not None and record.plan.tokenizer == "estimated" for record in row.plans)
 
 
 def _on_protocol(records: Sequence[Record]) -> Iterator[Note]:
@@ -220,10 +219,6 @@ def _on_taints(records: Iterable[Record]) -> Iterator[Note]:
         for taint in record.taints:
             cases.setdefault(str(taint), []).append(record.case.id)
     return (Note(f"tainted (*): {taint}: {', '.join(names)}") for taint, names in cases.items())
-
-
-def _candidates_on(device: str, records: Iterable[Record]) -> Message | str:
-    return listed(distinct(record.case.candidate for record in records if record.environment.device == device))
 
 
 def _versions(records: Iterable[Record]) -> list[str]:

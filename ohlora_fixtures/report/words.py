@@ -25,14 +25,10 @@ class Say:
         """A text with values put into its braces; raises KeyError for one that does not exist."""
         return texts()[key][self.language].format(**values)
 
-    def name(self, subject: str, field: str) -> str:
-        """What a field of other code is called; one that this version does not know goes by its own name."""
+    def name(self, subject: str, field: str, otherwise: str = "") -> str:
+        """What a field of other code is called; one that this version does not know goes by another or its own name."""
         key = f"{subject}.{field}"
-        return self(key) if key in texts() else field.replace("_", " ")
-
-    def knows(self, subject: str, field: str) -> bool:
-        """Whether a field has a name of its own."""
-        return f"{subject}.{field}" in texts()
+        return self(key) if key in texts() else otherwise or field.replace("_", " ")
 
 
 def cut(text: str, room: float, width_of: Callable[[str], float]) -> str:

@@ -70,11 +70,6 @@ class Row:
         return [cell.plan for cell in self.cells.values() if cell.plan is not None]
 
     @property
-    def has_published(self) -> bool:
-        """Whether the study has figures of it."""
-        return any(cell.published is not None for cell in self.cells.values())
-
-    @property
     def fit_as_measured(self) -> Fit:
         """Whether all that was measured keeps to the budget."""
         return fit_of_all(fit_of(record, None) for record in self.measured)

@@ -146,28 +146,22 @@ def _sections(
 
 def _charts(found: Comparison, selection: Selection | None, say: Say) -> list[Section]:
     """What there are drawings of; of what was not, why, unless nothing was measured at all."""
-    figures = {
-        "memory": memory.figure(found, say),
-        "time": times.figure(found, say),
-        "quality": quality.figure(found, selection, say),
-        "loss": losses.figure(found, say),
-    }
     reasons = (record.quality.not_judged for record in found.records)
     unjudged = distinct(reason.text(say.language) if reason else None for reason in reasons)
     why = [say("quality.not_judged", reasons="; ".join(unjudged))] if unjudged else []
-    nothing = {
-        "memory": say("memory.nothing"),
-        "time": say("time.replicas" if found.is_rehearsal else "time.nothing"),
-        "quality": " ".join([say("quality.nothing"), *why]),
-        "loss": say("loss.nothing"),
-    }
+    charts = (
+        ("memory", memory.figure(found, say), say("memory.nothing")),
+        ("time", times.figure(found, say), say("time.replicas" if found.is_rehearsal else "time.nothing")),
+        ("quality", quality.figure(found, selection, say), " ".join([say("quality.nothing"), *why])),
+        ("loss", losses.figure(found, say), say("loss.nothing")),
+    )
     parts = listings.quality(found, say)
     sections = []
-    for name, figure in figures.items():
+    for name, figure, nothing in charts:
         tables = (parts,) if name == "quality" and parts.rows else ()
         is_replica = found.is_rehearsal and name in ("quality", "loss") and bool(figure or tables)
         if figure or found.measured:
-            sections.append(Section(name, figure, None if figure else nothing[name], tables, is_replica=is_replica))
+            sections.append(Section(name, figure, None if figure else nothing, tables, is_replica=is_replica))
     return sections
 
 
