@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from ...choice.selection import CRITERIA, Option, Selection
 from ...quality.grading import Quality
 from .. import digits
@@ -24,44 +21,23 @@ TERMS = {
 """By criterion, the glossary's entry for its figure."""
 
 
-@dataclass(frozen=True)
-class Card:
-    """An option that was chosen."""
-
-    role: str
-    """`choice` or `reserve`."""
-    option: Option
-    """Which."""
-    facts: tuple[tuple[str, str], ...]
-    """What else to know of it: a label and a text each."""
-    figures: Mapping[str, str]
-    """By criterion, its figure, unit and source."""
-
-
-def cards(selection: Selection, say: Say) -> list[Card]:
-    """The final choice and its reserve, as far as there are any."""
-    chosen = (("choice", selection.choice), ("reserve", selection.reserve))
-    return [_card(role, option, selection, say) for role, option in chosen if option is not None]
-
-
-def _card(role: str, option: Option, selection: Selection, say: Say) -> Card:
+def facts(option: Option, say: Say) -> list[tuple[str, str]]:
+    """What else to know of an option that was chosen: a label and a text each."""
     candidate = option.candidate
-    facts = [
+    told = [
         (say("head.parameters"), f"{candidate.parameters / 1e9:.2f} B"),
         (say("head.binding_license"), candidate.binding_license),
     ]
-    if option.quality is not None:
-        facts.append((say("criterion.quality"), _quality(option.quality, say)))
-    shown = {name: _figure(name, option.figures.get(name), selection.bases, say) for name in CRITERIA}
-    return Card(role, option, tuple(facts), shown)
+    return told if option.quality is None else [*told, (say("criterion.quality"), _quality(option.quality, say))]
 
 
-def _figure(name: str, figure: float | None, bases: Mapping[str, str], say: Say) -> str:
-    if figure is None:
+def figure(option: Option, criterion: str, basis: str, say: Say) -> str:
+    """A criterion's figure with its unit, and what it was read from where that is not what was measured."""
+    known = option.figures.get(criterion)
+    if known is None:
         return digits.NONE
-    basis = bases.get(name, "")
     notes = [say(f"choice.{note}") for note in ("planned", "allocated_after") if note in basis]
-    said = f"{figure:.2f} %" if name == "leaderboard" else written(name, figure)
+    said = f"{known:.2f} %" if criterion == "leaderboard" else written(criterion, known)
     return f"{said} ({', '.join(notes)})" if notes else said
 
 
