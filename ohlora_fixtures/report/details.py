@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ..planner.plan import Advice
 from ..results.comparison import Comparison
 from ..results.record import Record
 from . import digits, quantities
-from .layout import Column, figures, words
+from .layout import Column, figures, in_mib, words
 from .notes import plan_is_off_by
 
 BREAKDOWN_HEADING = (
@@ -56,7 +56,7 @@ def advice(comparison: Comparison) -> list[Column]:
         figures("longest\nrow", (digits.count(each.row_tokens) for each in found)),
         figures("largest\nbatch", (digits.count(each.largest_batch or None) for each in found)),
         figures("largest\nrank", (digits.count(each.largest_rank or None) for each in found)),
-        _mib("gradient checkpointing\nsaves MiB", (each.checkpointing_saves_mib for each in found)),
+        in_mib("gradient checkpointing\nsaves MiB", (each.checkpointing_saves_mib for each in found)),
     ]
 
 
@@ -68,10 +68,10 @@ def breakdown(comparison: Comparison) -> list[Column]:
     names = dict.fromkeys(name for _, plan in found for name in plan.breakdown_mib or ())
     return [
         words("case", (_name(record, "inference") for record, _ in found)),
-        *(_mib(_words(name), ((plan.breakdown_mib or {}).get(name) for _, plan in found)) for name in names),
-        _mib("allocated", (plan.peak_allocated_mib for _, plan in found)),
-        _mib("reserved", (plan.peak_reserved_mib for _, plan in found)),
-        _mib("card", (plan.peak_device_mib for _, plan in found)),
+        *(in_mib(_words(name), ((plan.breakdown_mib or {}).get(name) for _, plan in found)) for name in names),
+        in_mib("allocated", (plan.peak_allocated_mib for _, plan in found)),
+        in_mib("reserved", (plan.peak_reserved_mib for _, plan in found)),
+        in_mib("card", (plan.peak_device_mib for _, plan in found)),
     ]
 
 
@@ -85,11 +85,11 @@ def plan_against_measurement(comparison: Comparison) -> list[Column]:
     for name in names:
         measured = (getattr(each.measured.memory, name) for each in records)
         columns += [
-            _mib(f"{_words(name.removesuffix('_mib'))}: measured", measured),
-            _mib("planned", (getattr(each.plan, name) for each in records)),
+            in_mib(f"{_words(name.removesuffix('_mib'))}: measured", measured),
+            in_mib("planned", (getattr(each.plan, name) for each in records)),
             figures("off by", (digits.difference(plan_is_off_by(each, name)) for each in records)),
         ]
-    return [*columns, _mib("CUDA context: measured", (each.measured.memory.context_mib for each in records))]
+    return [*columns, in_mib("CUDA context: measured", (each.measured.memory.context_mib for each in records))]
 
 
 def limits(comparison: Comparison) -> list[Column]:
@@ -140,7 +140,3 @@ def _name(record: Record, without_variant: str) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _mib(head: str, sizes: Iterable[float | None]) -> Column:
-    return figures(head, map(digits.mib, sizes))

@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import groupby, zip_longest
 
 from ..base import safe_text
+from . import digits
 
 Paint = Callable[[str, str], str]
 """Gives a text the colour of a name, such as `green`, or another look that pytest's terminal writer knows."""
@@ -115,6 +116,11 @@ def words(head: str, cells: Iterable[str], term: str | None = None) -> Column:
 def figures(head: str, cells: Iterable[str], term: str | None = None) -> Column:
     """A column of figures."""
     return Column(head, list(cells), is_text=False, term=term)
+
+
+def in_mib(head: str, sizes_mib: Iterable[float | None], term: str | None = None) -> Column:
+    """A column of sizes in MiB."""
+    return figures(head, map(digits.mib, sizes_mib), term)
 
 
 def for_terminal(columns: Sequence[Column], width: int, paint: Paint = plain) -> str:

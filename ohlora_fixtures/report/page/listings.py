@@ -11,7 +11,7 @@ from ...results.answers import Answers, GivenAnswer
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
-from ..layout import Column, figures, words
+from ..layout import Column, figures, in_mib, words
 from ..quantities import MEASURED, PLANNED, QUALITY, Quantity, known
 from ..words import Say
 from .contents import Shown, Table, cases_of, catalogued, outcome, subjects
@@ -74,9 +74,9 @@ def published(found: Comparison, say: Say) -> Table:
         *subjects(cases, say),
         figures(say("head.study_seconds"), (digits.seconds(each.seconds) for each in studied), "seconds"),
         figures(say("head.our_seconds"), (digits.seconds(_comparable_seconds(each)) for each in ours), "seconds"),
-        figures(say("head.study_allocated"), map(digits.mib, then), "allocated_after"),
-        figures(say("head.our_allocated"), map(digits.mib, allocated), "allocated_after"),
-        figures(say("head.our_planned"), map(digits.mib, predicted), "plan"),
+        in_mib(say("head.study_allocated"), then, "allocated_after"),
+        in_mib(say("head.our_allocated"), allocated, "allocated_after"),
+        in_mib(say("head.our_planned"), predicted, "plan"),
     )
     return Table(say("listing.published"), columns, is_open=True)
 
