@@ -8,7 +8,8 @@ from made import changed, made
 
 from ohlora_fixtures.base.installation import DATA, REFERENCE
 from ohlora_fixtures.base.messages import message
-from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Exclusion, Option, Selection
+from ohlora_fixtures.choice.contenders import Exclusion, Option
+from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Selection
 from ohlora_fixtures.choice.sensitivity import Shift
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.cases import answering_case

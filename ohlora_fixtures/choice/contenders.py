@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..base.messages import Message, message
 from ..inputs.candidates import Candidate
+from ..quality.grading import Quality
 from ..results.comparison import Cell, Comparison, Row
 from ..results.fit import reason_of
 from ..results.record import Record
@@ -39,6 +40,24 @@ class Contender:
     def is_judged_by_budget(self) -> bool:
         """Whether fine-tuning's peak on the device was measured or planned."""
         return any(record.peak_device_mib is not None for record in self.fine_tuning.records)
+
+
+@dataclass(frozen=True)
+class Option:
+    """A candidate in one variant."""
+
+    candidate: Candidate
+    """Which candidate."""
+    variant: str
+    """Which variant."""
+    figures: Mapping[str, float | None]
+    """By criterion, its figure: quality 0 to 100, leaderboard percent, seconds, MiB; None if not known."""
+    scores: Mapping[str, float | None]
+    """By criterion, 0 (worst) to 1 (best); where its figure is not known, the mean of the others'; None without any."""
+    total: float | None
+    """Weighted mean of the scores, 0 to 100; None if nothing is known that has a weight."""
+    quality: Quality | None
+    """The quality in `figures`."""
 
 
 @dataclass(frozen=True)

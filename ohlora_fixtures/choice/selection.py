@@ -9,12 +9,11 @@ from statistics import fmean
 
 from ..base.errors import InputError
 from ..base.messages import Message
-from ..inputs.candidates import Candidate
 from ..inputs.cases import Case, answering_case
 from ..quality.grading import COMPUTED, JUDGE, PERSON, Quality
 from ..results.comparison import Comparison
 from . import caveats
-from .contenders import BASES, Contender, Exclusion, budgets_mib, contenders, shared_basis
+from .contenders import BASES, Contender, Exclusion, Option, budgets_mib, contenders, shared_basis
 from .sensitivity import LARGEST_WEIGHT, Shift, front, shifts, total
 
 CRITERIA = (
@@ -29,24 +28,6 @@ CRITERIA = (
 
 DEFAULT_WEIGHTS: Mapping[str, float] = {name: 5.0 if name == "quality" else 1.0 for name in CRITERIA}
 """How good the answers are weighs as much as all else together."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """A candidate in one variant."""
-
-    candidate: Candidate
-    """Which candidate."""
-    variant: str
-    """Which variant."""
-    figures: Mapping[str, float | None]
-    """By criterion, its figure: quality 0 to 100, leaderboard percent, seconds, MiB; None if not known."""
-    scores: Mapping[str, float | None]
-    """By criterion, 0 (worst) to 1 (best); where its figure is not known, the mean of the others'; None without any."""
-    total: float | None
-    """Weighted mean of the scores, 0 to 100; None if nothing is known that has a weight."""
-    quality: Quality | None
-    """The quality in `figures`."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..base import safe_text
-from ..choice.contenders import Exclusion
-from ..choice.selection import CRITERIA, Option, Selection
+from ..choice.contenders import Exclusion, Option
+from ..choice.selection import CRITERIA, Selection
 from ..choice.sensitivity import Shift
 from ..quality.grading import Quality
 from . import digits

@@ -96,24 +96,20 @@ def _case(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _said(text: Any) -> dict[str, Any]:
-    if not isinstance(text, str):
-        raise TypeError(text)
-    facts: dict[str, Any] = plain(verbatim(text))
-    return facts
-
-
-def _each_said(listed: Any) -> list[dict[str, Any]]:
-    if not isinstance(listed, list):
-        raise TypeError(listed)
-    return list(map(_said, listed))
+def _said(told: Any) -> Any:
+    """A text, or each of several, as a message."""
+    if isinstance(told, list):
+        return list(map(_said, told))
+    if not isinstance(told, str):
+        raise TypeError(told)
+    return plain(verbatim(told))
 
 
 def _advice(found: Any) -> Any:
     return {**found, "variant": f"r{found.get('lora_rank')}"} if isinstance(found, dict) else found
 
 
-_SAID = {"protocol_changes": _each_said, "taints": _each_said, "not_judged": _said, "advice": _advice}
+_SAID = {"protocol_changes": _said, "taints": _said, "not_judged": _said, "advice": _advice}
 """What lines of the first version have as text, and this version as messages."""
 
 

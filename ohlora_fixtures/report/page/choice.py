@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ...choice.selection import CRITERIA, Option, Selection
+from ...choice.contenders import Option
+from ...choice.selection import CRITERIA, Selection
 from ...quality.grading import Quality
 from .. import digits
 from ..choice import name_of, written

@@ -67,14 +67,13 @@ def published(found: Comparison, say: Say) -> Table:
     listed = [(case, study) for case in cases_of(found, say) if (study := case.cell.published) is not None]
     cases, studied = [case for case, _ in listed], [study for _, study in listed]
     ours = [case.full_size for case in cases]
-    then = (study.allocated_after_mib for study in studied)
     allocated = (each.measured.memory.allocated_after_mib if each else None for each in ours)
     predicted = (case.plan.allocated_after_mib if case.plan else None for case in cases)
     columns = (
         *subjects(cases, say),
         figures(say("head.study_seconds"), (digits.seconds(each.seconds) for each in studied), "seconds"),
         figures(say("head.our_seconds"), (digits.seconds(_comparable_seconds(each)) for each in ours), "seconds"),
-        in_mib(say("head.study_allocated"), then, "allocated_after"),
+        in_mib(say("head.study_allocated"), (each.allocated_after_mib for each in studied), "allocated_after"),
         in_mib(say("head.our_allocated"), allocated, "allocated_after"),
         in_mib(say("head.our_planned"), predicted, "plan"),
     )

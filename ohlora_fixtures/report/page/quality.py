@@ -8,7 +8,8 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from ...choice.selection import Option, Selection
+from ...choice.contenders import Option
+from ...choice.selection import Selection
 from ...results.comparison import Comparison
 from .. import digits
 from ..layout import figures, words
