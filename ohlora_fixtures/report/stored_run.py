@@ -18,7 +18,7 @@ from ..results.memory_growth import (
     why_not,
 )
 from ..results.record import Record
-from .layout import Column, as_markdown, filled, for_terminal
+from .layout import Column, as_markdown, figures, filled, for_terminal, words
 
 _QUANTITIES = ("peak_device_mib", "peak_reserved_mib", "peak_rss_growth_mib")
 """The first that both runs have is compared."""
@@ -70,8 +70,8 @@ def _line(record: Record, stored: Mapping[str, Any]) -> str:
     for quantity in _QUANTITIES:
         found = growth(record, stored, (quantity,))
         if not isinstance(found, NotCompared):
-            figures = f"{quantity} {found.now_mib:.2f}, stored {found.stored_mib:.2f} ({found.change})"
-            return f"{record.case.id}: {figures}"
+            told = f"{quantity} {found.now_mib:.2f}, stored {found.stored_mib:.2f} ({found.change})"
+            return f"{record.case.id}: {told}"
     return f"{record.case.id}: no memory figure in both runs"
 
 
@@ -96,12 +96,10 @@ def _conclusion(verdicts: Sequence[MemoryGrowth]) -> str:
 def _columns(verdict: MemoryGrowth) -> list[Column]:
     growths = [each.growth for each in verdict.exceeded]
     return [
-        Column("case\nquantity", [f"{each.case}\n{each.quantity}" for each in growths]),
-        Column(
-            "stored MiB\nnow MiB", [f"{each.stored_mib:.2f}\n{each.now_mib:.2f}" for each in growths], is_text=False
-        ),
-        Column("change", [f"{each.now_mib - each.stored_mib:+.2f}\n{each.change}" for each in growths], is_text=False),
-        Column("limit", [each.limit.text for each in verdict.exceeded]),
+        words("case\nquantity", (f"{each.case}\n{each.quantity}" for each in growths)),
+        figures("stored MiB\nnow MiB", (f"{each.stored_mib:.2f}\n{each.now_mib:.2f}" for each in growths)),
+        figures("change", (f"{each.now_mib - each.stored_mib:+.2f}\n{each.change}" for each in growths)),
+        words("limit", (each.limit.text for each in verdict.exceeded)),
     ]
 
 
