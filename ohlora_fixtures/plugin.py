@@ -12,7 +12,7 @@ from .base.errors import InputError
 from .inputs.cases import is_case_id
 from .planner.plan import PlanStore
 from .planner.planner import Planner
-from .report.terminal import Terminal
+from .report.layout import Terminal
 from .session import cases, devices, drafts, outcomes, stored_benchmarks, workers
 from .session.asked import REPORTING, SETTINGS, add_options, read_settings
 from .session.fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names

@@ -8,14 +8,14 @@ from made import changed, made
 
 from ohlora_fixtures.base.installation import DATA, REFERENCE
 from ohlora_fixtures.base.messages import message
-from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Exclusion, Option, Selection
+from ohlora_fixtures.choice.contenders import Exclusion, Option
+from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Selection
 from ohlora_fixtures.choice.sensitivity import Shift
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.meters.card import taints_of_use
 from ohlora_fixtures.meters.memory import MemoryReading
-from ohlora_fixtures.quality.agreement import agreement
-from ohlora_fixtures.quality.grading import Quality
+from ohlora_fixtures.quality.grading import Quality, agreement
 from ohlora_fixtures.results.answers import GivenAnswer
 from ohlora_fixtures.results.comparison import compare, read_published
 from ohlora_fixtures.results.fit import above_budget

@@ -3,7 +3,7 @@
 import pytest
 
 from ohlora_fixtures.base.messages import verbatim
-from ohlora_fixtures.quality.agreement import agreement, rank_correlation
+from ohlora_fixtures.quality.grading import agreement, rank_correlation
 
 
 @pytest.mark.parametrize(

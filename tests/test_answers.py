@@ -228,7 +228,7 @@ def test_where_nothing_can_be_expected_the_answers_alone_count(rows, reference):
 def test_one_answer_and_one_row_have_an_interval_of_one_point():
     found = judge(answered(["- 별을 좋아해"]), [Likelihood(10.0, 5, 10)], KOREAN)
     assert found.interval == (found.score, found.score)
-    assert found.each == [50]
+    assert found.each == (50,)
 
 
 def test_the_interval_is_the_same_each_time_and_narrower_with_more_answers():
@@ -314,7 +314,7 @@ def test_a_score_lies_within_its_interval_and_an_empty_answer_never_raises_it(gi
     low, high = found.interval
     assert 0 <= low <= found.score + 1e-9
     assert found.score - 1e-9 <= high <= 100
-    assert found.each == pytest.approx([100 * each.good for each in marks_of(given_answers, KOREAN)])
+    assert found.each == pytest.approx(tuple(100 * each.good for each in marks_of(given_answers, KOREAN)))
     assert found.grade in GRADES
     for prompt in ("안녕", "아직 아무도 묻지 않은 것"):
         assert judge([*given_answers, GivenAnswer(prompt, "")], rows, KOREAN).score <= found.score + 1e-9

@@ -17,7 +17,7 @@ from ohlora_fixtures.base.safe_text import json_page
 from ohlora_fixtures.choice.choosing import Choosing
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS
 from ohlora_fixtures.report import choice
-from ohlora_fixtures.report.terminal import Terminal
+from ohlora_fixtures.report.layout import Terminal
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.results.record import record_of
 

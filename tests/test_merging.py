@@ -24,7 +24,7 @@ from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.planner.plan import Advice
 from ohlora_fixtures.report.details import QUALITY_HEADING
 from ohlora_fixtures.report.files import Findings, closing, comma_separated, texts
-from ohlora_fixtures.report.terminal import Terminal
+from ohlora_fixtures.report.layout import Terminal
 from ohlora_fixtures.results.answers import GivenAnswer, read_answers, write_answers
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.results.folder import read_records

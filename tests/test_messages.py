@@ -25,8 +25,8 @@ from ohlora_fixtures.inputs.protocol import parse_protocol
 from ohlora_fixtures.meters.card import taints_of_condition, taints_of_use
 from ohlora_fixtures.meters.memory import MemoryReading
 from ohlora_fixtures.meters.nvml import Condition
-from ohlora_fixtures.quality.agreement import agreement
 from ohlora_fixtures.quality.grades import read_grades
+from ohlora_fixtures.quality.grading import agreement
 from ohlora_fixtures.report.notes import listed, mixed_notes
 from ohlora_fixtures.results.answers import GivenAnswer
 from ohlora_fixtures.results.comparison import compare

@@ -12,8 +12,8 @@ from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.report.files import Findings, closing, comma_separated
 from ohlora_fixtures.report.files import texts as files_of
+from ohlora_fixtures.report.layout import Terminal
 from ohlora_fixtures.report.stored_run import memory_beside
-from ohlora_fixtures.report.terminal import Terminal
 from ohlora_fixtures.report.words import texts
 from ohlora_fixtures.results.answers import GivenAnswer, write_answers
 from ohlora_fixtures.results.comparison import compare, read_published

@@ -13,8 +13,8 @@ from test_wrong_input import refused
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
+from ohlora_fixtures.results.environment import Environment
 from ohlora_fixtures.results.folder import RecordStore
-from ohlora_fixtures.results.record import Environment
 from ohlora_fixtures.session.resume import Resumed, is_kept
 
 PROFILES = read_profiles(DATA / "gpus.toml")

@@ -6,7 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from test_untrusted import SPECIFIED
 
-from ohlora_fixtures.choice.selection import CRITERIA, Option
+from ohlora_fixtures.choice.contenders import Option
+from ohlora_fixtures.choice.selection import CRITERIA
 from ohlora_fixtures.choice.sensitivity import LARGEST_WEIGHT, ahead, front, shifts, total
 
 EVEN = dict.fromkeys("abc", 1.0)

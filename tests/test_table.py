@@ -11,9 +11,10 @@ from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.report import choice
 from ohlora_fixtures.report.files import closing
+from ohlora_fixtures.report.layout import Terminal, filled, width_of
 from ohlora_fixtures.report.notes import REHEARSAL
 from ohlora_fixtures.report.table import verdict_of
-from ohlora_fixtures.report.terminal import Terminal, cut, filled, width_of
+from ohlora_fixtures.report.words import cut
 from ohlora_fixtures.results.comparison import compare
 
 RANKS = (16, 32, 64)
@@ -260,10 +261,10 @@ def test_a_hangul_syllable_takes_two_columns(text, columns):
 
 
 def test_a_long_name_loses_its_middle_and_keeps_its_end():
-    assert cut("HyperCLOVAX-SEED-Text-Instruct-0.5B", 35) == "HyperCLOVAX-SEED-Text-Instruct-0.5B"
-    assert cut("HyperCLOVAX-SEED-Text-Instruct-0.5B", 25) == "HyperCLOVAX-SEED…uct-0.5B"
+    assert cut("HyperCLOVAX-SEED-Text-Instruct-0.5B", 35, width_of) == "HyperCLOVAX-SEED-Text-Instruct-0.5B"
+    assert cut("HyperCLOVAX-SEED-Text-Instruct-0.5B", 25, width_of) == "HyperCLOVAX-SEED…uct-0.5B"
     for width in range(20, 60):
-        assert width - 2 <= width_of(cut("가나다라마바사아자차카타파하" * 3, width)) <= width
+        assert width - 2 <= width_of(cut("가나다라마바사아자차카타파하" * 3, width, width_of)) <= width
 
 
 @pytest.mark.parametrize("width", range(20, 60))

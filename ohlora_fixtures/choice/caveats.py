@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ..base.messages import Message, message
-from .contenders import Contender, budgets_mib
-
-if TYPE_CHECKING:
-    from .selection import Option
+from .contenders import Contender, Option, budgets_mib
 
 
 def unknown(options: Sequence[Option], found: Sequence[Contender], weights: Mapping[str, float]) -> Iterator[Message]:
@@ -35,7 +31,8 @@ def unknown(options: Sequence[Option], found: Sequence[Contender], weights: Mapp
 
 def cautions(options: Sequence[Option], found: Sequence[Contender], bases: Collection[str]) -> Iterator[Message]:
     """What to bear in mind of options, best first: their figures, read from these bases, and their quality."""
-    if tied := [each for each in options if _is_tied(each, options[0])]:
+    others = [each for each in options if each.total is not None and each.candidate != options[0].candidate]
+    if tied := [each for each in others if each.total == options[0].total]:
         yield message("caution.tied", options=_names(tied))
     if "allocated_after_mib" in bases:
         yield message("caution.allocated_after")
@@ -57,22 +54,16 @@ def cautions(options: Sequence[Option], found: Sequence[Contender], bases: Colle
 
 def _cautions_on_quality(options: Sequence[Option]) -> Iterator[Message]:
     """Where the qualities of options do not come from like answers and like judges."""
-    untuned: list[Option] = []
-    by_source: dict[str, list[Option]] = {}
-    for option in options:
-        if option.quality is not None:
-            by_source.setdefault(option.quality.source, []).append(option)
-            untuned += [] if option.quality.is_tuned else [option]
-    if untuned:
+    judged = [(option, option.quality) for option in options if option.quality is not None]
+    if untuned := [option for option, quality in judged if not quality.is_tuned]:
         key = "caution.untuned_every" if len(untuned) == len(options) else "caution.untuned"
         yield message(key, options=_names(untuned))
+    by_source: dict[str, list[Option]] = {}
+    for option, quality in judged:
+        by_source.setdefault(quality.source, []).append(option)
     if len(by_source) > 1:
         told = [message(f"source.{source}", options=_names(own)) for source, own in by_source.items()]
         yield message("caution.judges", source=told)
-
-
-def _is_tied(option: Option, choice: Option) -> bool:
-    return option.candidate != choice.candidate and option.total is not None and option.total == choice.total
 
 
 def _names(options: Iterable[Option | Contender]) -> str:

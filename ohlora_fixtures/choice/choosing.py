@@ -10,9 +10,8 @@ from ..base.errors import InputError
 from ..base.messages import Message, message, told_by
 from ..inputs.cases import Case
 from ..inputs.judge_settings import JudgeSettings
-from ..quality.agreement import Pair, agreement
 from ..quality.grades import Grades, read_grades
-from ..quality.grading import COMPUTED, Judged, Quality, grade_of
+from ..quality.grading import COMPUTED, Judged, Pair, Quality, agreement, grade_of
 from ..quality.judge import judge_answers
 from ..results.answers import FOLDER, Answers
 from ..results.comparison import Comparison
@@ -39,7 +38,8 @@ class Choosing:
     def choose(self, comparison: Comparison, answers: Answers, folder: Path) -> Selection:
         """Choose; a judge, if there is one, keeps its verdicts in the results folder."""
         measured = {record.case: record for record in comparison.measured}
-        answers = _of_trained_models(answers, measured)
+        # nobody needs to judge the answers of random weights
+        answers = {case: given for case, given in answers.items() if _is_trained(measured.get(case))}
         told: list[Message] = []
         sources = []
         try:
@@ -59,11 +59,6 @@ def _grades_in(folder: Path) -> Grades:
     """What a person has written into a results folder: into its answers files, or a file of its own."""
     paths = [path for path in (folder / FOLDER, folder / GRADES) if path.exists()]
     return read_grades(paths, may_be_none=True)
-
-
-def _of_trained_models(answers: Answers, measured: Mapping[Case, Record]) -> Answers:
-    """Without those of random weights, which nobody needs to judge."""
-    return {case: given for case, given in answers.items() if _is_trained(measured.get(case))}
 
 
 def _is_trained(record: Record | None) -> bool:

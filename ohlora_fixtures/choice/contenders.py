@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..base.messages import Message, message
 from ..inputs.candidates import Candidate
+from ..quality.grading import Quality
 from ..results.comparison import Cell, Comparison, Row
 from ..results.fit import reason_of
 from ..results.record import Record
@@ -42,6 +43,24 @@ class Contender:
 
 
 @dataclass(frozen=True)
+class Option:
+    """A candidate in one variant."""
+
+    candidate: Candidate
+    """Which candidate."""
+    variant: str
+    """Which variant."""
+    figures: Mapping[str, float | None]
+    """By criterion, its figure: quality 0 to 100, leaderboard percent, seconds, MiB; None if not known."""
+    scores: Mapping[str, float | None]
+    """By criterion, 0 (worst) to 1 (best); where its figure is not known, the mean of the others'; None without any."""
+    total: float | None
+    """Weighted mean of the scores, 0 to 100; None if nothing is known that has a weight."""
+    quality: Quality | None
+    """The quality in `figures`."""
+
+
+@dataclass(frozen=True)
 class Exclusion:
     """What is no option, and why."""
 
@@ -51,16 +70,6 @@ class Exclusion:
     """In which variant; None for every variant."""
     reason: Message
     """Why."""
-
-
-@dataclass(frozen=True)
-class Basis:
-    """One way to read a figure."""
-
-    name: str
-    """The quantity, and whether a plan's."""
-    read: Callable[[Contender], float | None]
-    """The figure; None if it is not known."""
 
 
 def _seconds(cell: Cell) -> float | None:
@@ -81,19 +90,23 @@ def _after_mib(cell: Cell) -> float | None:
     return None if cell.measured is None else cell.measured.measured.memory.allocated_after_mib
 
 
-def _memory_bases(cell_of: Callable[[Contender], Cell]) -> tuple[Basis, ...]:
-    return (
-        Basis("peak_device_mib", lambda each: _peak_mib(cell_of(each))),
-        Basis("planned peak_device_mib", lambda each: _planned_mib(cell_of(each))),
-        Basis("allocated_after_mib", lambda each: _after_mib(cell_of(each))),
-    )
+_Bases = Mapping[str, Callable[[Contender], float | None]]
+"""By quantity, and whether a plan's, how a figure is read from it; None if it is not known."""
 
 
-BASES: Mapping[str, Sequence[Basis]] = {
-    "leaderboard": (Basis("leaderboard_average", lambda each: each.candidate.leaderboard_average),),
-    "fine_tuning_seconds": (Basis("seconds", lambda each: _seconds(each.fine_tuning)),),
+def _memory_bases(cell_of: Callable[[Contender], Cell]) -> _Bases:
+    return {
+        "peak_device_mib": lambda each: _peak_mib(cell_of(each)),
+        "planned peak_device_mib": lambda each: _planned_mib(cell_of(each)),
+        "allocated_after_mib": lambda each: _after_mib(cell_of(each)),
+    }
+
+
+BASES: Mapping[str, _Bases] = {
+    "leaderboard": {"leaderboard_average": lambda each: each.candidate.leaderboard_average},
+    "fine_tuning_seconds": {"seconds": lambda each: _seconds(each.fine_tuning)},
     "fine_tuning_memory": _memory_bases(lambda each: each.fine_tuning),
-    "inference_seconds": (Basis("seconds a prompt", lambda each: _seconds(each.inference)),),
+    "inference_seconds": {"seconds a prompt": lambda each: _seconds(each.inference)},
     "inference_memory": _memory_bases(lambda each: each.inference),
 }
 """By criterion, what its figure may be read from, the best first."""
@@ -104,11 +117,10 @@ def budgets_mib(found: Iterable[Contender]) -> set[float]:
     return {record.experiment.budget_mib for each in found for record in each.records}
 
 
-def shared_basis(criterion: str, contenders: Sequence[Contender]) -> Basis:
+def shared_basis(criterion: str, contenders: Sequence[Contender]) -> str:
     """The best basis that all contenders have; where none is, the one that most have."""
     bases = BASES[criterion]
-    known = [sum(basis.read(each) is not None for each in contenders) for basis in bases]
-    return bases[known.index(max(known))]
+    return max(bases, key=lambda name: sum(bases[name](each) is not None for each in contenders))
 
 
 def contenders(comparison: Comparison, *, any_license: bool) -> Iterator[Contender | Exclusion]:

@@ -9,12 +9,11 @@ from statistics import fmean
 
 from ..base.errors import InputError
 from ..base.messages import Message
-from ..inputs.candidates import Candidate
 from ..inputs.cases import Case, answering_case
-from ..quality.grading import COMPUTED, Quality
+from ..quality.grading import COMPUTED, JUDGE, PERSON, Quality
 from ..results.comparison import Comparison
 from . import caveats
-from .contenders import BASES, Basis, Contender, Exclusion, budgets_mib, contenders, shared_basis
+from .contenders import BASES, Contender, Exclusion, Option, budgets_mib, contenders, shared_basis
 from .sensitivity import LARGEST_WEIGHT, Shift, front, shifts, total
 
 CRITERIA = (
@@ -29,24 +28,6 @@ CRITERIA = (
 
 DEFAULT_WEIGHTS: Mapping[str, float] = {name: 5.0 if name == "quality" else 1.0 for name in CRITERIA}
 """How good the answers are weighs as much as all else together."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """A candidate in one variant."""
-
-    candidate: Candidate
-    """Which candidate."""
-    variant: str
-    """Which variant."""
-    figures: Mapping[str, float | None]
-    """By criterion, its figure: quality 0 to 100, leaderboard percent, seconds, MiB; None if not known."""
-    scores: Mapping[str, float | None]
-    """By criterion, 0 (worst) to 1 (best); where its figure is not known, the mean of the others'; None without any."""
-    total: float | None
-    """Weighted mean of the scores, 0 to 100; None if nothing is known that has a weight."""
-    quality: Quality | None
-    """The quality in `figures`."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +68,7 @@ class Selection:
 Qualities = Mapping[Case, Sequence[Quality]]
 """What is known of how good answers are, by the case whose model gave them."""
 
-_SOURCES = ("person", "judge", COMPUTED)
+_SOURCES = (PERSON, JUDGE, COMPUTED)
 """The first one outranks the others."""
 
 
@@ -132,15 +113,13 @@ def select(
     of 100, memory as the share of the (largest) budget that stays free, time as the fastest option's share of it. What
     is not known of an option counts as the mean of what is known of the others, so that it neither helps nor harms.
     """
-    found: list[Contender] = []
-    excluded: list[Exclusion] = []
-    for each in contenders(comparison, any_license=any_license):
-        if isinstance(each, Contender):
-            found.append(each)
-        else:
-            excluded.append(each)
+    sorted_out = list(contenders(comparison, any_license=any_license))
+    found = [each for each in sorted_out if isinstance(each, Contender)]
+    excluded = [each for each in sorted_out if isinstance(each, Exclusion)]
     bases = {name: shared_basis(name, found) for name in BASES} if found else {}
-    ranked = sorted(_options(found, bases, qualities, weights), key=_place)
+    options = _options(found, bases, qualities, weights)
+    # a tie goes by the candidate's name, and then by the order of the variants
+    ranked = sorted(options, key=lambda each: (-(each.total or 0.0), each.candidate.name))
     led = [option for option in ranked if option.total is not None]
     others = [option for option in led if option.candidate != led[0].candidate]
     return Selection(
@@ -151,9 +130,9 @@ def select(
         weights=dict(weights),
         front=tuple(_front(ranked)),
         shifts=tuple(shifts(led, others, weights)),
-        bases={name: basis.name for name, basis in bases.items()},
+        bases=bases,
         unknown=tuple(caveats.unknown(ranked, found, weights)),
-        cautions=tuple(caveats.cautions(ranked, found, {basis.name for basis in bases.values()})),
+        cautions=tuple(caveats.cautions(ranked, found, set(bases.values()))),
         agreement=agreement,
         any_license=any_license,
     )
@@ -168,11 +147,11 @@ def _best_known(qualities: Qualities, contender: Contender) -> Quality | None:
 
 
 def _options(
-    found: Sequence[Contender], bases: Mapping[str, Basis], qualities: Qualities, weights: Mapping[str, float]
+    found: Sequence[Contender], bases: Mapping[str, str], qualities: Qualities, weights: Mapping[str, float]
 ) -> Iterator[Option]:
     judged = [_best_known(qualities, each) for each in found]
     figures = {"quality": [None if quality is None else quality.score for quality in judged]}
-    figures |= {name: [basis.read(each) for each in found] for name, basis in bases.items()}
+    figures |= {name: [BASES[name][basis](each) for each in found] for name, basis in bases.items()}
     budget_mib = max(budgets_mib(found), default=0.0)
     scores = {name: list(_scores(name, own, budget_mib)) for name, own in figures.items()}
     for at, each in enumerate(found):
@@ -199,16 +178,12 @@ def _scores(criterion: str, figures: Sequence[float | None], budget_mib: float) 
     return (usual if figure is None else score(figure) for figure in figures)
 
 
-def _place(option: Option) -> tuple[float, str]:
-    """What ranking sorts by; a tie goes by the candidate's name, and then by the order of the variants."""
-    return -(option.total or 0.0), option.candidate.name
-
-
 def _front(options: Sequence[Option]) -> list[Option]:
     points, known = [], []
     for option in options:
-        quality, *costs = (option.figures[name] for name in ("quality", "fine_tuning_memory", "fine_tuning_seconds"))
-        if quality is not None and None not in costs:
-            points.append((-quality, *(cost for cost in costs if cost is not None)))
+        names = ("quality", "fine_tuning_memory", "fine_tuning_seconds")
+        quality, memory, seconds = (option.figures[name] for name in names)
+        if quality is not None and memory is not None and seconds is not None:
+            points.append((-quality, memory, seconds))
             known.append(option)
     return [known[at] for at in front(points)]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .selection import Option
+from .contenders import Option
 
 LARGEST_WEIGHT = 1000.0
 """No weight can be more."""

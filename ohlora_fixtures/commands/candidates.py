@@ -14,7 +14,7 @@ from ..base import safe_text
 from ..base.errors import InputError
 from ..base.installation import DATA
 from ..inputs.candidates import read_candidates
-from ..report.columns import Column, for_terminal
+from ..report.layout import Column, for_terminal
 from .candidates_file import write_shortlist
 from .criteria import CRITERIA, KOREAN_NOT_KNOWN
 from .leaderboard import read_leaderboard

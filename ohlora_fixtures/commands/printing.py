@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..choice.selection import Selection
 from ..report import choice, files
-from ..report.terminal import Paint, Terminal, plain
+from ..report.layout import Paint, Terminal, plain
 from ..results.comparison import Comparison
 
 _CODES = {"bold": 1, "red": 31, "green": 32, "yellow": 33}

@@ -103,12 +103,8 @@ class Assessor:
         judgement = judge(given, expected.held_out, self._reference)
         if self.is_random:
             return NOT_JUDGED
-        return Assessment(
-            score=judgement.score,
-            each=tuple(judgement.each),
-            interval=judgement.interval,
-            grade=judgement.grade,
-            parts=judgement.parts,
+        return replace(
+            judgement,
             trained_nats_per_character=nats_per_character(expected.trained),
             held_out_nats_per_character=nats_per_character(expected.held_out),
             held_out_loss=expected.loss,

@@ -86,7 +86,10 @@ class Grades:
         wholes = {each.case: points_of(each.grade) for each in self.grades if not each.prompt}
         others = Counter(each.path for each in self.grades if each.prompt and each not in counting)
         overruled = sum(any(each is not None for each in points.get(case, ())) for case in wholes)
-        notes = [_note(path, count) for path, count in others.items()]
+        notes = [
+            message("agreement.other_answer" if count == 1 else "agreement.other_answers", path=path, count=count)
+            for path, count in others.items()
+        ]
         if overruled:
             notes.append(message("agreement.overruled", count=overruled))
         return Judged(PERSON, points, wholes, tuple(notes))
@@ -141,13 +144,6 @@ def _fitting(grades: Iterable[Grade], answers: Sequence[GivenAnswer]) -> Iterato
         by_prompt[known.find(each.prompt) if each.prompt else None].append(each)
     for given in answers:
         this = KnownTexts([given.answer])
-        found = [each for each in by_prompt[unchanged(given.prompt)] if each.answer is None or _means(each, this)]
+        asked = by_prompt[unchanged(given.prompt)]
+        found = [each for each in asked if each.answer is None or this.find(each.answer) is not None]
         yield sorted(found, key=lambda each: each.answer is None)
-
-
-def _means(grade: Grade, this: KnownTexts) -> bool:
-    return grade.answer is not None and this.find(grade.answer) is not None
-
-
-def _note(path: Path, count: int) -> Message:
-    return message("agreement.other_answer" if count == 1 else "agreement.other_answers", path=path, count=count)

@@ -1,11 +1,13 @@
-"""A language model as judge: each answer graded once, within a cost cap, and the verdict kept."""
+"""A language model as judge: each answer graded once, within a cost cap, and the verdict kept on disk."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import time
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,6 @@ from ..inputs.cases import Case
 from ..inputs.judge_settings import JudgeSettings
 from ..results.answers import Answers, GivenAnswer
 from .grading import GRADES, JUDGE, Judged, points_of
-from .judge_cache import JudgeCache, KeptVerdict
 from .judge_endpoint import RefusedError, Sleep, UnusableEndpointError, ask, estimated_tokens, without_key
 
 CACHE = "judged.jsonl"
@@ -38,19 +39,11 @@ def judge_answers(
     sleep: Sleep = time.sleep,
     timeout_seconds: float = 60.0,
 ) -> Judged:
-    """Have answers graded, each but once: verdicts are kept in the folder's `judged.jsonl`.
+    """Have answers graded, each but once: verdicts are kept in the results folder's `judged.jsonl`.
 
     Goes from prompt to prompt, so that where it ends early, every candidate has been judged on the same prompts.
-
-    Args:
-        settings: The judge.
-        folder: The session's results folder.
-        answers: By the case whose model gave them.
-        sleep: Waits before a request is tried again.
-        timeout_seconds: For each try.
-
-    Returns:
-        What is known of the answers. Whatever the judge does nothing is raised: the notes say what it did.
+    The time-out is for each try, and `sleep` waits before the next. Whatever the judge does nothing is raised: the
+    notes say what it did.
     """
     asking = _Asking(settings, JudgeCache(folder / CACHE), sleep, timeout_seconds)
     points: dict[Case, list[float | None]] = {case: [None] * len(given) for case, given in answers.items()}
@@ -61,6 +54,69 @@ def judge_answers(
     judged = sum(each is not None for own in points.values() for each in own)
     notes = asking.notes(judged, len(places)) if places else ()
     return Judged(JUDGE, {case: tuple(own) for case, own in points.items()}, notes=notes)
+
+
+@dataclass(frozen=True)
+class KeptVerdict:
+    """What a judge says of one answer; a line of the file."""
+
+    key: str
+    """SHA-256 of the model, what it was told, the prompt and the answer, hexadecimal."""
+    grade: str
+    """One of 최상, 상, 중, 하, 최하."""
+    reason: str
+    """The judge's, in its words."""
+    tokens: int
+    """What asking has cost."""
+    model: str
+    """The judge's name."""
+
+
+class JudgeCache:
+    """Verdicts by key, from a file that is only ever appended to; lines that are none are passed over."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._verdicts: dict[str, KeptVerdict] = {}
+        self.problem: str | None = None
+        """Why a verdict is not on disk, in the system's words; None if all are."""
+        try:
+            data = path.read_bytes()
+        except OSError:  # there is none yet, or adding to it will tell
+            data = b""
+        self._ends_within_a_line = not data.endswith(b"\n") and bool(data)
+        for each in map(_kept, data.splitlines()):
+            if each:
+                self._verdicts[each.key] = each
+
+    def get(self, key: str) -> KeptVerdict | None:
+        """The verdict of that key."""
+        return self._verdicts.get(key)
+
+    def add(self, verdict: KeptVerdict) -> None:
+        """Keep a verdict; it has reached the disk, or `problem` says why not."""
+        self._verdicts[verdict.key] = verdict
+        data = b"\n" * self._ends_within_a_line + json_line(asdict(verdict))
+        self._ends_within_a_line = True
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            self.problem = error.strerror or type(error).__name__
+        else:
+            self._ends_within_a_line = False
+
+
+def _kept(data: bytes) -> KeptVerdict | None:
+    try:
+        facts = json.loads(data)
+        verdict = KeptVerdict(**{field.name: facts[field.name] for field in fields(KeptVerdict)})
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return verdict if isinstance(verdict.key, str) and verdict.grade in GRADES else None
 
 
 class _Asking:

@@ -32,20 +32,16 @@ _HINTS = {401: "reply.key", 403: "reply.key", 404: "reply.model", 405: "reply.ju
 Sleep = Callable[[float], None]
 
 
-class EndpointError(Exception):
-    """What the judge does instead of answering."""
+class RefusedError(Exception):
+    """This request is refused, another may be taken; it says what the judge does instead of answering."""
 
     def __init__(self, said: Message) -> None:
         super().__init__(said)
         self.said = said
 
 
-class UnusableEndpointError(EndpointError):
+class UnusableEndpointError(RefusedError):
     """No further request will fare better."""
-
-
-class RefusedError(EndpointError):
-    """This request is refused, another may be taken."""
 
 
 @dataclass(frozen=True)

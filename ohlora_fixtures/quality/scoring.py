@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..results.record import Assessment
 from .grading import grade_of, interval
 
 if TYPE_CHECKING:
@@ -68,22 +69,6 @@ class Marks(NamedTuple):
         return share * (1 - self.cut_off / 2) * (1 - self.stray_beginning / 2)
 
 
-@dataclass(frozen=True)
-class Score:
-    """How good a model is at answering as the dataset does."""
-
-    score: float
-    """0 to 100: the geometric mean of what it says and what it expects, so that neither makes up for the other."""
-    interval: tuple[float, float]
-    """95 % interval of the score: bootstrap over the prompts, and over the held-out rows."""
-    grade: str
-    """The score's fifth."""
-    each: list[float]
-    """What is left of each answer by its surface, 0 to 100."""
-    parts: dict[str, float]
-    """Each measure's mean, `said` (mean of what is left of the answers) and `expected`, from 0 to 1."""
-
-
 def reference_of(answers: Sequence[str]) -> Reference:
     """Look at the dataset's answers, at least one."""
     characters = Counter("".join(answers))
@@ -107,10 +92,12 @@ def marks_of(given: Sequence[GivenAnswer], reference: Reference) -> list[Marks]:
     ]
 
 
-def judge(given: Sequence[GivenAnswer], held_out: Sequence[Likelihood], reference: Reference) -> Score:
+def judge(given: Sequence[GivenAnswer], held_out: Sequence[Likelihood], reference: Reference) -> Assessment:
     """Judge a model by its answers, at least one, and by the likelihood it gives to rows it was not trained on.
 
-    Without such rows the score is that of the answers alone, and `expected` is not among the parts.
+    The score is the geometric mean of what it says and what it expects, so that neither makes up for the other; its
+    interval is over the prompts and the held-out rows. The parts are each measure's mean, `said` (mean of what is left
+    of the answers) and `expected`, which is not among them without such rows: the score is then the answers' alone.
     """
     marks = marks_of(given, reference)
     goods = [each.good for each in marks]
@@ -123,7 +110,13 @@ def judge(given: Sequence[GivenAnswer], held_out: Sequence[Likelihood], referenc
     value = score(goods, held_out)
     parts = {name: sum(getattr(each, name) for each in marks) / len(marks) for name in Marks._fields}
     parts |= {"said": sum(goods) / len(goods), **({} if expected is None else {"expected": expected})}
-    return Score(value, interval(score, goods, held_out), grade_of(value), [100 * good for good in goods], parts)
+    return Assessment(
+        score=value,
+        each=tuple(100 * good for good in goods),
+        interval=interval(score, goods, held_out),
+        grade=grade_of(value),
+        parts=parts,
+    )
 
 
 def nats_per_character(rows: Iterable[Likelihood]) -> float | None:

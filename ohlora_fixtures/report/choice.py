@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..base import safe_text
-from ..choice.contenders import Exclusion
-from ..choice.selection import CRITERIA, Option, Selection
+from ..choice.contenders import Exclusion, Option
+from ..choice.selection import CRITERIA, Selection
 from ..choice.sensitivity import Shift
 from ..quality.grading import Quality
 from . import digits
-from .columns import Column, as_markdown
+from .layout import Column, Terminal, as_markdown, figures, words
 from .notes import listed
-from .terminal import Terminal
 
 SOURCES = {"person": "a person", "judge": "the judge", "computed": "the computed score"}
-_UNITS = {"quality": "", "leaderboard": "", "seconds": " s", "memory": " MiB"}
+_FORMS: Mapping[str, Callable[[float], str]] = {
+    "quality": digits.points,
+    "leaderboard": digits.points,
+    "seconds": lambda time: f"{digits.seconds(time)} s",
+    "memory": lambda size: f"{digits.mib(size)} MiB",
+}
+"""By the end of a criterion's name, how its figure is written."""
 _MOST_EXCLUDED = 3
 """Candidates named with one reason where there is little room."""
 
@@ -67,11 +72,11 @@ def conclusion(selection: Selection) -> Iterator[str]:
         yield f"No choice: {'no criterion with a weight is known for any option' if selection.ranking else why}"
         return
     what = "Provisional choice, answers not judged" if selection.is_provisional else "Final choice"
-    yield f"{what}: {_short(choice)} ({_quality(choice.quality)}total {choice.total:.1f} of 100)"
+    yield f"{what}: {name_of(choice)} ({_quality(choice.quality)}total {choice.total:.1f} of 100)"
     if reserve is None:
         yield "Reserve: none, no other candidate meets the conditions"
     else:
-        yield f"Reserve: {_short(reserve)} ({_quality(reserve.quality)}total {reserve.total:.1f})"
+        yield f"Reserve: {name_of(reserve)} ({_quality(reserve.quality)}total {reserve.total:.1f})"
 
 
 _WEIGHED = (
@@ -85,7 +90,7 @@ def _reasons(selection: Selection) -> Iterator[str]:
     if selection.choice is not None:
         yield f"weights: {', '.join(f'{name}={weight:g}' for name, weight in selection.weights.items())}"
         if selection.front:
-            yield f"Pareto front of quality, memory and time: {', '.join(map(_short, selection.front))}"
+            yield f"Pareto front of quality, memory and time: {', '.join(map(name_of, selection.front))}"
         yield from _turns(selection.shifts)
         if selection.reserve is not None and {each.criterion for each in selection.shifts} != {*CRITERIA}:
             yield f"no {'other' if selection.shifts else 'single'} weight, moved alone, changes the choice"
@@ -113,12 +118,18 @@ def _turns(shifts: Iterable[Shift]) -> Iterator[str]:
     """What would be chosen instead, with every weight that could bring it about."""
     weights: dict[str, list[str]] = {}
     for each in shifts:
-        weights.setdefault(_short(each.becomes), []).append(f"{each.criterion} {each.side} {each.turns_at:.3g}")
+        weights.setdefault(name_of(each.becomes), []).append(f"{each.criterion} {each.side} {each.turns_at:.3g}")
     for option, those in weights.items():
         yield f"{option} would be chosen with a weight of {', or of '.join(those)}"
 
 
-def _short(option: Option) -> str:
+def written(criterion: str, figure: float) -> str:
+    """A criterion's figure and unit."""
+    return _FORMS[criterion.rpartition("_")[2]](figure)
+
+
+def name_of(option: Option) -> str:
+    """What an option is called."""
     return f"{option.candidate.name} {option.variant}"
 
 
@@ -129,16 +140,13 @@ def _quality(quality: Quality | None) -> str:
 def _columns(selection: Selection) -> list[Column]:
     front = [id(option) for option in selection.front]
     options = selection.ranking
-    names = [f"{_short(each)}{'*' if id(each) in front else ''}" for each in options]
-    columns = [
-        Column("option", names),
-        Column("total", [digits.points(each.total) for each in options], is_text=False),
-        Column("judged by", [SOURCES[each.quality.source] if each.quality else "-" for each in options]),
+    heads = {name: f"{name.replace('_', ' ')}\nweight {selection.weights[name]:g}" for name in CRITERIA}
+    return [
+        words("option", (f"{name_of(each)}{'*' if id(each) in front else ''}" for each in options)),
+        figures("total", (digits.points(each.total) for each in options)),
+        words("judged by", (SOURCES[each.quality.source] if each.quality else digits.NONE for each in options)),
+        *(figures(head, [_figure(each, name) for each in options]) for name, head in heads.items()),
     ]
-    for name in CRITERIA:
-        head = f"{name.replace('_', ' ')}\nweight {selection.weights[name]:g}"
-        columns.append(Column(head, [_figure(each, name) for each in options], is_text=False))
-    return columns
 
 
 def _figure(option: Option, criterion: str) -> str:
@@ -147,10 +155,8 @@ def _figure(option: Option, criterion: str) -> str:
         return "-"
     if figure is None:
         return f"({score:.2f})"
-    unit = _UNITS[criterion.rpartition("_")[2]]
     grade = f"{option.quality.grade} " if criterion == "quality" and option.quality else ""
-    written = digits.mib(figure) if unit == " MiB" else digits.seconds(figure) if unit else digits.points(figure)
-    return f"{grade}{written}{unit} ({digits.score(score)})"
+    return f"{grade}{written(criterion, figure)} ({digits.score(score)})"
 
 
 def _place(option: Option) -> dict[str, Any]:

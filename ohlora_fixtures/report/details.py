@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ..planner.plan import Advice
 from ..results.comparison import Comparison
 from ..results.record import Record
 from . import digits, quantities
-from .columns import Column
+from .layout import Column, figures, in_mib, words
 from .notes import plan_is_off_by
 
 BREAKDOWN_HEADING = (
@@ -51,16 +50,13 @@ def advice(comparison: Comparison) -> list[Column]:
     advised = _advised(comparison)
     if not advised:
         return []
-
-    def figures(head: str, text: Callable[[Advice], str]) -> Column:
-        return Column(head, [text(found) for _, found in advised], is_text=False)
-
+    found = [each for _, each in advised]
     return [
-        Column("candidate", [record.case.candidate for record, _ in advised]),
-        figures("longest\nrow", lambda each: digits.count(each.row_tokens)),
-        figures("largest\nbatch", lambda each: digits.count(each.largest_batch or None)),
-        figures("largest\nrank", lambda each: digits.count(each.largest_rank or None)),
-        figures("gradient checkpointing\nsaves MiB", lambda each: digits.mib(each.checkpointing_saves_mib)),
+        words("candidate", (record.case.candidate for record, _ in advised)),
+        figures("longest\nrow", (digits.count(each.row_tokens) for each in found)),
+        figures("largest\nbatch", (digits.count(each.largest_batch or None) for each in found)),
+        figures("largest\nrank", (digits.count(each.largest_rank or None) for each in found)),
+        in_mib("gradient checkpointing\nsaves MiB", (each.checkpointing_saves_mib for each in found)),
     ]
 
 
@@ -70,13 +66,13 @@ def breakdown(comparison: Comparison) -> list[Column]:
     if not found:
         return []
     names = dict.fromkeys(name for _, plan in found for name in plan.breakdown_mib or ())
-    parts = [_figures(_words(name), [(plan.breakdown_mib or {}).get(name) for _, plan in found]) for name in names]
-    totals = [
-        _figures("allocated", [plan.peak_allocated_mib for _, plan in found]),
-        _figures("reserved", [plan.peak_reserved_mib for _, plan in found]),
-        _figures("card", [plan.peak_device_mib for _, plan in found]),
+    return [
+        words("case", (_name(record, "inference") for record, _ in found)),
+        *(in_mib(_words(name), ((plan.breakdown_mib or {}).get(name) for _, plan in found)) for name in names),
+        in_mib("allocated", (plan.peak_allocated_mib for _, plan in found)),
+        in_mib("reserved", (plan.peak_reserved_mib for _, plan in found)),
+        in_mib("card", (plan.peak_device_mib for _, plan in found)),
     ]
-    return [Column("case", [_name(record, "inference") for record, _ in found]), *parts, *totals]
 
 
 def plan_against_measurement(comparison: Comparison) -> list[Column]:
@@ -85,17 +81,15 @@ def plan_against_measurement(comparison: Comparison) -> list[Column]:
     records = [record for record in comparison.measured if None not in [plan_is_off_by(record, name) for name in names]]
     if not records:
         return []
-    columns = [Column("case", [record.case.id for record in records])]
+    columns = [words("case", (each.case.id for each in records))]
     for name in names:
+        measured = (getattr(each.measured.memory, name) for each in records)
         columns += [
-            _figures(
-                f"{_words(name.removesuffix('_mib'))}: measured",
-                [getattr(each.measured.memory, name) for each in records],
-            ),
-            _figures("planned", [getattr(each.plan, name) for each in records]),
-            Column("off by", [f"{plan_is_off_by(each, name):+.2%}" for each in records], is_text=False),
+            in_mib(f"{_words(name.removesuffix('_mib'))}: measured", measured),
+            in_mib("planned", (getattr(each.plan, name) for each in records)),
+            figures("off by", (digits.difference(plan_is_off_by(each, name)) for each in records)),
         ]
-    return [*columns, _figures("CUDA context: measured", [each.measured.memory.context_mib for each in records])]
+    return [*columns, in_mib("CUDA context: measured", (each.measured.memory.context_mib for each in records))]
 
 
 def limits(comparison: Comparison) -> list[Column]:
@@ -104,11 +98,11 @@ def limits(comparison: Comparison) -> list[Column]:
     records = [record for record in comparison.measured if any(each.read(record) is not None for each in shown)]
     if not records:
         return []
-    figures = [
-        Column(_words(each.name), [each.write(record) for record in records], is_text=False)
-        for each in quantities.known(shown, records)
+    known = quantities.known(shown, records)
+    return [
+        words("case", (record.case.id for record in records)),
+        *(figures(_words(each.name), map(each.write, records)) for each in known),
     ]
-    return [Column("case", [record.case.id for record in records]), *figures]
 
 
 def quality(comparison: Comparison) -> list[Column]:
@@ -117,24 +111,18 @@ def quality(comparison: Comparison) -> list[Column]:
     if not records:
         return []
     found = [record.quality for record in records]
-    columns = [
-        Column("model", [_name(record, "untuned") for record in records]),
-        Column("score", [digits.points(each.score) for each in found], is_text=False),
-        Column("95 %", [" to ".join(map(digits.points, each.interval or ())) for each in found], is_text=False),
-        Column("grade", [each.grade or "" for each in found]),
+    trained = ((each.untuned_trained_nats_per_character, each.trained_nats_per_character) for each in found)
+    held_out = ((each.untuned_held_out_nats_per_character, each.held_out_nats_per_character) for each in found)
+    return [
+        words("model", (_name(record, "untuned") for record in records)),
+        figures("score", (digits.points(each.score) for each in found)),
+        figures("95 %", (" to ".join(map(digits.points, each.interval or ())) for each in found)),
+        words("grade", (each.grade or "" for each in found)),
+        *(figures(_words(part), (digits.score((each.parts or {}).get(part)) for each in found)) for part in _PARTS),
+        figures("nats, trained rows", map(_before_and_after, trained)),
+        figures("nats, held-out rows", map(_before_and_after, held_out)),
+        words("overfitted", ("yes" if each.is_overfitted else "" for each in found)),
     ]
-    columns += [
-        Column(_words(part), [digits.score((each.parts or {}).get(part)) for each in found], is_text=False)
-        for part in _PARTS
-    ]
-    trained = [(each.untuned_trained_nats_per_character, each.trained_nats_per_character) for each in found]
-    held_out = [(each.untuned_held_out_nats_per_character, each.held_out_nats_per_character) for each in found]
-    columns += [
-        Column("nats, trained rows", list(map(_before_and_after, trained)), is_text=False),
-        Column("nats, held-out rows", list(map(_before_and_after, held_out)), is_text=False),
-        Column("overfitted", ["yes" if each.is_overfitted else "" for each in found]),
-    ]
-    return columns
 
 
 def _advised(comparison: Comparison) -> list[tuple[Record, Advice]]:
@@ -152,7 +140,3 @@ def _name(record: Record, without_variant: str) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _figures(head: str, values: Iterable[Any]) -> Column:
-    return Column(head, [digits.mib(value) for value in values], is_text=False)

@@ -14,11 +14,10 @@ from ..choice.selection import Selection
 from ..results.answers import Answers
 from ..results.comparison import Comparison, Row
 from . import choice, details, table
-from .columns import Column, as_markdown, for_terminal
-from .notes import REHEARSAL, distinct, notes
+from .layout import Column, Terminal, as_markdown, for_terminal
+from .notes import REHEARSAL, notes, together
 from .page import page
 from .quantities import MEASURED, PLANNED, QUALITY
-from .terminal import Terminal
 
 _YES_OR_NO = {"fits": True, "over": False, "failed": False, "not_judged": None}
 
@@ -117,18 +116,13 @@ def _line(comparison: Comparison, row: Row | None) -> dict[str, object]:
         "verdict": row and table.verdict_of(row),
         "within_budget": row and _YES_OR_NO[row.fit_as_measured.verdict],
         "plan_within_budget": row and _YES_OR_NO[row.fit_as_planned.verdict],
-        "scale": _each(record.environment.scale for record in measured),
-        "weights": _each(record.environment.weights for record in measured),
-        "device": _each(record.environment.device for record in measured),
-        "gpu_profile": _each(record.environment.gpu_profile for record in plans),
-        "protocol_hash": _each(record.experiment.protocol_hash for record in measured or plans),
+        "scale": together(record.environment.scale for record in measured),
+        "weights": together(record.environment.weights for record in measured),
+        "device": together(record.environment.device for record in measured),
+        "gpu_profile": together(record.environment.gpu_profile for record in plans),
+        "protocol_hash": together(record.experiment.protocol_hash for record in measured or plans),
     }
 
 
 def _plain(value: object) -> object:
     return safe_text.cell(safe_text.line(value)) if isinstance(value, str) else value
-
-
-def _each(values: Iterator[str | None]) -> str | None:
-    """What several records say, each once; None if they say nothing."""
-    return " and ".join(distinct(values)) or None

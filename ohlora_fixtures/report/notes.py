@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from ..base.messages import Message, message
-from ..results.comparison import Comparison, Row
+from ..results.comparison import Comparison
 from ..results.record import Record
 
 REHEARSAL = (
@@ -34,6 +35,11 @@ def distinct(values: Iterable[str | None]) -> list[str]:
     return list(dict.fromkeys(value for value in values if value is not None))
 
 
+def together(values: Iterable[str | None]) -> str | None:
+    """Each value once, in words; None if there is none."""
+    return " and ".join(distinct(values)) or None
+
+
 def listed(names: Sequence[str], most: int = _MOST_NAMES) -> Message | str:
     """Names in a row, and how many more there are."""
     more, some = len(names) - most, ", ".join(names[:most])
@@ -45,7 +51,8 @@ def notes(comparison: Comparison) -> Iterator[Note]:
     records, ran = comparison.records, comparison.measured
     yield from _on_measured(comparison, ran)
     yield from _on_settings(ran)
-    yield from _explanations([*_on_limits(ran), *_on_plans_beside(ran), *_on_planned(comparison)])
+    for text in (*_on_limits(ran), *_on_plans_beside(ran), *_on_planned(comparison)):
+        yield Note(text, is_caution=False)
     yield from _on_protocol(records)
     for row in comparison.rows:
         if row.candidate.unverified:
@@ -60,7 +67,8 @@ def mixed_notes(comparison: Comparison) -> list[Message]:
     records, ran = comparison.records, comparison.measured
     found = []
     if len(devices := distinct(record.environment.device for record in ran)) > 1:
-        names = [message("names.on_device", device=device, names=_candidates_on(device, ran)) for device in devices]
+        on = {device: [each.case.candidate for each in ran if each.environment.device == device] for device in devices}
+        names = [message("names.on_device", device=device, names=listed(distinct(on[device]))) for device in devices]
         found.append(message("note.devices", count=len(devices), names=names))
     for key, values in (
         ("note.weights", distinct(record.environment.weights for record in ran)),
@@ -95,30 +103,21 @@ def plan_is_off_by(record: Record, name: str) -> float | None:
     return share
 
 
-def _explanations(texts: Iterable[str]) -> Iterator[Note]:
-    return (Note(text, is_caution=False) for text in texts)
-
-
 def _on_measured(comparison: Comparison, ran: Sequence[Record]) -> Iterator[Note]:
     some = next((record for record in ran if record.measured.tokenizer), None)
     if some is None:
         return
-    device, scale, weights, tokenizer = (
-        " and ".join(distinct(values)) or None
-        for values in (
-            (record.environment.device for record in ran),
-            (record.environment.scale for record in ran),
-            (record.environment.weights for record in ran),
-            (record.measured.tokenizer for record in ran),
-        )
-    )
-    told = [f"measured: {device}, {scale} size, {weights} weights, {tokenizer} tokenizer"]
+    device = together(record.environment.device for record in ran)
+    scale = together(record.environment.scale for record in ran)
+    weights = together(record.environment.weights for record in ran)
+    tokenizer = together(record.measured.tokenizer for record in ran)
+    yield Note(f"measured: {device}, {scale} size, {weights} weights, {tokenizer} tokenizer", is_caution=False)
     if None in comparison.columns:
-        told.append(
+        told = (
             "prompt s: seconds of inference per prompt, the median after the warm-up; of all prompts if the warm-up "
             "leaves none; the mean where single times are not known"
         )
-    yield from _explanations(told)
+        yield Note(told, is_caution=False)
     if some.environment.weights == "random" and not comparison.is_rehearsal:
         real = "time and memory are" if comparison.has_device_memory else "time is"
         yield Note(f"weights are random: {real} real, answers are not")
@@ -132,54 +131,45 @@ def _on_settings(ran: Sequence[Record]) -> Iterator[Note]:
             f"cap: PyTorch's memory on this larger card was limited to {capped.measured.cap_mib:.0f} MiB, the budget "
             "less the CUDA context. What does not fit really runs out of memory; times are the larger card's"
         )
-    settled = next((record.environment for record in ran if record.environment.cublas_workspace_config), None)
+    environments = [record.environment for record in ran]
+    settled = next((each for each in environments if each.cublas_workspace_config), None)
     if settled is not None:
         backends = ", ".join(settled.attention_backends or ())
         told = f"cuBLAS workspace {settled.cublas_workspace_config}; attention backends on: {backends}"
         yield Note(told, is_caution=False)
-    allocator = next(
-        (record.environment.allocator_settings for record in ran if record.environment.allocator_settings), ""
-    )
-    if allocator:
+    if allocator := next((each.allocator_settings for each in environments if each.allocator_settings), None):
         yield Note(f"allocator settings {allocator}: reserved memory depends on them, and plans assume the defaults")
-    if any(record.environment.native_bf16 is False for record in ran):
+    if any(each.native_bf16 is False for each in environments):
         yield Note("this card has no bf16 of its own: PyTorch emulates it, which costs time but no memory")
 
 
 def _on_limits(ran: Sequence[Record]) -> Iterator[str]:
     """Which part of the card's peaks was reached."""
     each = [record.measured.utilization for record in ran]
-    for shares, peak, what in (
-        (
-            [one.flops_utilization for one in each],
-            next((one.matrix_peak_tflops for one in each if one.matrix_peak_tflops), None),
-            "fine-tuning reached {} of the card's {:g} TFLOP/s of matrix products",
-        ),
-        (
-            [one.bandwidth_utilization for one in each],
-            next((one.bandwidth_peak_gb_per_second for one in each if one.bandwidth_peak_gb_per_second), None),
-            "inference reached {} of its memory's {:g} GB/s",
-        ),
+    flops = [(one.flops_utilization, one.matrix_peak_tflops) for one in each]
+    bandwidth = [(one.bandwidth_utilization, one.bandwidth_peak_gb_per_second) for one in each]
+    for reached, what in (
+        (flops, "fine-tuning reached {} of the card's {:g} TFLOP/s of matrix products"),
+        (bandwidth, "inference reached {} of its memory's {:g} GB/s"),
     ):
-        known = sorted(share for share in shares if share is not None)
-        if known and peak is not None:
-            ends = dict.fromkeys(f"{share:.1%}" for share in (known[0], known[-1]))
+        shares = sorted(share for share, _ in reached if share is not None)
+        peak = next((peak for _, peak in reached if peak), None)
+        if shares and peak is not None:
+            ends = dict.fromkeys(f"{share:.1%}" for share in (shares[0], shares[-1]))
             yield what.format(" to ".join(ends), peak)
 
 
 def _on_plans_beside(ran: Iterable[Record]) -> Iterator[str]:
     """How far plans were off."""
     names = ("peak_reserved_mib", "peak_allocated_mib")
-    found = [tuple(plan_is_off_by(record, name) for name in names) for record in ran]
-    compared = [
-        (reserved, allocated) for reserved, allocated in found if reserved is not None and allocated is not None
-    ]
+    found = [[plan_is_off_by(record, name) for name in names] for record in ran]
+    compared = [[abs(share) for share in both if share is not None] for both in found if None not in both]
     if not compared:
         return
-    parts = []
-    for name, shares in zip(("reserved", "allocated"), zip(*compared, strict=True), strict=True):
-        sizes = [abs(share) for share in shares]
-        parts.append(f"peak {name} off by at most {max(sizes):.2%}, {sum(sizes) / len(sizes):.2%} in the mean")
+    parts = [
+        f"peak {name} off by at most {max(sizes):.2%}, {fmean(sizes):.2%} in the mean"
+        for name, sizes in zip(("reserved", "allocated"), zip(*compared, strict=True), strict=True)
+    ]
     count = f"{len(compared)} {'case' if len(compared) == 1 else 'cases'}"
     yield f"plan against measurement, {count}: {'; '.join(parts)}"
 
@@ -189,17 +179,17 @@ def _on_planned(comparison: Comparison) -> Iterator[str]:
     some = next((record for record in planned if record.plan and record.plan.tokenizer), None)
     if some is None or some.plan is None:
         return
-    estimated = [row.candidate.name for row in comparison.rows if _is_estimated(row)]
+    estimated = [
+        row.candidate.name
+        for row in comparison.rows
+        if any(each.plan is not None and each.plan.tokenizer == "estimated" for each in row.plans)
+    ]
     whose = "all candidates" if len(estimated) == len(comparison.rows) else ", ".join(estimated)
     lengths = f"; lengths of {whose} estimated from characters a token" if estimated else ""
     context = "" if some.plan.context_mib is None else f", {some.plan.context_mib:.0f} MiB of it for the CUDA context"
     cards = distinct(record.environment.device for record in planned)
     card = " or ".join(cards) if len(cards) > 1 else f"{some.environment.device}{context}"
     yield f"plan: what the full-size model would need at most on a {card}{lengths}"
-
-
-def _is_estimated(row: Row) -> bool:
-    return any(record.plan is not None and record.plan.tokenizer == "estimated" for record in row.plans)
 
 
 def _on_protocol(records: Sequence[Record]) -> Iterator[Note]:
@@ -229,10 +219,6 @@ def _on_taints(records: Iterable[Record]) -> Iterator[Note]:
         for taint in record.taints:
             cases.setdefault(str(taint), []).append(record.case.id)
     return (Note(f"tainted (*): {taint}: {', '.join(names)}") for taint, names in cases.items())
-
-
-def _candidates_on(device: str, records: Iterable[Record]) -> Message | str:
-    return listed(distinct(record.case.candidate for record in records if record.environment.device == device))
 
 
 def _versions(records: Iterable[Record]) -> list[str]:

@@ -7,7 +7,7 @@ called, and what it means, the texts say under its name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -54,7 +54,7 @@ MEMORY = (
     Quantity("context_mib", digits.mib),
     Quantity("peak_device_mib", digits.mib),
 )
-"""What a measured case took on the card."""
+"""What a case took on the card, or by its plan would."""
 
 MEASURED = (
     Quantity("seconds", digits.seconds),
@@ -77,11 +77,7 @@ MEASURED = (
 """Of a measured case, in the order in which tables have them."""
 
 PLANNED = (
-    Quantity("allocated_after_mib", digits.mib, is_planned=True),
-    Quantity("peak_allocated_mib", digits.mib, is_planned=True),
-    Quantity("peak_reserved_mib", digits.mib, is_planned=True),
-    Quantity("context_mib", digits.mib, is_planned=True),
-    Quantity("peak_device_mib", digits.mib, is_planned=True),
+    *(replace(each, is_planned=True) for each in MEMORY),
     Quantity("longest_tokens", digits.count, is_planned=True, term="tokens"),
     Quantity("trainable_parameters", digits.count, is_planned=True),
 )

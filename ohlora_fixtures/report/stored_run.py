@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..base import safe_text
@@ -17,8 +18,7 @@ from ..results.memory_growth import (
     why_not,
 )
 from ..results.record import Record
-from .columns import Column, as_markdown, for_terminal
-from .terminal import filled
+from .layout import Column, as_markdown, figures, filled, for_terminal, words
 
 _QUANTITIES = ("peak_device_mib", "peak_reserved_mib", "peak_rss_growth_mib")
 """The first that both runs have is compared."""
@@ -36,26 +36,31 @@ def memory_beside(records: Iterable[Record], stored_run: Mapping[str, Any]) -> s
 
 def terminal(limits: Sequence[Limit], verdicts: Sequence[MemoryGrowth], width: int) -> str:
     """The verdicts of every stored run for a terminal of `width` characters."""
-    parts = []
-    for verdict in verdicts:
-        parts.append(filled(_sentence(limits, verdict), width))
-        if verdict.exceeded:
-            parts.append(for_terminal(_columns(verdict), width))
-        if notes := _notes(verdict):
-            parts.append("\n".join(filled(note, width) for note in notes))
-    return "\n\n".join([*parts, filled(_conclusion(verdicts), width)])
+    text = partial(filled, width=width)
+    parts = _parts(limits, verdicts, text, partial(for_terminal, width=width), text)
+    return "\n\n".join([*parts, text(_conclusion(verdicts))])
 
 
 def markdown(limits: Sequence[Limit], verdicts: Sequence[MemoryGrowth]) -> str:
     """The same as a section of a Markdown page."""
-    parts = ["## Memory beside the stored run"]
+    text = safe_text.markdown
+    parts = _parts(limits, verdicts, text, as_markdown, lambda note: f"- {text(note)}")
+    return "\n\n".join(["## Memory beside the stored run", *parts, f"**{_conclusion(verdicts)}**"]) + "\n"
+
+
+def _parts(
+    limits: Sequence[Limit],
+    verdicts: Iterable[MemoryGrowth],
+    text: Callable[[str], str],
+    table: Callable[[list[Column]], str],
+    note: Callable[[str], str],
+) -> Iterator[str]:
     for verdict in verdicts:
-        parts.append(safe_text.markdown(_sentence(limits, verdict)))
+        yield text(_sentence(limits, verdict))
         if verdict.exceeded:
-            parts.append(as_markdown(_columns(verdict)))
+            yield table(_columns(verdict))
         if notes := _notes(verdict):
-            parts.append("\n".join(f"- {safe_text.markdown(note)}" for note in notes))
-    return "\n\n".join([*parts, f"**{_conclusion(verdicts)}**"]) + "\n"
+            yield "\n".join(map(note, notes))
 
 
 def _line(record: Record, stored: Mapping[str, Any]) -> str:
@@ -65,8 +70,8 @@ def _line(record: Record, stored: Mapping[str, Any]) -> str:
     for quantity in _QUANTITIES:
         found = growth(record, stored, (quantity,))
         if not isinstance(found, NotCompared):
-            figures = f"{quantity} {found.now_mib:.2f}, stored {found.stored_mib:.2f} ({found.change})"
-            return f"{record.case.id}: {figures}"
+            told = f"{quantity} {found.now_mib:.2f}, stored {found.stored_mib:.2f} ({found.change})"
+            return f"{record.case.id}: {told}"
     return f"{record.case.id}: no memory figure in both runs"
 
 
@@ -91,12 +96,10 @@ def _conclusion(verdicts: Sequence[MemoryGrowth]) -> str:
 def _columns(verdict: MemoryGrowth) -> list[Column]:
     growths = [each.growth for each in verdict.exceeded]
     return [
-        Column("case\nquantity", [f"{each.case}\n{each.quantity}" for each in growths]),
-        Column(
-            "stored MiB\nnow MiB", [f"{each.stored_mib:.2f}\n{each.now_mib:.2f}" for each in growths], is_text=False
-        ),
-        Column("change", [f"{each.now_mib - each.stored_mib:+.2f}\n{each.change}" for each in growths], is_text=False),
-        Column("limit", [each.limit.text for each in verdict.exceeded]),
+        words("case\nquantity", (f"{each.case}\n{each.quantity}" for each in growths)),
+        figures("stored MiB\nnow MiB", (f"{each.stored_mib:.2f}\n{each.now_mib:.2f}" for each in growths)),
+        figures("change", (f"{each.now_mib - each.stored_mib:+.2f}\n{each.change}" for each in growths)),
+        words("limit", (each.limit.text for each in verdict.exceeded)),
     ]
 
 

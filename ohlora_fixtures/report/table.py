@@ -13,10 +13,9 @@ from ..results.comparison import Cell, Comparison, Row
 from ..results.record import Record
 from . import digits
 from .choice import SOURCES
-from .columns import Column, aligned, as_markdown, for_terminal, needed
-from .notes import distinct, meaning_of_mib
-from .terminal import Terminal, cut
-from .words import Say
+from .layout import Column, Terminal, aligned, as_markdown, for_terminal, needed, width_of
+from .notes import distinct, meaning_of_mib, together
+from .words import Say, cut
 
 _PROMPT, _STUDY = "prompt", "the study's figures"
 _SHORTEST_NAME = 20
@@ -53,7 +52,7 @@ def terminal(comparison: Comparison, selection: Selection | None, terminal: Term
     shown, missing = list(glance.offers()), list[str]()
     core = [offer for offer in shown if offer.importance <= _CORE]
     most = max(_SHORTEST_NAME, terminal.width - needed(_columns(core)))
-    names = Column("candidate", [cut(row.candidate.name, most) for row in comparison.rows])
+    names = Column("candidate", [cut(row.candidate.name, most, width_of) for row in comparison.rows])
     if terminal.verbosity > 0:
         table = for_terminal([names, *_columns(shown)], terminal.width, terminal.paint)
     else:
@@ -76,13 +75,9 @@ def markdown(comparison: Comparison, selection: Selection | None, language: Lang
 
 
 def _head(head: str, say: Say) -> str:
-    """A heading in a language, line by line; a variant's name is the same in every one."""
-    whole, *lines = head.replace("\n", " "), *head.split("\n")
-    return (
-        say.name("column", whole)
-        if say.knows("column", whole)
-        else " ".join(say.name("column", line) if say.knows("column", line) else line for line in lines)
-    )
+    """A heading in a language, as a whole or line by line; a variant's name is the same in every one."""
+    lines = head.split("\n")
+    return say.name("column", " ".join(lines), " ".join(say.name("column", line, line) for line in lines))
 
 
 def _fitted(offers: Sequence[_Offer], room: int) -> tuple[list[_Offer], list[str]]:
@@ -119,7 +114,7 @@ class _Glance:
     def offers(self) -> Iterator[_Offer]:
         """Every column after the candidates' names, in the order in which they stand."""
         rows = self._comparison.rows
-        verdict = Column("verdict", [verdict_of(row) for row in rows], colour=colour_of)
+        verdict = Column("verdict", [verdict_of(row) for row in rows], colour=lambda word: _COLOURS.get(word, "yellow"))
         yield _Offer((verdict,), 0, "verdict")
         if self._qualities:
             yield self._words("grade", self._grade, 2)
@@ -129,13 +124,15 @@ class _Glance:
             for of, column in self._by_case("s", _seconds):
                 yield _Offer((column,), 4 if of == _PROMPT else 3, "seconds", of)
         if len(distinct(record.environment.device for record in self._ran)) > 1:
-            yield self._words("device", _devices, 6)
+            yield self._words(
+                "device", lambda row: together(record.environment.device for record in row.measured) or "", 6
+            )
         yield self._words("size", size_of, 7)
         yield self._words("Ko-LLM\naverage", lambda row: digits.points(row.candidate.leaderboard_average), 8)
         yield self._words("licence", lambda row: row.candidate.binding_license, 9)
         if self._is_measured and self._planned:
             yield _Offer(tuple(column for _, column in self._by_case("MiB\nplan", _planned_mib)), 10, "the plan")
-        if any(row.has_published for row in rows):
+        if any(cell.published for row in rows for cell in row.cells.values()):
             both = [*self._by_case("s\nstudy", _study_seconds), *self._by_case("MiB\nstudy", _study_mib)]
             yield _Offer(tuple(column for _, column in both), 11, _STUDY)
 
@@ -212,11 +209,6 @@ def verdict_of(row: Row) -> str:
     return f"only {'/'.join(fitting)}" if fitting else _VERDICTS["over" if "over" in known else "failed"]
 
 
-def colour_of(word: str) -> str:
-    """The colour of a verdict."""
-    return _COLOURS.get(word, "yellow")
-
-
 def size_of(row: Row) -> str:
     """A candidate's parameters, in words."""
     return f"{row.candidate.parameters / 1e9:.2f} B{'?' if row.candidate.unverified else ''}"
@@ -243,10 +235,6 @@ def _study_mib(cell: Cell) -> str:
 
 def _doubt(record: Record) -> str:
     return "*" if record.taints else ""
-
-
-def _devices(row: Row) -> str:
-    return " and ".join(distinct(record.environment.device for record in row.measured))
 
 
 def _on(records: Sequence[Record]) -> str:

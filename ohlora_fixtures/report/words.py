@@ -1,7 +1,8 @@
-"""The texts of reports, `words.toml`, in Korean and English side by side; messages have theirs in `base/`."""
+"""The texts of reports, `words.toml`, in Korean and English side by side, and the cutting of texts too long."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from ..base.words import Language, Texts, read
 
 
 def texts() -> Texts:
-    """Every text by key."""
+    """Every text by key; messages have theirs in `base/`."""
     return read(Path(__file__).with_name("words.toml"))
 
 
@@ -24,11 +25,21 @@ class Say:
         """A text with values put into its braces; raises KeyError for one that does not exist."""
         return texts()[key][self.language].format(**values)
 
-    def name(self, subject: str, field: str) -> str:
-        """What a field of other code is called; one that this version does not know goes by its own name."""
+    def name(self, subject: str, field: str, otherwise: str = "") -> str:
+        """What a field of other code is called; one that this version does not know goes by another or its own name."""
         key = f"{subject}.{field}"
-        return self(key) if key in texts() else field.replace("_", " ")
+        return self(key) if key in texts() else otherwise or field.replace("_", " ")
 
-    def knows(self, subject: str, field: str) -> bool:
-        """Whether a field has a name of its own."""
-        return f"{subject}.{field}" in texts()
+
+def cut(text: str, room: float, width_of: Callable[[str], float]) -> str:
+    """As much of a text as there is room for: its middle gives way, since a model's size is the end of its name."""
+    if width_of(text) <= room:
+        return text
+    room -= width_of("…")
+    tail = text
+    while width_of(tail) > room / 3:
+        tail = tail[1:]
+    head = text
+    while width_of(head) > room - width_of(tail):
+        head = head[:-1]
+    return f"{head}…{tail}"

@@ -46,9 +46,6 @@ class Cell:
         return tuple(record for record in (self.measured, self.plan) if record is not None)
 
 
-_NOTHING = Cell()
-
-
 @dataclass(frozen=True)
 class Row:
     """One candidate's cases."""
@@ -60,7 +57,7 @@ class Row:
 
     def cell(self, variant: str | None) -> Cell:
         """That of fine-tuning in a variant, or of inference for None; an empty one where nothing is known."""
-        return self.cells.get(answering_case(self.candidate.name, variant), _NOTHING)
+        return self.cells.get(answering_case(self.candidate.name, variant), Cell())
 
     @property
     def measured(self) -> list[Record]:
@@ -71,11 +68,6 @@ class Row:
     def plans(self) -> list[Record]:
         """The records of all that was planned."""
         return [cell.plan for cell in self.cells.values() if cell.plan is not None]
-
-    @property
-    def has_published(self) -> bool:
-        """Whether the study has figures of it."""
-        return any(cell.published is not None for cell in self.cells.values())
 
     @property
     def fit_as_measured(self) -> Fit:

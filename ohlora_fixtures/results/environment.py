@@ -1,10 +1,11 @@
-"""The machine and its settings, as `environment.json` keeps them; imports nothing heavy."""
+"""The machine and its settings, as a record and `environment.json` keep them; imports nothing heavy."""
 
 from __future__ import annotations
 
 import os
 import platform
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,35 @@ _VARIABLES = (
     "OMP_NUM_THREADS",
     "HF_HUB_OFFLINE",
 )
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a case ran on and with; None for what does not apply."""
+
+    versions: dict[str, str]
+    """Python's and the libraries' versions."""
+    scale: str | None = None
+    """`full` or `mini`."""
+    weights: str | None = None
+    """`hub` or `random`."""
+    device: str | None = None
+    """The device's name; a plan's is the card planned for."""
+    gpu_profile: str | None = None
+    """Plan: the name of the card's profile."""
+    native_bf16: bool | None = None
+    """On a GPU: whether it computes in bf16 itself; otherwise PyTorch emulates it, slowly."""
+    allocator_settings: str | None = None
+    """PYTORCH_ALLOC_CONF or PYTORCH_CUDA_ALLOC_CONF; reserved memory depends on it."""
+    cublas_workspace_config: str | None = None
+    """CUBLAS_WORKSPACE_CONFIG; None for PyTorch's default."""
+    attention_backends: tuple[str, ...] | None = None
+    """On a GPU: the backends of scaled dot product attention that PyTorch may take."""
+
+
+def unknown_environment() -> Environment:
+    """Where nothing is known of a case's device: the versions alone."""
+    return Environment(dict(versions()))
 
 
 def describe_environment(nvml: Nvml) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from ..meters.card import CardReading
 from ..meters.memory import MemoryReading
 from ..meters.utilization import Utilization
 from ..planner.plan import Plan
-from .record import SCHEMA, Assessment, Environment, Experiment, Measured, Record, plain, record_of
+from .environment import Environment
+from .record import SCHEMA, Assessment, Experiment, Measured, Record, plain, record_of
 
 
 def _within(kind: type, path: str, *left_out: str) -> dict[str, str]:
@@ -64,7 +65,9 @@ def record_of_flat(facts: Mapping[str, Any]) -> Record:
     """
     if not isinstance(facts, Mapping):
         raise TypeError(facts)
-    nested: dict[str, Any] = {"schema": SCHEMA, "case": _case(facts), "outcome": _outcome(facts)}
+    reason = facts.get("reason")
+    outcome = {"kind": facts.get("outcome"), "reason": reason if reason is None else _said(reason)}
+    nested: dict[str, Any] = {"schema": SCHEMA, "case": _case(facts), "outcome": outcome}
     is_plan = facts.get("workload") == PLAN
     for name, path in (PATHS_OF_PLAN if is_plan else PATHS).items():
         value = facts.get(name)
@@ -93,29 +96,20 @@ def _case(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _outcome(facts: Mapping[str, Any]) -> dict[str, Any]:
-    reason = facts.get("reason")
-    return {"kind": facts.get("outcome"), "reason": reason if reason is None else _said(reason)}
-
-
-def _said(text: Any) -> dict[str, Any]:
-    if not isinstance(text, str):
-        raise TypeError(text)
-    facts: dict[str, Any] = plain(verbatim(text))
-    return facts
-
-
-def _each_said(listed: Any) -> list[dict[str, Any]]:
-    if not isinstance(listed, list):
-        raise TypeError(listed)
-    return list(map(_said, listed))
+def _said(told: Any) -> Any:
+    """A text, or each of several, as a message."""
+    if isinstance(told, list):
+        return list(map(_said, told))
+    if not isinstance(told, str):
+        raise TypeError(told)
+    return plain(verbatim(told))
 
 
 def _advice(found: Any) -> Any:
     return {**found, "variant": f"r{found.get('lora_rank')}"} if isinstance(found, dict) else found
 
 
-_SAID = {"protocol_changes": _each_said, "taints": _each_said, "not_judged": _said, "advice": _advice}
+_SAID = {"protocol_changes": _said, "taints": _said, "not_judged": _said, "advice": _advice}
 """What lines of the first version have as text, and this version as messages."""
 
 

@@ -134,8 +134,8 @@ class RecordStore:
         """Records that are not on disk yet."""
         self._files: dict[str, Writer] = {}
         """By name, files that are not on disk yet."""
-        self._problem: str | None = None
-        """Why the last write failed."""
+        self.problem: str | None = None
+        """Why something is not on disk, in the system's words; None if everything is."""
 
     def claim(self) -> None:
         """Make the folder and take it for this session.
@@ -182,19 +182,14 @@ class RecordStore:
 
     def flush(self) -> None:
         """Write all that is not on disk yet."""
-        self._problem = None
+        self.problem = None
         attempts: list[Callable[[], None]] = [self._append] if self._lines else []
         attempts += [partial(self._write, name) for name in self._files]
         for attempt in attempts:
             try:
                 attempt()
             except OSError as error:
-                self._problem = self._problem or error.strerror or type(error).__name__
-
-    @property
-    def problem(self) -> str | None:
-        """Why something is not on disk, in the system's words; None if everything is."""
-        return self._problem
+                self.problem = self.problem or error.strerror or type(error).__name__
 
     @property
     def missing(self) -> str:

@@ -124,30 +124,20 @@ def parse_limits(text: str) -> tuple[Limit, ...]:
 def held_against(
     limits: Sequence[Limit], records: Iterable[Record], stored_run: Mapping[str, Any], selected: Iterable[str]
 ) -> MemoryGrowth:
-    """Set this session's measured cases beside a stored run's.
+    """Set this session's measured cases, of which it was to run the `selected` ids, beside a stored run's.
 
-    Args:
-        limits: How far what may grow.
-        records: This session's records; plans among them are passed over, since a stored run has none.
-        stored_run: The run, as pytest-benchmark keeps it.
-        selected: The ids of the measured cases that this session was to run.
+    Plans among the records are passed over, since a stored run has none.
     """
     measured = {record.case.id: record for record in records if not record.case.is_planned}
     stored = extra_info_of(stored_run)
     growths: list[tuple[Limit, Growth]] = []
     not_compared: list[NotCompared] = []
     for case in dict.fromkeys((*selected, *measured)):
-        try:
-            record = measured[case]
-        except KeyError:
+        if case not in measured:
             not_compared.append(NotCompared(case, "it was selected and did not end in this run"))
             continue
-        reason = why_not(record, stored.get(case))
-        if reason is not None:
-            not_compared.append(NotCompared(case, reason))
-            continue
         for limit in limits:
-            found = growth(record, stored[case], QUANTITIES[limit.quantity])
+            found = growth(measured[case], stored.get(case), QUANTITIES[limit.quantity])
             if isinstance(found, NotCompared):
                 not_compared.append(found)
             else:
@@ -181,8 +171,11 @@ def why_not(record: Record, stored: Mapping[str, Any] | None) -> str | None:
     return None
 
 
-def growth(record: Record, stored: Mapping[str, Any], fields: Sequence[str]) -> Growth | NotCompared:
-    """The first of the record's fields that either run has a figure for, if both have."""
+def growth(record: Record, stored: Mapping[str, Any] | None, fields: Sequence[str]) -> Growth | NotCompared:
+    """The first of the record's fields that either run has a figure for, if both have and can be compared."""
+    reason = why_not(record, stored)
+    if stored is None or reason is not None:
+        return NotCompared(record.case.id, str(reason))
     for name in fields:
         now_mib, stored_mib = figure(record, name), stored.get(name)
         if now_mib is not None and stored_mib is not None:

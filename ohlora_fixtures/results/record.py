@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from ..base import safe_text
-from ..base.installation import versions
 from ..base.messages import Message, message
 from ..inputs.cases import INFERENCE, Case
 from ..meters.card import CardReading
@@ -21,6 +20,7 @@ from ..meters.meter import steady
 from ..meters.utilization import Utilization
 from ..planner.plan import Plan
 from ..workloads.fine_tuning import FineTuned
+from .environment import Environment
 
 if TYPE_CHECKING:
     from ..inputs.settings import Settings
@@ -62,30 +62,6 @@ class Experiment:
     """The VRAM budget in force."""
     variant: dict[str, Any] | None = None
     """The variant's settings, its `adapter` and its `training`."""
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What a case ran on and with; None for what does not apply."""
-
-    versions: dict[str, str]
-    """Python's and the libraries' versions."""
-    scale: str | None = None
-    """`full` or `mini`."""
-    weights: str | None = None
-    """`hub` or `random`."""
-    device: str | None = None
-    """The device's name; a plan's is the card planned for."""
-    gpu_profile: str | None = None
-    """Plan: the name of the card's profile."""
-    native_bf16: bool | None = None
-    """On a GPU: whether it computes in bf16 itself; otherwise PyTorch emulates it, slowly."""
-    allocator_settings: str | None = None
-    """PYTORCH_ALLOC_CONF or PYTORCH_CUDA_ALLOC_CONF; reserved memory depends on it."""
-    cublas_workspace_config: str | None = None
-    """CUBLAS_WORKSPACE_CONFIG; None for PyTorch's default."""
-    attention_backends: tuple[str, ...] | None = None
-    """On a GPU: the backends of scaled dot product attention that PyTorch may take."""
 
 
 @dataclass(frozen=True)
@@ -285,11 +261,6 @@ def experiment_of(settings: Settings, case: Case) -> Experiment:
         budget_mib=settings.budget_mib,
         variant={"adapter": dict(variant.adapter), "training": dict(variant.training)} if variant else None,
     )
-
-
-def unknown_environment() -> Environment:
-    """Where nothing is known of a case's device: the versions alone."""
-    return Environment(dict(versions()))
 
 
 def plain(value: Any) -> Any:

@@ -16,8 +16,7 @@ from ..meters.device import WORKSPACE_VARIABLE, available_cores, choose_gpu, des
 from ..meters.memory import CudaContext, CudaMemory, HostMemory, Memory, MemoryCap
 from ..meters.meter import CudaClock, WallClock
 from ..meters.nvml import Nvml
-from ..results.environment import allocator_settings
-from ..results.record import Environment, unknown_environment
+from ..results.environment import Environment, allocator_settings, unknown_environment
 from ..workloads.models import quieten_libraries
 from .preflight import model_source
 

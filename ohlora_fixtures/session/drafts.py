@@ -15,17 +15,8 @@ from ..base.messages import message, told_by
 from ..inputs.settings import Settings
 from ..planner.plan import Plan
 from ..results.answers import GivenAnswer
-from ..results.record import (
-    Assessment,
-    Environment,
-    Measured,
-    Outcome,
-    Record,
-    experiment_of,
-    plain,
-    record_of,
-    unknown_environment,
-)
+from ..results.environment import Environment, unknown_environment
+from ..results.record import Assessment, Measured, Outcome, Record, experiment_of, plain, record_of
 from ..workloads import models
 from . import cases
 from .asked import SETTINGS

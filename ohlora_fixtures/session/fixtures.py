@@ -14,7 +14,7 @@ from ..inputs.dataset import encode_all, prompt_text
 from ..inputs.settings import Settings
 from ..meters.memory import is_leak, leaked_mib
 from ..planner.plan import Plan
-from ..results.record import Environment
+from ..results.environment import Environment
 from ..workloads import models
 from ..workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
 from .asked import SETTINGS

@@ -13,8 +13,9 @@ from ..base.errors import InputError
 from ..base.installation import versions
 from ..base.messages import Message, message
 from ..inputs.cases import Case
+from ..results.environment import Environment
 from ..results.folder import SESSION, TORN, read_object
-from ..results.record import SCHEMA, Environment, Record
+from ..results.record import SCHEMA, Record
 
 if TYPE_CHECKING:
     from ..inputs.gpu_profiles import GpuProfile

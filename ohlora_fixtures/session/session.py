@@ -19,12 +19,12 @@ from ..meters.memory import CudaContext
 from ..meters.nvml import Nvml
 from ..planner.planner import Planner
 from ..report import choice, files, stored_run
-from ..report.terminal import Terminal
+from ..report.layout import Terminal
 from ..results import comparison, memory_growth
 from ..results.answers import Answers, name_of, read_folder, write_answers
-from ..results.environment import describe_environment
+from ..results.environment import Environment, describe_environment, unknown_environment
 from ..results.folder import ENVIRONMENT, SESSION, RecordStore, stored_records
-from ..results.record import Environment, Outcome, Record, experiment_of, unknown_environment
+from ..results.record import Outcome, Record, experiment_of
 from . import cases, resume
 from .drafts import Unended
 

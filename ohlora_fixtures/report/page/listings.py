@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...inputs.cases import INFERENCE, Case
@@ -11,11 +11,10 @@ from ...results.answers import Answers, GivenAnswer
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
-from ..columns import Column
+from ..layout import Column, figures, in_mib, words
 from ..quantities import MEASURED, PLANNED, QUALITY, Quantity, known
 from ..words import Say
-from .cases import Shown, cases_of, outcome
-from .figure import Table, catalogued, figures, subjects, words
+from .contents import Shown, Table, cases_of, catalogued, outcome, subjects
 
 
 def candidates(found: Comparison, say: Say) -> Table:
@@ -70,17 +69,13 @@ def published(found: Comparison, say: Say) -> Table:
     ours = [case.full_size for case in cases]
     allocated = (each.measured.memory.allocated_after_mib if each else None for each in ours)
     predicted = (case.plan.allocated_after_mib if case.plan else None for case in cases)
-
-    def column(head: str, form: Callable[[float | None], str], values: Iterable[float | None], term: str) -> Column:
-        return figures(say(f"head.{head}"), map(form, values), term)
-
     columns = (
         *subjects(cases, say),
-        column("study_seconds", digits.seconds, (each.seconds for each in studied), "seconds"),
-        column("our_seconds", digits.seconds, map(_comparable_seconds, ours), "seconds"),
-        column("study_allocated", digits.mib, (each.allocated_after_mib for each in studied), "allocated_after"),
-        column("our_allocated", digits.mib, allocated, "allocated_after"),
-        column("our_planned", digits.mib, predicted, "plan"),
+        figures(say("head.study_seconds"), (digits.seconds(each.seconds) for each in studied), "seconds"),
+        figures(say("head.our_seconds"), (digits.seconds(_comparable_seconds(each)) for each in ours), "seconds"),
+        in_mib(say("head.study_allocated"), (each.allocated_after_mib for each in studied), "allocated_after"),
+        in_mib(say("head.our_allocated"), allocated, "allocated_after"),
+        in_mib(say("head.our_planned"), predicted, "plan"),
     )
     return Table(say("listing.published"), columns, is_open=True)
 

@@ -12,11 +12,10 @@ from markupsafe import Markup
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
-from ..columns import Column
+from ..layout import figures, words
 from ..words import Say
 from . import svg
-from .cases import Shown, trained
-from .figure import Figure, Mark, Panel, Table, figures, subjects, words
+from .contents import Figure, Mark, Panel, Shown, Table, subjects, trained
 
 _HEIGHT = 190.0
 _MOST_POINTS = 150
@@ -123,16 +122,14 @@ def _held_out_table(drawn: Sequence[_Trained], say: Say) -> Table:
     records = [each.record for each in drawn]
     losses = [record.measured.losses or (None,) for record in records]
     verdicts = {None: digits.NONE, True: say("loss.overfitted"), False: say("loss.not_overfitted")}
-
-    def nats(head: str, values: Iterable[float | None], term: str) -> Column:
-        return figures(say(head), map(digits.nats, values), term)
-
+    before = (record.quality.untuned_held_out_loss for record in records)
+    after = (record.quality.held_out_loss for record in records)
     columns = (
         *subjects([each.case for each in drawn], say),
-        nats("head.first_loss", (each[0] for each in losses), "loss"),
-        nats("head.last_loss", (each[-1] for each in losses), "loss"),
-        nats("loss.held_out_before", (record.quality.untuned_held_out_loss for record in records), "held_out"),
-        nats("loss.held_out_after", (record.quality.held_out_loss for record in records), "held_out"),
+        figures(say("head.first_loss"), (digits.nats(each[0]) for each in losses), "loss"),
+        figures(say("head.last_loss"), (digits.nats(each[-1]) for each in losses), "loss"),
+        figures(say("loss.held_out_before"), map(digits.nats, before), "held_out"),
+        figures(say("loss.held_out_after"), map(digits.nats, after), "held_out"),
         words(say("head.overfitted"), (verdicts[record.quality.is_overfitted] for record in records), "overfitted"),
     )
     return Table(say("loss.held_out_caption"), columns)

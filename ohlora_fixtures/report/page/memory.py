@@ -11,13 +11,12 @@ from ...meters.memory import MemoryReading
 from ...planner.plan import Plan
 from ...results.comparison import Cell, Comparison
 from .. import digits
-from ..columns import Column
+from ..layout import figures, in_mib, words
 from ..notes import plan_is_off_by
 from ..quantities import MEMORY
 from ..words import Say
 from . import svg
-from .cases import Shown, cases_of, verdict
-from .figure import Figure, Mark, Panel, Table, catalogued, figures, subjects, words
+from .contents import Figure, Mark, Panel, Shown, Table, cases_of, catalogued, subjects, verdict
 
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "weights": ("base_weights",),
@@ -211,12 +210,12 @@ def _planned_table(cases: Iterable[Shown], say: Say) -> Table:
     columns = (
         *subjects([case for case, _ in planned], say),
         *(
-            _mib(say.name("breakdown", name), ((plan.breakdown_mib or {}).get(name) for plan in plans), "breakdown")
+            in_mib(say.name("breakdown", name), ((plan.breakdown_mib or {}).get(name) for plan in plans), "breakdown")
             for name in dict.fromkeys(name for plan in plans for name in plan.breakdown_mib or ())
         ),
-        _mib(say("breakdown.unsplit"), map(_unsplit_mib, plans), "breakdown"),
-        _mib(say("head.context"), (plan.context_mib for plan in plans), "context"),
-        _mib(say("head.peak_device"), (plan.peak_device_mib for plan in plans), "peak_device"),
+        in_mib(say("breakdown.unsplit"), map(_unsplit_mib, plans), "breakdown"),
+        in_mib(say("head.context"), (plan.context_mib for plan in plans), "context"),
+        in_mib(say("head.peak_device"), (plan.peak_device_mib for plan in plans), "peak_device"),
         words(say("head.verdict"), (verdict(Cell(plan=case.cell.plan), say) for case, _ in planned)),
     )
     return Table(say("memory.planned_caption"), columns)
@@ -230,7 +229,7 @@ def _measured_table(cases: Iterable[Shown], say: Say) -> Table:
     columns = (
         *subjects([case for case, _ in measured], say),
         *catalogued(MEMORY, [case for case, _ in measured], say),
-        _mib(say("head.planned_reserved"), reserved, "peak_reserved"),
+        in_mib(say("head.planned_reserved"), reserved, "peak_reserved"),
         figures(say("head.off_by"), map(digits.difference, off_by), "plan"),
         words(say("head.verdict"), (verdict(Cell(record), say) for _, record in measured)),
     )
@@ -247,10 +246,6 @@ def _advice_table(cases: Iterable[Shown], say: Say) -> Table:
             figures(say(f"advice.{name}"), (digits.count(getattr(each, name) or None) for _, each in advised), "plan")
             for name in _ADVICE
         ),
-        _mib(say("advice.checkpointing_saves"), (each.checkpointing_saves_mib for _, each in advised), "plan"),
+        in_mib(say("advice.checkpointing_saves"), (each.checkpointing_saves_mib for _, each in advised), "plan"),
     )
     return Table(say("advice.caption"), columns)
-
-
-def _mib(head: str, sizes: Iterable[float | None], term: str) -> Column:
-    return figures(head, map(digits.mib, sizes), term)

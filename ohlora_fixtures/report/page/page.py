@@ -16,11 +16,11 @@ from ...choice.selection import Selection
 from ...results.answers import Answers
 from ...results.comparison import Comparison
 from .. import digits
+from ..choice import name_of
 from ..notes import distinct, listed, mixed_notes
 from ..words import Say, texts
-from . import listings, losses, memory, quality, svg, times
-from .choice import choice_of, name_of
-from .figure import Figure, Table
+from . import choice, listings, losses, memory, quality, svg, times
+from .contents import Figure, Table
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -57,12 +57,8 @@ def html(
 ) -> str:
     """The page, a whole document that needs no other file, no network and no script.
 
-    Args:
-        comparison: What was planned and measured.
-        selection: The choice; None where none was made.
-        answers: What the models have answered.
-        environment: What `environment.json` says; None without one.
-        language: Which language the page is in; what others have written stays as it is.
+    What others have written stays in its language. Without a selection none was made; `environment` is what
+    `environment.json` says, if there is one.
     """
     say = Say(language)
     chosen = selection and selection.choice
@@ -75,6 +71,7 @@ def html(
     return _template().render(
         say=say,
         svg=svg,
+        name_of=name_of,
         title=say("page.title", option=name_of(chosen)) if chosen else say("page.heading"),
         marks=[*marks(comparison), *(["partial"] if is_partial else [])],
         shown=len(names),
@@ -82,7 +79,7 @@ def html(
         facts=_facts(comparison, environment, say),
         sections=_sections(comparison, selection, answers, environment, say),
         selection=selection,
-        choice=selection and choice_of(selection, say),
+        choice=choice,
         prompts=prompts[:MOST_PROMPTS],
         asked=len(prompts),
         notes=[each.text(language) for each in (*comparison.notes, *mixed_notes(comparison))],
@@ -149,28 +146,22 @@ def _sections(
 
 def _charts(found: Comparison, selection: Selection | None, say: Say) -> list[Section]:
     """What there are drawings of; of what was not, why, unless nothing was measured at all."""
-    figures = {
-        "memory": memory.figure(found, say),
-        "time": times.figure(found, say),
-        "quality": quality.figure(found, selection, say),
-        "loss": losses.figure(found, say),
-    }
     reasons = (record.quality.not_judged for record in found.records)
     unjudged = distinct(reason.text(say.language) if reason else None for reason in reasons)
     why = [say("quality.not_judged", reasons="; ".join(unjudged))] if unjudged else []
-    nothing = {
-        "memory": say("memory.nothing"),
-        "time": say("time.replicas" if found.is_rehearsal else "time.nothing"),
-        "quality": " ".join([say("quality.nothing"), *why]),
-        "loss": say("loss.nothing"),
-    }
+    charts = (
+        ("memory", memory.figure(found, say), say("memory.nothing")),
+        ("time", times.figure(found, say), say("time.replicas" if found.is_rehearsal else "time.nothing")),
+        ("quality", quality.figure(found, selection, say), " ".join([say("quality.nothing"), *why])),
+        ("loss", losses.figure(found, say), say("loss.nothing")),
+    )
     parts = listings.quality(found, say)
     sections = []
-    for name, figure in figures.items():
+    for name, figure, nothing in charts:
         tables = (parts,) if name == "quality" and parts.rows else ()
         is_replica = found.is_rehearsal and name in ("quality", "loss") and bool(figure or tables)
         if figure or found.measured:
-            sections.append(Section(name, figure, None if figure else nothing[name], tables, is_replica=is_replica))
+            sections.append(Section(name, figure, None if figure else nothing, tables, is_replica=is_replica))
     return sections
 
 

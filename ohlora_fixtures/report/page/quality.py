@@ -8,13 +8,14 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from ...choice.selection import Option, Selection
+from ...choice.contenders import Option
+from ...choice.selection import Selection
 from ...results.comparison import Comparison
 from .. import digits
+from ..layout import figures, words
 from ..words import Say
 from . import svg
-from .cases import Shown, trained
-from .figure import Figure, Mark, Panel, Table, figures, words
+from .contents import Figure, Mark, Panel, Shown, Table, trained
 
 _CHOSEN = ("choice", "reserve")
 _KINDS = (*_CHOSEN, "front", "option", "excluded")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from ...base.safe_text import block
+from ..words import cut
 
 WIDTH = 340
 """Of a drawing: what a phone of 390 pixels shows without shrinking its text."""
@@ -146,32 +147,26 @@ def marker(shape: str, x: float, y: float, class_: str, hint: str | None = None)
 
 def x_axis(along: Scale, top: float, bottom: float, form: Callable[[float], str], name: str) -> list[Markup]:
     """Grid lines from top to bottom, what they stand for below them, and below that the axis's name with its unit."""
-    parts = [
-        element("path", d="".join(f"M{_short(along(tick))} {_short(top)}V{_short(bottom)}" for tick in along.ticks))
-    ]
+    grid = (f"M{_short(along(tick))} {_short(top)}V{_short(bottom)}" for tick in along.ticks)
     labels = [text(along(tick), bottom + 14, form(tick), anchor="middle") for tick in along.ticks]
-    named = text(along.end, bottom + 29, name, "name", "end")
-    return [element("g", *parts, class_="grid"), element("g", *labels, class_="ticks"), named]
+    return _axis(grid, labels, text(along.end, bottom + 29, name, "name", "end"))
 
 
 def y_axis(along: Scale, left: float, right: float, form: Callable[[float], str], name: str) -> list[Markup]:
     """Grid lines from left to right, what they stand for before them, and above them the axis's name with its unit."""
-    parts = [
-        element("path", d="".join(f"M{_short(left)} {_short(along(tick))}H{_short(right)}" for tick in along.ticks))
-    ]
+    grid = (f"M{_short(left)} {_short(along(tick))}H{_short(right)}" for tick in along.ticks)
     labels = [text(left - 5, along(tick) + 4, form(tick), anchor="end") for tick in along.ticks]
-    named = text(0, along.end - 10, name, "name")
-    return [element("g", *parts, class_="grid"), element("g", *labels, class_="ticks"), named]
+    return _axis(grid, labels, text(0, along.end - 10, name, "name"))
+
+
+def _axis(grid: Iterable[str], labels: Iterable[Markup], name: Markup) -> list[Markup]:
+    lines = element("g", element("path", d="".join(grid)), class_="grid")
+    return [lines, element("g", *labels, class_="ticks"), name]
 
 
 def fitted(content: str, room: float) -> str:
-    """The text, or as much of its beginning and end as fits; its middle gives way, since names of models end alike."""
-    if width_of(content) <= room:
-        return content
-    ends = len(content) // 2
-    while ends > 1 and width_of(content[:ends] + "…" + content[-ends:]) > room:
-        ends -= 1
-    return content[:ends] + "…" + content[-ends:]
+    """As much of a text as there is room for."""
+    return cut(content, room, width_of)
 
 
 def width_of(content: str) -> float:

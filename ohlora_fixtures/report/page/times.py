@@ -12,11 +12,10 @@ from markupsafe import Markup
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
-from ..columns import Column
+from ..layout import figures, words
 from ..words import Say
 from . import svg
-from .cases import Shown, cases_of, outcome, warm_up
-from .figure import Figure, Mark, Panel, Table, figures, subjects, words
+from .contents import Figure, Mark, Panel, Shown, Table, cases_of, outcome, subjects, warm_up
 
 _LINE, _NAME, _STRIP = 15.0, 18.0, 40.0
 """Heights of a case's line, of a candidate's name, and of a strip of prompts."""
@@ -122,17 +121,13 @@ def _sample() -> Markup:
 
 def _table(timed: _Timed, say: Say) -> Table:
     records = [record for _, record in timed]
-    read = [spread(record) for record in records]
-
-    def times(head: str, seconds: Sequence[float | None], term: str = "steady") -> Column:
-        return figures(say(head), map(digits.seconds, seconds), term)
-
+    reads = list(map(spread, records))
     columns = (
         *subjects([case for case, _ in timed], say),
-        times("head.seconds", [record.measured.seconds for record in records], "seconds"),
-        times("head.steady_median", [each.median if each else None for each in read]),
-        times("head.quartile_low", [each.low if each else None for each in read]),
-        times("head.quartile_high", [each.high if each else None for each in read]),
+        figures(say("head.seconds"), (digits.seconds(record.measured.seconds) for record in records), "seconds"),
+        figures(say("head.steady_median"), (digits.seconds(each.median if each else None) for each in reads), "steady"),
+        figures(say("head.quartile_low"), (digits.seconds(each.low if each else None) for each in reads), "steady"),
+        figures(say("head.quartile_high"), (digits.seconds(each.high if each else None) for each in reads), "steady"),
         words(say("head.outcome"), (outcome(record, say) for record in records)),
     )
     return Table(say("time.caption"), columns)

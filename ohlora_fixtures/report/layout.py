@@ -1,16 +1,76 @@
-"""A table's columns, laid out for a terminal or as Markdown; the page lays them out itself."""
+"""Texts and tables laid out for a terminal, where a Hangul syllable takes two columns, and tables as Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import textwrap
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, zip_longest
 
-from ..base.safe_text import line, markdown
-from .terminal import Paint, plain, width_of
+from ..base import safe_text
+from . import digits
+
+Paint = Callable[[str, str], str]
+"""Gives a text the colour of a name, such as `green`, or another look that pytest's terminal writer knows."""
 
 _GAP = "  "
+"""Between a table's columns."""
+_LINES_OF_A_NOTE = 3
+_FILLER = "\0"
+"""Stands beside a wide character while lines are filled; nothing that comes from `safe_text.line` holds one."""
+
+
+def plain(text: str, _: str) -> str:
+    """Paints nothing."""
+    return text
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """What a session's end is written for."""
+
+    width: int
+    """Columns."""
+    verbosity: int = 0
+    """As pytest has it: below 0 for `-q`, above 0 for `-v`."""
+    paint: Paint = plain
+    """Colours, where it has any."""
+
+    def filled(self, text: str, look: str = "") -> str:
+        """The text in lines as wide as this terminal, each of that colour or look."""
+        lines = filled(text, self.width)
+        return "\n".join(self.paint(line, look) for line in lines.split("\n")) if look else lines
+
+    def noted(self, text: str) -> str:
+        """A note, which takes no more than a few lines unless all is asked for."""
+        return filled(text, self.width, most_lines=None if self.verbosity > 0 else _LINES_OF_A_NOTE)
+
+
+def width_of(text: str) -> int:
+    """Columns that a terminal shows a text in: wide and full-width characters take two (Unicode TR 11)."""
+    return len(text) if text.isascii() else sum(map(_columns_of, unicodedata.normalize("NFC", text)))
+
+
+def filled(text: str, width: int, most_lines: int | None = None) -> str:
+    """The text in lines of `width` columns, indented from the second on; what is beyond the most lines is left out."""
+    text = safe_text.line(text)
+    if not text.isascii():
+        width -= 1  # a word too long for a line can be broken between a wide character and its filler
+        text = "".join(each + _FILLER * (_columns_of(each) - 1) for each in text)
+    lines = textwrap.wrap(
+        text, width, subsequent_indent="  ", break_on_hyphens=False, max_lines=most_lines, placeholder=" … (-v: all)"
+    )
+    return "\n".join(lines).replace(_FILLER, "")
+
+
+def _columns_of(character: str) -> int:
+    if character.isascii():
+        return 1
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
 
 
 @dataclass(frozen=True)
@@ -34,7 +94,7 @@ class Column:
     @cached_property
     def lines(self) -> list[list[str]]:
         """The lines of the head and of each cell, with nothing in them that a terminal obeys."""
-        return [[line(part) for part in text.split("\n")] for text in (self.head, *self.cells)]
+        return [[safe_text.line(part) for part in text.split("\n")] for text in (self.head, *self.cells)]
 
     @cached_property
     def width(self) -> int:
@@ -46,6 +106,21 @@ class Column:
         blanks = " " * (self.width - width_of(part))
         shown = paint(part, self.colour(part)) if self.colour and part else part
         return shown + blanks if self.is_text else blanks + shown
+
+
+def words(head: str, cells: Iterable[str], term: str | None = None) -> Column:
+    """A column that reads from the left."""
+    return Column(head, list(cells), term=term)
+
+
+def figures(head: str, cells: Iterable[str], term: str | None = None) -> Column:
+    """A column of figures."""
+    return Column(head, list(cells), is_text=False, term=term)
+
+
+def in_mib(head: str, sizes_mib: Iterable[float | None], term: str | None = None) -> Column:
+    """A column of sizes in MiB."""
+    return figures(head, map(digits.mib, sizes_mib), term)
 
 
 def for_terminal(columns: Sequence[Column], width: int, paint: Paint = plain) -> str:
@@ -71,9 +146,9 @@ def as_markdown(columns: Sequence[Column]) -> str:
     """The table in Markdown."""
     rows = zip(*(column.cells for column in columns), strict=True)
     lines = [
-        [" ".join(map(markdown, column.head.split("\n"))) for column in columns],
+        [" ".join(map(safe_text.markdown, column.head.split("\n"))) for column in columns],
         [":---" if column.is_text else "---:" for column in columns],
-        *(["<br>".join(map(markdown, cell.split("\n"))) for cell in row] for row in rows),
+        *(["<br>".join(map(safe_text.markdown, cell.split("\n"))) for cell in row] for row in rows),
     ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
