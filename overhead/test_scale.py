@@ -11,36 +11,40 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ohlora_fixtures.report.closing import closing
-from ohlora_fixtures.report.fitting import Terminal
 
+from ohlora_fixtures.choice.choosing import Choosing
+from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS
 from ohlora_fixtures.inputs.candidates import read_candidates
-from ohlora_fixtures.report import table
+from ohlora_fixtures.inputs.cases import answering_case
+from ohlora_fixtures.planner.plan import Plan
+from ohlora_fixtures.report import files
+from ohlora_fixtures.report.layout import Terminal
 from ohlora_fixtures.results import comparison
-from ohlora_fixtures.results.record import Record, as_line
+from ohlora_fixtures.results.environment import Environment
+from ohlora_fixtures.results.record import Experiment, Measured, MemoryReading, Outcome, Record
 
 ROOT = Path(__file__).parents[1]
 FEW, MANY = 250, 1000
 """Candidates; each has ten records."""
-RANKS = (8, 16, 32, 64)
+VARIANTS = ("r8", "r16", "r32", "r64")
 MOST_SECONDS = 5
 MOST_KIB_A_CASE = 24
 """What a session may keep of a case: pytest's own item and reports (3 KiB), the record, two series of 50 figures."""
 
 _BENCH = """
-from ohlora_fixtures.session.session import CASE_FACTS
+from dataclasses import replace
 
 count = 0
 
 
-def bench_fine_tuning(request, candidate, lora_rank):
+def bench_fine_tuning(candidate, variant, draft):
     global count
-    series = [count + step / 50 for step in range(50)]
-    request.node.stash[CASE_FACTS] = {"seconds": 1.0, "seconds_each": series, "losses": [-each for each in series]}
+    series = tuple(count + step / 50 for step in range(50))
+    losses = tuple(-each for each in series)
+    draft.measured = replace(draft.measured, seconds=1.0, seconds_each=series, losses=losses)
     count += 1
     if count % 500 == 0:
         with open("/proc/self/statm") as pages, open("pages.txt", "a") as file:
@@ -64,44 +68,27 @@ def write_candidates(folder, count):
 
 
 def records_of(name):
-    """One candidate's ten records: inference and fine-tuning at four ranks, each planned and measured."""
-    for rank in (None, *RANKS):
-        workload, suffix = ("inference", "") if rank is None else ("fine_tuning", f"-r{rank}")
-        measured = Record(
-            case=f"bench_{workload}[{name}{suffix}]",
-            candidate=name,
-            workload=workload,
-            lora_rank=rank,
-            outcome="passed",
-            reason=None,
-            protocol={},
-            protocol_hash="0123456789ab",
-            protocol_changes=[],
-            dataset_sha256="",
-            budget_mib=12288.0,
-            versions={"torch": "2.13.0"},
-            scale="full",
-            weights="random",
-            tokenizer="stand-in",
-            device="NVIDIA T4",
-            seconds=60.0,
-            seconds_each=[1.2] * 50,
-            peak_device_mib=9000.0,
-            losses=[2.5] * 50,
-        )
-        yield measured
-        yield replace(
-            measured,
-            case=f"bench_plan[{name}{suffix or '-inference'}]",
-            workload="plan",
-            planned_workload=workload,
-            seconds_each=None,
-            losses=None,
-            context_mib=300.0,
-            peak_allocated_mib=8000.0,
-            peak_reserved_mib=8700.0,
-            breakdown_mib={"weights": 8000.0},
-        )
+    """One candidate's ten records: inference and fine-tuning in four variants, each planned and measured."""
+    experiment = Experiment({}, "0123456789ab", (), "", 12288.0)
+    environment = Environment({"torch": "2.13.0"}, "full", "random", "NVIDIA T4")
+    measured = Measured(
+        tokenizer="stand-in",
+        seconds=60.0,
+        seconds_each=(1.2,) * 50,
+        losses=(2.5,) * 50,
+        memory=MemoryReading(peak_device_mib=9000.0),
+    )
+    plan = Plan(
+        peak_allocated_mib=8000.0,
+        peak_reserved_mib=8700.0,
+        peak_device_mib=9000.0,
+        context_mib=300.0,
+        breakdown_mib={"weights": 8000.0},
+    )
+    for variant in (None, *VARIANTS):
+        case = answering_case(name, variant)
+        yield Record(case, Outcome("passed"), experiment, environment, measured)
+        yield Record(case.planned, Outcome("passed"), experiment, environment, plan=plan)
 
 
 def seconds_of(work):
@@ -136,18 +123,19 @@ def test_1000_candidates_are_collected_within_seconds(tmp_path, capsys):
 
 
 def test_the_table_of_10000_records_is_made_within_seconds(tmp_path, capsys):
-    """Sorted into rows, for the terminal, as Markdown and as CSV."""
+    """Sorted into rows and chosen among; every file, the page too, and what a terminal is told."""
     seconds = {}
     for count in (FEW, MANY):
         candidates = read_candidates(write_candidates(tmp_path, count))
         records = [record for candidate in candidates for record in records_of(candidate.name)]
 
         def draw(candidates=candidates, records=records):
-            found = comparison.compare(candidates, RANKS, records, {})
-            assert table.markdown(found).count("\n") > len(records) / 10
-            table.comma_separated(found)
+            found = comparison.compare(candidates, VARIANTS, records, {})
+            selection = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(found, {}, tmp_path)
+            drawn = dict(files.texts(files.Findings(found, selection, {}, None), "en"))
+            assert drawn["comparison.md"].count("\n") > len(records) / 10
             for verbosity in (0, 1):
-                closing(found, None, Terminal(100, verbosity))
+                files.closing(found, selection, Terminal(100, verbosity))
 
         seconds[count] = seconds_of(draw)
     with capsys.disabled():
@@ -176,7 +164,7 @@ def test_a_session_keeps_little_of_a_case(tmp_path, capsys):
         print(f"{mib[-1]:.0f} MiB after 5000: {kib_a_case:.1f} KiB a case")
     (folder,) = (tmp_path / "results").glob("*/records.jsonl")
     facts = json.loads(folder.read_text(encoding="utf-8").splitlines()[0])
-    assert len(facts["losses"]) == 50  # noqa: PLR2004 - the bench's own
+    assert len(facts["measured"]["losses"]) == 50  # noqa: PLR2004 - the bench's own
     assert kib_a_case < MOST_KIB_A_CASE
 
 
@@ -189,7 +177,7 @@ def test_10000_records_of_several_folders_are_merged_within_seconds(tmp_path, ca
         for number, folder in enumerate(folders):
             folder.mkdir()
             names = [f"candidate-{each}" for each in range(number, count, 4)]
-            lines = [as_line(record) for name in names for record in records_of(name)]
+            lines = [record.as_line() for name in names for record in records_of(name)]
             (folder / "records.jsonl").write_bytes(b"".join(lines))
         into = tmp_path / f"{count}-merged"
         merge = ("ohlora_fixtures", "merge", *folders, "--into", into, "--candidates", path)
