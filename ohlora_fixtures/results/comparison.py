@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from ..base.messages import Message
@@ -93,28 +94,28 @@ class Comparison:
     notes: tuple[Message, ...] = ()
     """What else must be said of them."""
 
-    @property
+    @cached_property
     def measured(self) -> list[Record]:
         """The records of all that was measured."""
         return [record for record in self.records if not record.case.is_planned]
 
-    @property
+    @cached_property
     def plans(self) -> list[Record]:
         """The records of all that was planned."""
         return [record for record in self.records if record.case.is_planned]
 
-    @property
+    @cached_property
     def columns(self) -> list[str | None]:
         """What a candidate has figures of: each variant, and None for inference if any ran or was planned."""
         has_inference = any(record.case.variant is None for record in self.records)
         return [*self.variants, *([None] if has_inference else [])]
 
-    @property
+    @cached_property
     def is_rehearsal(self) -> bool:
         """Whether mini replicas ran."""
         return any(record.environment.scale == "mini" for record in self.records)
 
-    @property
+    @cached_property
     def has_device_memory(self) -> bool:
         """Whether any case's memory on a card was measured."""
         return any(record.peak_device_mib is not None for record in self.measured)

@@ -6,7 +6,7 @@ import math
 import re
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -265,18 +265,22 @@ def experiment_of(settings: Settings, case: Case) -> Experiment:
 
 def plain(value: Any) -> Any:
     """A value in a form JSON can hold: dataclasses as objects with all their fields, and no NaN and no infinity."""
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if is_dataclass(value):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, (list, tuple)):  # of thousands of figures, often
+        return [each if type(each) is float and math.isfinite(each) else plain(each) for each in value]
     if isinstance(value, Mapping):
         return {name: plain(each) for name, each in value.items()}
-    return list(map(plain, value)) if isinstance(value, (list, tuple)) else value
+    return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
 
 
 def _are_showable(value: Any) -> bool:
+    if value is None or isinstance(value, str):
+        return True
+    if isinstance(value, (int, float)):
+        return -_LARGEST < value < _LARGEST
     if isinstance(value, Mapping):
         return all(map(_are_showable, value.values()))
-    if isinstance(value, (list, tuple)):
-        return all(map(_are_showable, value))
-    return not isinstance(value, (int, float)) or -_LARGEST < value < _LARGEST
+    return all((type(each) is float and -_LARGEST < each < _LARGEST) or _are_showable(each) for each in value)
