@@ -83,7 +83,7 @@ def test_a_crash_takes_nothing_that_had_ended_and_workers_find_the_same_as_one_p
     records = folder / "records.jsonl"
     whole = records.read_text(encoding="utf-8")
     records.write_text(whole.replace('"scale": "mini"', '"scale": "full"'), encoding="utf-8")
-    refused(run(suite, "--resume", "alone"), "cannot be resumed: scale was full and is mini: make it as it was")
+    refused(run(suite, "--resume", "alone"), "cannot be resumed: scale was full and is mini: undo the change")
     assert not (folder / "comparison.md").exists()
     records.write_text(whole, encoding="utf-8")
 
