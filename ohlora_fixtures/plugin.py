@@ -13,15 +13,16 @@ from .inputs.cases import is_case_id
 from .planner.plan import PlanStore
 from .planner.planner import Planner
 from .report.layout import Terminal
-from .session import cases, devices, drafts, outcomes, stored_benchmarks, workers
-from .session.asked import REPORTING, SETTINGS, add_options, read_settings
+from .session import cases, records, workers
+from .session.devices import CUDA_CONTEXT, choose_device
 from .session.fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
-from .session.measuring import *  # noqa: F403
-from .session.session import CUDA_CONTEXT, PLANNER, Session
+from .session.fixtures import PLANNER
+from .session.options import SETTINGS, add_options, keep_benchmarks, read_settings
+from .session.session import Session
 from .session.terminal import TerminalHooks
 
 if TYPE_CHECKING:
-    from .inputs.candidates import Candidate
+    from .inputs.cases import Case
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,10 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     with _told_by_pytest():
         settings, reporting = read_settings(config)
-        config.stash[SETTINGS], config.stash[REPORTING] = settings, reporting
+        config.stash[SETTINGS] = settings
         terminal = TerminalHooks(config)
-        hooks = SessionHooks(config, terminal)
-    stored_benchmarks.keep_benchmarks(config, settings.results_dir.name)
+        hooks = SessionHooks(config, Session(settings, reporting), terminal)
+    keep_benchmarks(config, settings.results_dir.name)
     config.pluginmanager.register(hooks, "ohlora-session")
     config.pluginmanager.register(terminal, "ohlora-terminal")
 
@@ -67,14 +68,13 @@ def _told_by_pytest() -> Iterator[None]:
 class SessionHooks:
     """The hooks of one session's run and report."""
 
-    def __init__(self, config: pytest.Config, terminal: TerminalHooks) -> None:
+    def __init__(self, config: pytest.Config, session: Session, terminal: TerminalHooks) -> None:
         self._config = config
+        self._session = session
         self._terminal = terminal
-        self._scale: str | None = None
         self._worker = workers.this_worker(config)
         self._places = workers.Places()
         self._is_checked = False
-        self._session = Session(config.stash[SETTINGS], config.stash[REPORTING])
         if self._worker is None and config.stash[SETTINGS].is_resumed:
             self._session.resume(is_dry_run=config.option.collectonly)
 
@@ -85,7 +85,7 @@ class SessionHooks:
         self._config.stash[PLANNER] = Planner(self._config.stash[SETTINGS], PlanStore(folder))
 
     def pytest_report_header(self) -> str | None:
-        """At the head of pytest's output: say what is gone on with."""
+        """At the head of pytest's output: say what is resumed."""
         return self._session.header
 
     @pytest.hookimpl(trylast=True)
@@ -107,9 +107,7 @@ class SessionHooks:
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
         """In pytest-xdist's controller: with `--dist loadgroup`, one worker gets all of a candidate's cases."""
         if config.getvalue("dist") == "loadgroup":
-            from .session.scheduling import CandidateScheduling
-
-            return CandidateScheduling(config, log)
+            return workers.candidate_scheduling(config, log)
         return None
 
     @pytest.hookimpl(optionalhook=True)
@@ -128,27 +126,25 @@ class SessionHooks:
         """Before the first case: choose this process's GPU, and check what needs the heavy libraries."""
         if self._config.option.collectonly or not session.items:  # pytest-xdist's controller has none
             return
-        self._config.stash[CUDA_CONTEXT] = devices.choose_device(self._worker.place if self._worker else 0)
-        measured, planned = cases.by_kind(item for item in session.items if cases.is_case(item))
-        if self._worker is None and (measured or planned):
-            is_light = not measured and self._config.stash[PLANNER].are_kept(planned)
-            self._begin(measured.union(candidate for candidate, _ in planned), measured, is_light=is_light)
-            self._terminal.begin(session.items, is_full_size=self._scale == "full")
+        self._config.stash[CUDA_CONTEXT] = choose_device(self._worker.place if self._worker else 0)
+        items = [item for item in session.items if cases.is_case(item)]
+        if self._worker is None and items:
+            self._begin({cases.case_of(item) for item in items}, items)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """In pytest-xdist's controller, which has no items of its own: the same check, once."""
         if not self._is_checked and any(map(is_case_id, ids)):
             self._is_checked = True
-            self._begin(*cases.chosen_in(ids, self._config.stash[SETTINGS]))
-            self._terminal.begin((), is_full_size=False)
+            settings = self._config.stash[SETTINGS]
+            self._begin({case for node_id in ids if (case := cases.parsed(node_id, settings))})
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """When a case's bench has run: fail a tainted one, if that is wanted."""
         result = yield
         if cases.is_case(item):
-            drafts.fail_if_tainted(item, self._config.stash[SETTINGS])
+            records.fail_if_tainted(item, self._config.stash[SETTINGS])
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -158,9 +154,9 @@ class SessionHooks:
         """After a case's setup, call and teardown: describe it, and let go of the model a traceback holds."""
         report = yield
         if cases.is_case(item):
-            drafts.describe(item, call, report)
+            records.describe(item, call, report)
             if call.excinfo is not None and not self._config.option.usepdb:
-                outcomes.let_go(call.excinfo.value)
+                records.let_go(call.excinfo.value)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -188,10 +184,9 @@ class SessionHooks:
             return (yield)
         finally:
             if self._has_comparison(exitstatus):
-                writer = terminalreporter.config.get_terminal_writer()
-                look = Terminal(
-                    writer.fullwidth, self._terminal.verbosity, lambda text, look: writer.markup(text, **{look: True})
-                )
+                writer = self._config.get_terminal_writer()
+                verbosity = self._config.get_verbosity()
+                look = Terminal(writer.fullwidth, verbosity, lambda text, look: writer.markup(text, **{look: True}))
                 terminalreporter.write_sep("=", "comparison")
                 for line in self._session.summary(look).split("\n"):  # what a stream cannot hold spoils one line
                     terminalreporter.write_line(line)
@@ -207,19 +202,12 @@ class SessionHooks:
     def _has_comparison(self, exit_status: int) -> bool:
         return self._session.has_records and exit_status != pytest.ExitCode.USAGE_ERROR
 
-    def _begin(self, chosen: set[Candidate], measured: set[Candidate], *, is_light: bool = False) -> None:
-        """Check what can be checked before the first case, and take the results folder."""
-        from .session import preflight
-
-        settings = self._config.stash[SETTINGS]
+    def _begin(self, found: set[Case], items: Sequence[pytest.Item] = ()) -> None:
+        has_plans = bool(items) and cases.are_planned(items, self._config.stash[PLANNER])
         with _told_by_pytest():
-            notices = [] if is_light else preflight.check(settings, chosen, measured)
-            if measured:
-                device = devices.environment_ahead(settings)
-                self._session.measure_on(device)
-                self._scale = device.scale
-            self._session.begin()
+            notices = self._session.begin(found, has_plans=has_plans)
         self._tell(notices)
+        self._terminal.begin(items, is_full_size=self._session.is_full_size)
 
     def _tell(self, sentences: Iterable[str]) -> None:
         reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")

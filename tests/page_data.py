@@ -19,7 +19,8 @@ from ohlora_fixtures.quality.grading import Quality, agreement
 from ohlora_fixtures.results.answers import GivenAnswer
 from ohlora_fixtures.results.comparison import compare, read_published
 from ohlora_fixtures.results.fit import above_budget
-from ohlora_fixtures.session.outcomes import RanOut
+from ohlora_fixtures.results.record import Measured
+from ohlora_fixtures.session.records import out_of_memory
 
 RANKS = {"r16": 16, "r32": 32, "r64": 64}
 """By variant, its LoRA rank."""
@@ -256,7 +257,8 @@ def with_troubles(count=7):
             return changed(record, **over, reason=above_budget(12972.0, BUDGET_MIB))
         if record.case.candidate == first and record.case.variant == "r64":
             reached = {"peak_reserved_mib": 11900.0, "requested_mib": 844.0, "cap_mib": 11916.0}
-            ending = RanOut(844.0, MemoryReading(peak_reserved_mib=11900.0), 11916.0).reason(12600.0)
+            memory = MemoryReading(peak_reserved_mib=11900.0)
+            ending = out_of_memory(Measured(memory=memory, requested_mib=844.0, cap_mib=11916.0), 12600.0)
             return changed(record, **nothing | reached, outcome="out_of_memory", reason=ending)
         if record.case.candidate == second:
             gone = nothing | {"peak_reserved_mib": None, "peak_allocated_mib": None, "allocated_after_mib": None}

@@ -12,7 +12,7 @@ from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.meters.device import settings_of
 from ohlora_fixtures.meters.memory import CudaContext, CudaMemory, MemoryCap
 from ohlora_fixtures.meters.nvml import Nvml
-from ohlora_fixtures.session.outcomes import requested_mib
+from ohlora_fixtures.session.records import requested_mib
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 

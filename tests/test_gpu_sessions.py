@@ -41,7 +41,7 @@ def device(device, settings, pytestconfig):
     yield dataclasses.replace(device, source=source, environment=environment, **instruments)
     cap.lift()
 
-from ohlora_fixtures.session.drafts import DEVICE
+from ohlora_fixtures.session.devices import DEVICE
 """
 
 

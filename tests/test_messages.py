@@ -31,8 +31,8 @@ from ohlora_fixtures.report.notes import listed, mixed_notes
 from ohlora_fixtures.results.answers import GivenAnswer
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.results.fit import above_budget
-from ohlora_fixtures.results.record import plain, record_of
-from ohlora_fixtures.session.outcomes import RanOut
+from ohlora_fixtures.results.record import Measured, plain, record_of
+from ohlora_fixtures.session.records import out_of_memory
 
 NAMES = """MiB GPU VRAM HTTP JSON CSV UTF CP949 Python ECC GB W C end of sequence token environment json
 model_type lora_rank max_length max_row_tokens best good fair poor worst judge model allow remote code
@@ -174,7 +174,7 @@ def choices():
     reasons = [message("not_judged.random_weights"), message("not_judged.out_of_memory")]
     yield chosen([], [fine_tuning("a", not_judged=reasons[0]), fine_tuning("b", not_judged=reasons[1])])
     reached = MemoryReading(peak_allocated_mib=1.0, peak_reserved_mib=2.0)
-    ran_out = RanOut(96.0, reached, 3.0).reason(4.0)
+    ran_out = out_of_memory(Measured(memory=reached, requested_mib=96.0, cap_mib=3.0), 4.0)
     over, lacking = above_budget(13000.0, 12288.0), {"outcome": "out_of_memory", "reason": ran_out}
     yield chosen([], [fine_tuning("a", outcome="over_budget", reason=over), fine_tuning("b", **lacking)])
     yield chosen([], [fine_tuning("a"), inference("a", **lacking), plan(fine_tuning("b", **lacking))])

@@ -9,7 +9,7 @@ import pytest
 from ohlora_fixtures.base.messages import message, verbatim
 from ohlora_fixtures.meters.memory import MemoryReading
 from ohlora_fixtures.results.record import Measured, Outcome
-from ohlora_fixtures.session.outcomes import CaseFailure, RanOut, let_go, outcome_of, requested_mib
+from ohlora_fixtures.session.records import CaseFailure, let_go, out_of_memory, outcome_of, requested_mib
 
 
 @pytest.mark.parametrize(
@@ -26,18 +26,19 @@ def test_what_was_asked_for_is_read_from_pytorchs_message(text, mib):
 
 
 def test_memory_that_ran_out_says_what_is_known():
-    assert str(RanOut(None, MemoryReading(), None).reason(None)) == "memory ran out"
-    whole = RanOut(96.0, MemoryReading(peak_allocated_mib=11000.0, peak_reserved_mib=11700.0), 11788.0)
-    assert str(whole.reason(13012.0)) == (
+    assert str(out_of_memory(Measured(), None)) == "memory ran out"
+    memory = MemoryReading(peak_allocated_mib=11000.0, peak_reserved_mib=11700.0)
+    assert str(out_of_memory(Measured(memory=memory, requested_mib=96.0, cap_mib=11788.0), 13012.0)) == (
         "memory ran out at a request for 96.00 MiB with up to 11700.00 MiB reserved and 11000.00 MiB allocated until "
         "then under a cap of 11788.00 MiB; the plan says 13012.00 MiB reserved"
     )
 
 
 def test_what_was_measured_before_memory_ran_out_is_kept():
-    reached = MemoryReading(peak_reserved_mib=11700.0)
-    found = RanOut(96.0, reached, 11788.0).put_into(Measured(parameters=5))
-    assert found == Measured(parameters=5, memory=reached, requested_mib=96.0, cap_mib=11788.0)
+    reached = {"memory": MemoryReading(peak_reserved_mib=11700.0), "requested_mib": 96.0, "cap_mib": 11788.0}
+    failure = CaseFailure("out_of_memory", message("reason.ran_out"), Measured(**reached))
+    assert failure.put_into(Measured(parameters=5)) == Measured(parameters=5, **reached)
+    assert CaseFailure("failed", message("reason.diverged")).put_into(Measured(cap_mib=5.0)) == Measured(cap_mib=5.0)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,8 @@ from types import SimpleNamespace
 import pytest
 from choices import fine_tuning, inference, plan
 
-from ohlora_fixtures.session import progress, remaining
-from ohlora_fixtures.session.progress import Line, Progress, is_watched
-from ohlora_fixtures.session.remaining import Remaining, Work, in_words
+from ohlora_fixtures.session import progress
+from ohlora_fixtures.session.progress import Line, Progress, Remaining, Work, in_words, is_watched
 from ohlora_fixtures.session.terminal import figures
 
 
@@ -15,15 +14,15 @@ from ohlora_fixtures.session.terminal import figures
 def clock(monkeypatch):
     """A clock that a test sets; for the line and for what is left."""
     now = SimpleNamespace(seconds=0.0)
-    for module in (progress, remaining):
-        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now.seconds))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: now.seconds))
     return now
 
 
 def ticking(room, *, memory_mib=905.2, left=None, total=50, unit="steps"):
-    """A progress, and what it writes."""
+    """A progress, its line, and what it writes."""
     written = []
-    return Progress(Line(written.append, room), lambda: memory_mib, lambda _: left, total, unit), written
+    line = Line(written.append, room)
+    return Progress(line, lambda: memory_mib, lambda _: left, total, unit), line, written
 
 
 @pytest.mark.parametrize(
@@ -40,18 +39,18 @@ def ticking(room, *, memory_mib=905.2, left=None, total=50, unit="steps"):
     ],
 )
 def test_progress_shows_what_there_is_room_for_and_rather_what_is_left_than_how_fast(clock, room, left, shown):
-    shows, written = ticking(room, left=left)
+    shows, _, written = ticking(room, left=left)
     clock.seconds = 0.5
     shows.tick()
     assert written == [f"\x1b7\x1b[K{shown}\x1b8"]
 
 
 def test_progress_is_shown_four_times_a_second_at_most_and_taken_away(clock):
-    shows, written = ticking(80, memory_mib=None, unit="prompts")
+    shows, line, written = ticking(80, memory_mib=None, unit="prompts")
     for clock.seconds in (0.1, 0.2, 0.3, 0.4):
         shows.tick()
     assert [text.split(",")[0] for text in written] == ["\x1b7\x1b[K 3/50 prompts"]
-    shows.stop()
+    line.clear()
     assert written[-1] == "\x1b7\x1b[K\x1b8"
 
 

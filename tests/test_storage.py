@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ohlora_fixtures.session.stored_benchmarks import of_any_python
+from ohlora_fixtures.session.options import of_any_python
 
 
 @pytest.fixture

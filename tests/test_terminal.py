@@ -11,7 +11,7 @@ from dataclasses import replace
 from ohlora_fixtures.base.messages import verbatim
 from ohlora_fixtures.meters.memory import MemoryReading
 from ohlora_fixtures.results.record import Assessment, Environment, Measured
-from ohlora_fixtures.session.outcomes import CaseFailure, RanOut
+from ohlora_fixtures.session.records import CaseFailure
 
 def bench_fine_tuning(draft, candidate, variant):
     time.sleep({seconds})
@@ -23,7 +23,7 @@ def bench_fine_tuning(draft, candidate, variant):
     if variant.rank == 16:
         raise CaseFailure("over_budget", verbatim("it is too large"))
     if variant.rank == 32:
-        raise CaseFailure("out_of_memory", verbatim("memory ran out"), RanOut(None, MemoryReading(), None))
+        raise CaseFailure("out_of_memory", verbatim("memory ran out"), Measured())
 """
 WITHOUT_TORCH = """
 from ohlora_fixtures.results.record import Environment

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ohlora_fixtures.base import safe_text
 from ohlora_fixtures.base.errors import CandidateError, InputError, one_line
-from ohlora_fixtures.session.outcomes import CaseFailure
+from ohlora_fixtures.session.records import CaseFailure
 
 PIECES = [
     *("=1+1", "+", "-", "@", "\uff1d", ";", "\t", "\n", "\r\n", '"', "'", ",", " ", "|", "<b>", "`", "](", "[x]", "_"),

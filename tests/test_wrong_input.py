@@ -6,6 +6,7 @@ import pytest
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.cases import INFERENCE, Case
 from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.session.preflight import check
 
@@ -105,7 +106,7 @@ def test_what_only_the_libraries_know(write_candidates, changes, optimizer, says
     options = {"scale": "mini", "weights": None, "model_dir": None, "allow_remote_code": False}
     settings = SimpleNamespace(candidates=candidates, protocol=Protocol(optimizer=optimizer), **options)
     with pytest.raises(InputError, match=says):
-        check(settings, candidates, candidates)
+        check(settings, [Case(each.name, INFERENCE) for each in candidates])
 
 
 def test_a_parameter_count_under_xdist(suite, write_candidates):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..inputs.candidates import Candidate
     from ..inputs.protocol import Protocol
     from ..inputs.settings import Settings
-    from .planner import OfMeasured
+    from .planner import MeasuredTokenizer
 
 _END, _OTHER = "</s>", "x"
 
@@ -72,7 +72,7 @@ class Encoded:
     """Tokens of each prompt."""
 
 
-def encoded(candidate: Candidate, settings: Settings, measured: OfMeasured | None) -> Encoded:
+def encoded(candidate: Candidate, settings: Settings, measured: MeasuredTokenizer | None) -> Encoded:
     """The protocol's rows by the measured model's tokenizer, else by the candidate's own if at hand, else estimated."""
     protocol, template, dialogues = settings.protocol, candidate.text_template, settings.dialogues
     rows, folder = dialogues.rows(protocol.fine_tuning_rows), models.tokenizer_at_hand(candidate, settings.model_dir)

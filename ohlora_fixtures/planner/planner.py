@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class OfMeasured:
+class MeasuredTokenizer:
     """The measured model's own tokenizer: what is planned with it is planned for the very lengths of the run."""
 
     tokenizer: PreTrainedTokenizerBase
@@ -56,11 +56,7 @@ class Planner:
             needed.append(self._advice_facts(candidate, variant))
         return all(self._store.read(facts) is not None for facts in needed)
 
-    def are_kept(self, planned: Iterable[tuple[Candidate, Variant | None]]) -> bool:
-        """Whether all of these can be had so."""
-        return all(self.is_kept(candidate, variant) for candidate, variant in planned)
-
-    def plan(self, candidate: Candidate, variant: Variant | None, measured: OfMeasured | None = None) -> Plan:
+    def plan(self, candidate: Candidate, variant: Variant | None, measured: MeasuredTokenizer | None = None) -> Plan:
         """A case's plan: fine-tuning in a variant, or inference for None.
 
         Raises CandidateError for a candidate that cannot be built or planned.
@@ -76,7 +72,7 @@ class Planner:
         self,
         candidate: Candidate,
         variant: Variant | None,
-        measured: OfMeasured,
+        measured: MeasuredTokenizer,
         answers: Sequence[AnswerLength] = (),
     ) -> list[tuple[int, int]]:
         """What each step of a fine-tuning case, or each answer, computes and moves: FLOPs and bytes.
@@ -118,14 +114,14 @@ class Planner:
         self._store.write(facts, made)
         return made
 
-    def _open(self, candidate: Candidate, measured: OfMeasured | None) -> _OpenCandidate:
+    def _open(self, candidate: Candidate, measured: MeasuredTokenizer | None) -> _OpenCandidate:
         if self._opened is None or (self._opened.candidate, self._opened.measured) != (candidate, measured):
             self._opened = None  # two candidates at once would need twice the memory
             self._opened = _OpenCandidate(candidate, self._settings, measured)
         return self._opened
 
     def _facts(
-        self, candidate: Candidate, variant: Variant | None, measured: OfMeasured | None = None
+        self, candidate: Candidate, variant: Variant | None, measured: MeasuredTokenizer | None = None
     ) -> dict[str, Any]:
         ends = ends_of(variant, self._settings.variants) if variant else None
         if measured is None:
@@ -157,7 +153,7 @@ class Planner:
 class _OpenCandidate:
     """A candidate's full-size model on meta, and what is planned with it."""
 
-    def __init__(self, candidate: Candidate, settings: Settings, measured: OfMeasured | None) -> None:
+    def __init__(self, candidate: Candidate, settings: Settings, measured: MeasuredTokenizer | None) -> None:
         from .batches import encoded
         from .candidate_planner import CandidatePlanner
         from .traced_candidate import TracedCandidate

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..inputs.cases import BENCH, FINE_TUNING, INFERENCE, PLAN, Case
-from .asked import SETTINGS
+from .options import SETTINGS
 
 if TYPE_CHECKING:
     from ..inputs.candidates import Candidate
     from ..inputs.settings import Settings
     from ..inputs.variants import Variant
+    from ..planner.planner import Planner
 
 _FILES = f"{BENCH}*.py"
 _ORDER = (PLAN, INFERENCE, FINE_TUNING)
@@ -103,15 +104,11 @@ def variant_of(item: pytest.Item) -> Variant | None:
     return variant
 
 
-def by_kind(items: Iterable[pytest.Item]) -> tuple[set[Candidate], list[tuple[Candidate, Variant | None]]]:
-    """The candidates that are measured, and what is planned: candidates with their variants."""
-    measured, planned = set(), []
-    for item in items:
-        if case_of(item).is_planned:
-            planned.append((candidate_of(item), variant_of(item)))
-        else:
-            measured.add(candidate_of(item))
-    return measured, planned
+def are_planned(items: Collection[pytest.Item], planner: Planner) -> bool:
+    """Whether all of these cases are plans that are at hand, which take no heavy library any more."""
+    return all(case_of(item).is_planned for item in items) and all(
+        planner.is_kept(candidate_of(item), variant_of(item)) for item in items
+    )
 
 
 def measured_ids(items: Iterable[pytest.Item]) -> list[str]:
@@ -123,15 +120,6 @@ def parsed(node_id: str, settings: Settings) -> Case | None:
     """The session's case with a node id; None if it is no case's."""
     candidates, variants = ([each.name for each in those] for those in (settings.candidates, settings.variants))
     return Case.parse(node_id, candidates, variants)
-
-
-def chosen_in(node_ids: Iterable[str], settings: Settings) -> tuple[set[Candidate], set[Candidate]]:
-    """The candidates that the cases with these node ids are about, and those among them that are measured."""
-    found = {case for node_id in node_ids if (case := parsed(node_id, settings)) is not None}
-    chosen = {case.candidate for case in found}
-    measured = {case.candidate for case in found if not case.is_planned}
-    candidates = settings.candidates
-    return {each for each in candidates if each.name in chosen}, {each for each in candidates if each.name in measured}
 
 
 def leave_out(items: list[pytest.Item], ids: Collection[str]) -> None:

@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ..base.installation import versions
 from ..base.units import MIB
 from ..inputs.gpu_profiles import Peaks
@@ -23,6 +25,13 @@ from .preflight import model_source
 if TYPE_CHECKING:
     from ..inputs.settings import Settings
     from ..workloads.models import ModelSource
+
+
+CUDA_CONTEXT = pytest.StashKey[CudaContext]()
+"""Where, on the config, stands what was on the cards before this process used one."""
+
+DEVICE = pytest.StashKey[Environment]()
+"""Where, on the config, stands what measured cases run on and with."""
 
 
 @dataclass(frozen=True)

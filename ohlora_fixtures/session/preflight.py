@@ -17,6 +17,7 @@ from .hub import check_downloads, weight_files
 
 if TYPE_CHECKING:
     from ..inputs.candidates import Candidate
+    from ..inputs.cases import Case
     from ..inputs.gpu_profiles import Capability, Gpu
     from ..inputs.settings import Settings
     from ..workloads.models import Outline
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 _TURING: Capability = (7, 5)
 """Below it CUDA 13 has no support; PyTorch 2.11 to 2.14 have kernels in their builds for CUDA 12.6 (its RELEASE.md)."""
 
-_UNUSABLE = (
-    "there is a GPU, {card}, but PyTorch {version} cannot use it, so nothing is measured on it: install PyTorch's "
-    "build for {build}, or update the driver"
-)
 _ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)")
 
 
@@ -40,7 +37,8 @@ def check_card(gpu: Gpu, torch_version: str, architectures: Iterable[str], *, ha
     major, minor = gpu.capability
     card = f"{gpu.name} (compute capability {major}.{minor})"
     if not has_cuda:
-        return [_UNUSABLE.format(card=card, version=torch_version, build=_build_for(gpu.capability))]
+        idle = f"there is a GPU, {card}, but PyTorch {torch_version} cannot use it, so nothing is measured on it"
+        return [f"{idle}: install PyTorch's build for {_build_for(gpu.capability)}, or update the driver"]
     known = list(architectures)
     if known and not has_kernels(gpu.capability, known):
         raise InputError(
@@ -102,25 +100,24 @@ def model_source(settings: Settings) -> ModelSource:
     )
 
 
-def check(settings: Settings, chosen: Collection[Candidate], measured: Collection[Candidate]) -> list[str]:
-    """Check the chosen candidates' architectures, the protocol's optimizer, the card, and that weights can be had.
-
-    The latter two are for what is `measured` among them, and not only planned.
+def check(settings: Settings, found: Collection[Case]) -> list[str]:
+    """Check the cases' architectures and the protocol's optimizer; for what is measured, the card and the weights, too.
 
     Returns what the user should know before the first case runs, a sentence each. Raises InputError for what the user
     can mend. A candidate that cannot be built is not one of these: its cases end as errors and the others go on.
     """
-    source = model_source(settings) if measured else None
+    chosen = {case.candidate: False for case in found} | {case.candidate: True for case in found if not case.is_planned}
+    source = model_source(settings) if any(chosen.values()) else None
     outlines: dict[Path, Outline | None] = {}
     for candidate in settings.candidates:
-        if candidate in chosen:
+        if candidate.name in chosen:
             _check_architecture(candidate, outlines)
     _check_optimizer(settings.protocol.optimizer)
     if source is None:
         return []
     notices = _check_card()
     if source.weights == "hub":
-        needed = [candidate for candidate in settings.candidates if candidate in measured]
+        needed = [candidate for candidate in settings.candidates if chosen.get(candidate.name)]
         if source.model_dir is None:
             notices += check_downloads(needed)
         else:

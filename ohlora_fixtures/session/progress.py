@@ -5,18 +5,103 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from statistics import median
 
 import pytest
 
-from .remaining import Remaining, in_words
+from ..meters.meter import Tick
+from . import cases
+
+_SAVE, _RESTORE, _ERASE = "\x1b7", "\x1b8", "\x1b[K"
+_SECONDS_BETWEEN = 0.25
+_MINUTE, _MINUTES_OF_AN_HOUR = 60, 60
+_ROUGHLY = 5
+"""Minutes that an estimate of hours is rounded to."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a case's time depends on."""
+
+    kind: str
+    """Cases of one kind take alike."""
+    size: float = 1.0
+    """How long beside others of its kind."""
+
+
+def work_of(case: pytest.Item, *, is_full_size: bool) -> Work:
+    """A case's kind: its workload, or for a plan, of which one rank does the work of all, its variant, too.
+
+    Measured at full size it takes as long as its model is large; mini replicas are alike.
+    """
+    found = cases.case_of(case)
+    if found.is_planned:
+        return Work(f"plan {found.variant}")
+    return Work(found.workload, cases.candidate_of(case).parameters if is_full_size else 1.0)
+
+
+class Remaining:
+    """What is left of a session; it is told when a case begins and ends."""
+
+    def __init__(self, works: Mapping[str, Work]) -> None:
+        """`works` holds every case of the session, by its node id."""
+        self._works = works
+        self._waiting: dict[str, float] = defaultdict(float)
+        """By kind, the size of all cases that have not begun."""
+        for work in works.values():
+            self._waiting[work.kind] += work.size
+        self._found: dict[str, list[float]] = defaultdict(list)
+        """By kind, the seconds of each case that has ended, by its size."""
+        self._running: Work | None = None
+        self._began = 0.0
+
+    def begin(self, nodeid: str) -> None:
+        """A case begins, loading included."""
+        self._running, self._began = self._works.get(nodeid), time.perf_counter()
+        if self._running:
+            self._waiting[self._running.kind] -= self._running.size
+
+    def end(self, *, is_typical: bool) -> None:
+        """It has ended; the time of one that broke off says nothing of the others."""
+        if self._running and is_typical:
+            self._found[self._running.kind].append((time.perf_counter() - self._began) / self._running.size)
+        self._running = None
+
+    def seconds(self, own: float | None = None) -> float | None:
+        """What the session still takes while a case runs; None as long as nothing is known of some kind of case.
+
+        `own` is what the running case still takes by its own pace, if that is known.
+        """
+        running, so_far = self._running, time.perf_counter() - self._began
+        if running is None:
+            return None
+        paces = {kind: median(found) for kind, found in self._found.items()}
+        if own is not None:
+            paces.setdefault(running.kind, (so_far + own) / running.size)
+        waiting = {kind: size for kind, size in self._waiting.items() if size > 0}
+        if not paces.keys() >= {running.kind, *waiting}:
+            return None
+        left = max(own or 0.0, paces[running.kind] * running.size - so_far)
+        return left + sum(paces[kind] * size for kind, size in waiting.items())
+
 
 REMAINING = pytest.StashKey[Remaining]()
 """Where, on the config, stands what is left of the session."""
 
-_SAVE, _RESTORE, _ERASE = "\x1b7", "\x1b8", "\x1b[K"
-_SECONDS_BETWEEN = 0.25
+
+def in_words(seconds: float) -> str:
+    """An estimate as it is told, no more exact than it is."""
+    minutes = round(seconds / _MINUTE)
+    if minutes < 1:
+        return "under a minute left"
+    if minutes < _MINUTES_OF_AN_HOUR:
+        return f"about {minutes} min left"
+    hours, minutes = divmod(_ROUGHLY * round(minutes / _ROUGHLY), _MINUTES_OF_AN_HOUR)
+    return f"about {hours} h{f' {minutes} min' if minutes else ''} left"
 
 
 class Line:
@@ -74,10 +159,6 @@ class Progress:
         forms = ((count, pace, memory, left), (count, pace, left), (count, left), (count,))
         self._line.show(*(", ".join(filter(None, form)) for form in forms))
 
-    def stop(self) -> None:
-        """Take it away."""
-        self._line.clear()
-
 
 def is_watched(config: pytest.Config) -> bool:
     """Whether somebody watches as it prints: a terminal that obeys, and not that of a CI, which keeps it as a log."""
@@ -86,14 +167,23 @@ def is_watched(config: pytest.Config) -> bool:
     return reporter is not None and bool(reporter.isatty) and is_obeying
 
 
+@contextmanager
 def progress_on_terminal(
     config: pytest.Config, memory_mib: Callable[[], float | None], total: int, unit: str
-) -> Progress | None:
-    """A progress that writes past pytest's capturing; None where nobody watches, as in a pipe or an xdist worker."""
+) -> Iterator[Tick | None]:
+    """What to call after each of a running case's steps or prompts; it writes past pytest's capturing.
+
+    None where nobody watches, as in a pipe or an xdist worker.
+    """
     remaining = config.stash.get(REMAINING, None)
     if remaining is None:
-        return None
-    return Progress(_line(config), memory_mib, remaining.seconds, total, unit)
+        yield None
+        return
+    line = _line(config)
+    try:
+        yield Progress(line, memory_mib, remaining.seconds, total, unit).tick
+    finally:
+        line.clear()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ from ..base.messages import Message, message
 from ..inputs.cases import Case
 from ..results.environment import Environment
 from ..results.folder import SESSION, TORN, read_object
-from ..results.record import SCHEMA, Record
+from ..results.record import SCHEMA, Record, plain
 
 if TYPE_CHECKING:
+    from ..inputs.candidates import Candidate
     from ..inputs.gpu_profiles import GpuProfile
     from ..inputs.settings import Settings
 
@@ -71,8 +72,9 @@ class Resumed:
     def header(self) -> str:
         """What is about to happen, for the head of pytest's output."""
         count = len(self.records)
+        cases = "case" if count == 1 else "cases"
         torn = f"; its last line was incomplete and is now in {TORN}" if self.is_torn else ""
-        return f"resuming {self.folder}: {len(self.kept)} of its {count} {_cases(count)} are kept{torn}"
+        return f"resuming {self.folder}: {len(self.kept)} of its {count} {cases} are kept{torn}"
 
     def notes(self, now: Iterable[Record]) -> tuple[Message, ...]:
         """What the comparison of the session's records, `now`, must say of those that are not its own."""
@@ -91,7 +93,7 @@ def identity(settings: Settings) -> dict[str, Any]:
         "variants": {each.name: each.as_dict() for each in settings.variants},
         "dataset_sha256": settings.dialogues.sha256,
         "protocol": settings.protocol.as_dict(),
-        "gpu_profile": json.loads(json.dumps(asdict(settings.gpu_profile))),
+        "gpu_profile": plain(settings.gpu_profile),
         "versions": dict(versions()),
     }
 
@@ -157,10 +159,10 @@ def is_kept(record: Record, budget_mib: float, *, is_strict: bool) -> bool:
     return kind in ("passed", "failed")
 
 
-def _entry(candidate: Any) -> dict[str, Any]:
+def _entry(candidate: Candidate) -> dict[str, Any]:
     architecture = json.dumps(candidate.architecture(), sort_keys=True).encode()
-    entry = asdict(candidate) | {"config": hashlib.sha256(architecture).hexdigest()[:_DIGEST_DIGITS]}
-    return entry | {"target_modules": list(candidate.target_modules)}
+    entry: dict[str, Any] = plain(candidate)
+    return entry | {"config": hashlib.sha256(architecture).hexdigest()[:_DIGEST_DIGITS]}
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any], records: Iterable[Record]) -> Iterator[Message]:
@@ -168,41 +170,36 @@ def _differences(then: Mapping[str, Any], now: Mapping[str, Any], records: Itera
         if name not in now["candidates"]:
             yield message("difference.gone", candidate=name)
         else:
-            for each in _changes(then["candidates"].get(name, {}), now["candidates"][name]):
-                yield message("difference.of_candidate", candidate=name, difference=each)
+            was = then["candidates"].get(name, {})
+            yield from _changes(was, now["candidates"][name], "difference.of_candidate", candidate=name)
     for name, was in then.get("variants", {}).items():
         if name in now["variants"]:
-            for each in _changes(was, now["variants"][name]):
-                yield message("difference.of_variant", variant=name, difference=each)
-    yield from _protocol_changes(then["protocol"], now["protocol"])
-    yield from _changes({"dataset_sha256": then.get("dataset_sha256")}, {"dataset_sha256": now["dataset_sha256"]})
-    yield from _changes(then["versions"], now["versions"])
-    yield from _profile_changes(then["gpu_profile"], now["gpu_profile"])
+            yield from _changes(was, now["variants"][name], "difference.of_variant", variant=name)
+    yield from _experiment_changes(then["protocol"], then.get("dataset_sha256"), then["versions"], now)
+    was, profile = then["gpu_profile"], now["gpu_profile"]
+    if was.get("name") != profile["name"]:
+        yield message("difference.profile", was=_short(was.get("name")), now=_short(profile["name"]))
+    else:
+        yield from _changes(was, profile, "difference.of_profile", profile=profile["name"])
     for record in records:
-        experiment = record.experiment
-        yield from _protocol_changes(experiment.protocol, now["protocol"])
-        yield from _changes({"dataset_sha256": experiment.dataset_sha256}, {"dataset_sha256": now["dataset_sha256"]})
-        yield from _changes(record.environment.versions, now["versions"])
+        experiment, of_record = record.experiment, record.environment.versions
+        yield from _experiment_changes(experiment.protocol, experiment.dataset_sha256, of_record, now)
 
 
-def _protocol_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Message]:
-    for each in _changes(then, now):
-        yield message("difference.of_protocol", difference=each)
+def _experiment_changes(
+    protocol: Mapping[str, Any], dataset_sha256: str | None, libraries: Mapping[str, str | None], now: Mapping[str, Any]
+) -> Iterator[Message]:
+    yield from _changes(protocol, now["protocol"], "difference.of_protocol")
+    yield from _changes({"dataset_sha256": dataset_sha256}, now)
+    yield from _changes(libraries, now["versions"])
 
 
-def _profile_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Message]:
-    if then.get("name") != now["name"]:
-        yield message("difference.profile", was=_short(then.get("name")), now=_short(now["name"]))
-        return
-    for each in _changes(then, now):
-        yield message("difference.of_profile", profile=now["name"], difference=each)
-
-
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Message]:
-    """What differs among the names of `then`."""
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any], of: str = "", **whose: str) -> Iterator[Message]:
+    """What differs among the names of `then`; `of` is the key that says what it is a difference of."""
     for name, was in then.items():
         if was != now.get(name):
-            yield message("difference.changed", name=name, was=_short(was), now=_short(now.get(name)))
+            changed = message("difference.changed", name=name, was=_short(was), now=_short(now.get(name)))
+            yield message(of, difference=changed, **whose) if of else changed
 
 
 def _place(environment: Environment) -> dict[str, str]:
@@ -215,7 +212,3 @@ def _short(value: Any) -> str:
     text = str(value)
     is_digest = len(text) == hashlib.sha256().digest_size * 2
     return text[:_DIGEST_DIGITS] if is_digest else text
-
-
-def _cases(count: int) -> str:
-    return "case" if count == 1 else "cases"

@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from ..base.errors import InputError
 from ..base.files import replace_text
 from ..base.installation import REFERENCE
-from ..base.messages import Message, message
+from ..base.messages import message
 from ..base.safe_text import json_page
 from ..choice.selection import Selection
 from ..inputs.cases import Case
-from ..meters.memory import CudaContext
 from ..meters.nvml import Nvml
-from ..planner.planner import Planner
 from ..report import choice, files, stored_run
 from ..report.layout import Terminal
 from ..results import comparison, memory_growth
-from ..results.answers import Answers, name_of, read_folder, write_answers
-from ..results.environment import Environment, describe_environment, unknown_environment
+from ..results.answers import Answers, GivenAnswer, name_of, read_folder, write_answers
+from ..results.environment import describe_environment, unknown_environment
 from ..results.folder import ENVIRONMENT, SESSION, RecordStore, stored_records
-from ..results.record import Outcome, Record, experiment_of
-from . import cases, resume
-from .drafts import Unended
+from ..results.record import Outcome, Record, experiment_of, record_of
+from . import cases, devices, preflight, resume
 
 if TYPE_CHECKING:
     from ..inputs.settings import Settings
-    from .asked import Reporting
-
-CUDA_CONTEXT = pytest.StashKey[CudaContext]()
-"""Where, on the config, stands what was on the cards before this process used one."""
-
-LEFT_BEHIND = pytest.StashKey[Message]()
-"""Where, on the config, stands what a candidate has left on the card: it taints whatever is measured from then on."""
-
-PLANNER = pytest.StashKey[Planner]()
-"""Where, on the config, the session's planner is."""
+    from .options import Reporting
 
 
 class Session:
@@ -56,13 +45,15 @@ class Session:
         self._records: dict[Case, Record] = {}
         """By case, in the order in which they ended; in a resumed session, those of the earlier one, too."""
         self._answers: Answers = {}
-        self._unended: dict[Case, Unended] = {}
+        self._unended: dict[Case, Record] = {}
         """Cases that are being torn down."""
         self._stored_runs: list[dict[str, Any]] = []
         self._verdicts: list[memory_growth.MemoryGrowth] = []
         self._selection: Selection | None = None
         self._environment: dict[str, Any] | None = None
         self._told_problem: str | None = None
+        self.is_full_size = False
+        """Whether models of full size are measured; known once it has begun."""
 
     def resume(self, *, is_dry_run: bool) -> None:
         """Take over an earlier session's folder and records; a dry run looks, and leaves the folder to others.
@@ -83,15 +74,23 @@ class Session:
             self._records = {record.case: record for record in found.records}
             self._answers = read_folder(settings.results_dir, {each.case.candidate for each in found.records})
 
-    def begin(self) -> None:
-        """Before the first case: take the results folder, and put down what this session is made with.
+    def begin(self, found: Collection[Case], *, has_plans: bool) -> list[str]:
+        """Before the first case: check what can be checked, take the results folder, put down what this is made with.
 
-        Raises InputError if the folder cannot be had.
+        `has_plans` says that all these cases are plans that are at hand, for which nothing heavy is looked at. Returns
+        what the user should know, a sentence each. Raises InputError for what the user can mend, such as a folder that
+        another session has.
         """
-        folder = self._settings.results_dir
+        settings, folder = self._settings, self._settings.results_dir
+        notices = [] if has_plans else preflight.check(settings, found)
+        if not all(case.is_planned for case in found):
+            device = devices.environment_ahead(settings)
+            self.is_full_size = device.scale == "full"
+            if self._resumed is not None:
+                self._resumed = self._resumed.on_device(device, settings.known_profiles)
         choosing = self._reporting.choosing
         chosen_by = {"weights": dict(choosing.weights), "any_license": choosing.any_license}
-        now = resume.identity(self._settings) | {"choice": chosen_by}
+        now = resume.identity(settings) | {"choice": chosen_by}
         environment = describe_environment(Nvml())
         if self._resumed is None:
             self._store.claim()
@@ -107,14 +106,7 @@ class Session:
                 f"results folder {folder} cannot be written ({self._store.problem}): make room there, "
                 "or give --results-dir another one"
             )
-
-    def measure_on(self, device: Environment) -> None:
-        """Before the first measured case, once scale, weights and device are known.
-
-        Raises InputError if a resumed session had others.
-        """
-        if self._resumed is not None:
-            self._resumed = self._resumed.on_device(device, self._settings.known_profiles)
+        return notices
 
     @property
     def kept_cases(self) -> frozenset[Case]:
@@ -137,11 +129,12 @@ class Session:
         if found is None:
             return
         if "record" in found:
-            unended = Unended.of(found)
-            self._unended[unended.record.case] = unended
+            record = record_of(found["record"])
+            self._unended[record.case] = record
+            if found["answers"]:
+                self._answers[record.case] = [GivenAnswer(**each) for each in found["answers"]]
         elif (case := cases.parsed(report.nodeid, self._settings)) is not None and case in self._unended:
-            self._unended[case].end(found)
-            self._write(case)
+            self._end(case, msgspec.convert(found["outcome"], Outcome), found["leaked_mib"])
 
     def keep_crashed(self, nodeid: str, report: pytest.TestReport, worker: str) -> None:
         """When a case has ended its worker's process: keep what is known of it, and say so instead of a traceback."""
@@ -150,12 +143,9 @@ class Session:
             return
         outcome = Outcome("error", message("reason.process_died", worker=worker))
         report.longrepr = str(outcome.reason)
-        if case in self._unended:
-            self._unended[case].record = self._unended[case].record.ended(outcome, None)
-        else:
-            record = Record(case, outcome, experiment_of(self._settings, case), unknown_environment())
-            self._unended[case] = Unended(record, [])
-        self._write(case)
+        experiment = experiment_of(self._settings, case)
+        self._unended.setdefault(case, Record(case, outcome, experiment, unknown_environment()))
+        self._end(case, outcome, None)
 
     def news(self) -> list[str]:
         """What the user should know of the disk, a sentence each, once."""
@@ -178,20 +168,23 @@ class Session:
         before = self._resumed.records if self._resumed else ()
         return case in self._records and not any(self._records[case] is record for record in before)
 
+    def _end(self, case: Case, outcome: Outcome, leaked_mib: float | None) -> None:
+        self._unended[case] = self._unended[case].ended(outcome, leaked_mib)
+        self._write(case)
+
     def _write(self, case: Case) -> None:
         """Write a case's record; it stays among the unended until then, so that an interruption loses nothing."""
-        unended = self._unended[case]
+        record = self._unended[case]
         self._records.pop(case, None)
-        self._records[case] = unended.record
-        self._store.add(unended.record)
-        if unended.answers:
-            self._answers[case] = unended.answers
+        self._records[case] = record
+        self._store.add(record)
+        if case in self._answers:
             own = {each: given for each, given in self._answers.items() if each.candidate == case.candidate}
             self._store.write(name_of(case.candidate), partial(write_answers, answers=own))
         del self._unended[case]
 
     def compare_with(self, stored_run: dict[str, Any]) -> None:
-        """Set this session's memory beside that of a run pytest-benchmark has growth."""
+        """Set this session's memory beside that of a run that pytest-benchmark compares with."""
         self._stored_runs.append(stored_run)
 
     def exit_status(self, exit_status: int) -> int:

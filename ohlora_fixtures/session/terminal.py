@@ -10,8 +10,7 @@ import pytest
 from ..inputs.cases import INFERENCE
 from ..report import digits
 from ..results.record import Record, record_of
-from . import cases, progress
-from .remaining import Remaining, work_of
+from .progress import REMAINING, Remaining, is_watched, what_is_left, work_of
 
 
 class TerminalHooks:
@@ -19,20 +18,20 @@ class TerminalHooks:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self.verbosity = config.get_verbosity()
-        """What the user asked for."""
-        self._is_watched = self._is_raised = False
+        self._verbosity = config.get_verbosity()
+        self._is_raised = False
+        self._remaining: Remaining | None = None
+        """What is left of the session, while somebody watches."""
         self._told: tuple[pytest.TestReport, str] | None = None
         """What pytest is telling of, and the figures to tell with it."""
         self._is_typical = False
 
     def begin(self, items: Iterable[pytest.Item], *, is_full_size: bool) -> None:
-        """Before the first case: settle how its progress is told."""
-        self._is_watched = progress.is_watched(self._config)
-        if self._is_watched:
-            works = {item.nodeid: work_of(item, is_full_size=is_full_size) for item in items if cases.is_case(item)}
-            self._config.stash[progress.REMAINING] = Remaining(works)
-        elif self.verbosity == 0 and self._config.pluginmanager.has_plugin("terminalreporter"):
+        """Before the first of these cases: settle how their progress is told."""
+        if is_watched(self._config):
+            works = {item.nodeid: work_of(item, is_full_size=is_full_size) for item in items}
+            self._remaining = self._config.stash[REMAINING] = Remaining(works)
+        elif self._verbosity == 0 and self._config.pluginmanager.has_plugin("terminalreporter"):
             self._is_raised = True
             self._config.option.verbose = 1  # as pytest does for its live logs: a line a case, and no dots
 
@@ -43,30 +42,30 @@ class TerminalHooks:
             return (yield)
         finally:
             if self._is_raised:
-                self._config.option.verbose = self.verbosity
+                self._config.option.verbose = self._verbosity
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Before a case, when pytest has written where it is: its time begins."""
-        if remaining := self._remaining:
-            remaining.begin(nodeid)
+        if self._remaining:
+            self._remaining.begin(nodeid)
         self._is_typical = False
 
     def pytest_runtest_logfinish(self) -> None:
         """After a case: its time ends."""
-        if remaining := self._remaining:
-            remaining.end(is_typical=self._is_typical)
+        if self._remaining:
+            self._remaining.end(is_typical=self._is_typical)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self) -> Generator[None]:
         """While a model is loaded: show what is left of the session."""
-        with progress.what_is_left(self._config):
+        with what_is_left(self._config):
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Generator[None]:
         """While a case runs, until it shows its own progress: the same."""
-        with progress.what_is_left(self._config):
+        with what_is_left(self._config):
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -74,7 +73,7 @@ class TerminalHooks:
         """While pytest tells of a report, and of that alone, as its summary has no room for figures: remember it."""
         self._is_typical |= report.when == "call" and report.passed
         described = getattr(report, "ohlora", {})
-        if not self._is_watched and "record" in described:
+        if not self._remaining and "record" in described:
             self._told = (report, figures(record_of(described["record"])))
         try:
             return (yield)
@@ -88,10 +87,6 @@ class TerminalHooks:
         if self._told and self._told[0] is report and isinstance(word, str) and word and self._told[1]:
             word = f"{word} ({self._told[1]})"
         return category, letter, word
-
-    @property
-    def _remaining(self) -> Remaining | None:
-        return self._config.stash.get(progress.REMAINING, None)
 
 
 def figures(record: Record) -> str:

@@ -1,8 +1,9 @@
-"""What the user asked for: options and ini settings, read once into frozen dataclasses."""
+"""Options and ini settings: ours, read once into frozen dataclasses, and what stays open of pytest-benchmark's."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,8 +48,7 @@ class Reporting:
 SETTINGS = pytest.StashKey[Settings]()
 """Where a session's settings are kept on its `pytest.Config`."""
 
-REPORTING = pytest.StashKey[Reporting]()
-"""Likewise, what is made of its results."""
+_FILE_SCHEME = "file://"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -181,7 +181,8 @@ def _resumed_dir(config: pytest.Config) -> Path | None:
 
 
 def _results_dir(config: pytest.Config) -> Path:
-    folder = _path(config, "results_dir") or config.rootpath / "results" / _session_name()
+    session = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}"
+    folder = _path(config, "results_dir") or config.rootpath / "results" / session
     if hasattr(config, "workerinput"):  # a pytest-xdist worker writes nothing there
         return folder
     if (folder / "records.jsonl").exists():
@@ -190,10 +191,6 @@ def _results_dir(config: pytest.Config) -> Path:
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise InputError(f"results folder {folder} cannot be written: give --results-dir a folder that can")
     return folder
-
-
-def _session_name() -> str:
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}"
 
 
 def _value(config: pytest.Config, name: str) -> str | None:
@@ -207,24 +204,19 @@ def _read(config: pytest.Config, name: str, parse: Callable[[str], Parsed]) -> P
 
 
 def _path(config: pytest.Config, name: str) -> Path | None:
-    """A path: given on the command line, relative to where pytest was started; in an ini file, to that file."""
-    given = config.getoption(name)
-    found = _paths_of(
-        config, name, [] if given is None else [given], [config.getini(name)] if config.getini(name) else []
-    )
+    found = _paths(config, name)
     return found[0] if found else None
 
 
 def _paths(config: pytest.Config, name: str) -> list[Path]:
-    """Likewise, several: those of the command line go over those of an ini file."""
-    return _paths_of(config, name, config.getoption(name) or [], config.getini(name) or [])
-
-
-def _paths_of(config: pytest.Config, name: str, given: Sequence[str], in_ini: Sequence[str]) -> list[Path]:
-    if "" in given:
-        raise InputError(f"--{name.replace('_', '-')} is empty: give it a path")
+    """Paths: those of the command line, relative to where pytest was started, go over those of an ini file, to it."""
+    asked, in_ini = (
+        [value] if isinstance(value, str) else value or [] for value in (config.getoption(name), config.getini(name))
+    )
+    if "" in asked:
+        raise InputError(f"{option_named(name).flag} is empty: give it a path")
     folder = config.inipath.parent if config.inipath else config.rootpath
-    return [config.invocation_params.dir / path for path in given] or [folder / path for path in in_ini]
+    return [config.invocation_params.dir / path for path in asked] or [folder / path for path in in_ini if path]
 
 
 def _is_on(config: pytest.Config, name: str) -> bool:
@@ -236,3 +228,38 @@ def _choice(config: pytest.Config, name: str, choices: tuple[str, ...]) -> str |
     if value is not None and value not in choices:
         raise InputError(f"{option_named(name).flag} {value!r} is not one of {', '.join(choices)}")
     return value
+
+
+def keep_benchmarks(config: pytest.Config, name: str) -> None:
+    """Save every run as `results/pytest-benchmark/<machine>/<number>_<name>.json`, unless the user chose otherwise.
+
+    With `-q` its tables are left out, unless there is something to compare with.
+
+    Where pytest-benchmark measures nothing, as under pytest-xdist, there is nothing to save.
+    """
+    option = config.option
+    if option.collectonly or getattr(option, "dist", "no") != "no" or option.benchmark_disable:
+        return
+    if option.benchmark_storage == f"{_FILE_SCHEME}./.benchmarks":
+        option.benchmark_storage = f"{_FILE_SCHEME}{config.rootpath / 'results' / 'pytest-benchmark'}"
+    if option.benchmark_compare and option.benchmark_storage.startswith(_FILE_SCHEME):
+        folder = config.invocation_params.dir / option.benchmark_storage.removeprefix(_FILE_SCHEME)
+        option.benchmark_compare = of_any_python(option.benchmark_compare, folder)
+    if config.get_verbosity() < 0 and not option.benchmark_compare:
+        option.benchmark_quiet = True  # its tables repeat times of the comparison
+    if not option.benchmark_autosave:
+        option.benchmark_autosave = name
+        warnings.filterwarnings("ignore", "Not saving anything")  # nobody asked: a plan alone has nothing to save
+
+
+def of_any_python(asked: str | bool, folder: Path) -> str | bool:  # noqa: FBT001 - as pytest-benchmark's option has it
+    """What `--benchmark-compare` asks for, looked for among the runs of every Python and not of the present one alone.
+
+    pytest-benchmark keeps the runs of each system and Python in a folder of their own. The last run is the newest of
+    all; a number or name is one of any of them; a path stays as it is.
+    """
+    if asked is True:
+        runs = [(path.stat().st_mtime, path) for path in folder.glob("*/[0-9][0-9][0-9][0-9]_*.json")]
+        return str(max(runs)[1]) if runs else asked
+    is_bare = isinstance(asked, str) and Path(asked).name == asked and not Path(asked).is_file()
+    return f"*/{asked}" if is_bare else asked
