@@ -6,7 +6,7 @@ import math
 import re
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -273,7 +273,9 @@ def plain(value: Any) -> Any:
         return [each if type(each) is float and math.isfinite(each) else plain(each) for each in value]
     if isinstance(value, Mapping):
         return {name: plain(each) for name, each in value.items()}
-    return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if is_dataclass(value):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    return value
 
 
 def _are_showable(value: Any) -> bool:
