@@ -30,9 +30,9 @@ _TRAINING = f"a table of these settings of TrainingArguments: {', '.join(_SETTIN
 VariantName = Annotated[
     str,
     Meta(
-        # the id of an untuned model's plan ends in "inference"
-        pattern=r"\A(?!inference\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,59}\Z",
-        description="letters, digits, '.', '_' and '-' alone, 60 at most, and not 'inference'",
+        # the id of an untuned model's plan ends in "inference", and tables head its column "prompt"
+        pattern=r"\A(?!(?:inference|prompt)\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,59}\Z",
+        description="letters, digits, '.', '_' and '-' alone, 60 at most, and not 'inference' or 'prompt'",
     ),
 ]
 
@@ -95,7 +95,10 @@ def read_variants(path: Path) -> tuple[Variant, ...]:
     """
     variants = tuple(read_tables(path, "variant", Variant, what="variants file", option="--variants-file"))
     for variant in variants:
-        variant.protocol(Protocol())
+        try:
+            variant.protocol(Protocol())
+        except InputError as error:
+            raise InputError(f"variant {variant.name!r} in {path} has a wrong training value: {error}") from None
     names = [variant.name.lower() for variant in variants]
     if repeated := [variant.name for variant in variants if names.count(variant.name.lower()) > 1]:
         raise InputError(f"variants file {path} has {repeated[0]!r} more than once: give each variant its own name")
@@ -112,7 +115,7 @@ def select_variants(known: Sequence[Variant], names: str) -> tuple[Variant, ...]
     if unknown := [name for name in wanted if name not in by_name]:
         raise InputError(f"variant {unknown[0]!r} is unknown: choose with --variants among {', '.join(by_name)}")
     if len(set(wanted)) < len(wanted):
-        raise InputError(f"--variants {names} names a variant more than once: leave one of them")
+        raise InputError(f"--variants {names} names a variant more than once: name it once")
     return tuple(by_name[name] for name in wanted)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -11,7 +12,7 @@ from ..results.comparison import Comparison
 from ..results.record import Record
 
 REHEARSAL = (
-    "REHEARSAL: every candidate ran as a mini replica with random weights. The cases are real runs of the code, but "
+    "REHEARSAL: what was measured ran on mini replicas with random weights. The cases are real runs of the code, but "
     "their times and memory compare nothing: neither the candidates nor this machine with another."
 )
 _MOST_NAMES = 8
@@ -71,15 +72,21 @@ def mixed_notes(comparison: Comparison) -> list[Message]:
         names = [message("names.on_device", device=device, names=listed(distinct(on[device]))) for device in devices]
         found.append(message("note.devices", count=len(devices), names=names))
     for key, values in (
+        ("note.cards", distinct(record.environment.device for record in comparison.plans)),
         ("note.weights", distinct(record.environment.weights for record in ran)),
         ("note.protocol_hash", distinct(record.experiment.protocol_hash for record in records)),
         ("note.dataset_sha256", distinct(record.experiment.dataset_sha256 for record in records)),
     ):
         if len(values) > 1:
-            found.append(message(key, values=[value[:12] for value in values]))
+            found.append(message(key, values=[_short(value) for value in values]))
     if versions := _versions(records):
         found.append(message("note.versions", versions=versions))
     return found
+
+
+def _short(value: str) -> str:
+    """A digest's first digits; another value as it is."""
+    return value[:12] if re.fullmatch(r"[0-9a-f]{13,}", value) else value
 
 
 def meaning_of_mib(comparison: Comparison) -> str:

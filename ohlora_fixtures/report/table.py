@@ -25,6 +25,8 @@ _CORE = 3
 
 _MARKS = {"~": "planned", "*": "doubtful", "OOM": "out of memory"}
 """What must be told of, where it stands in a table."""
+_LONGEST_VERDICT = 20
+"""Characters: beyond it the variants that fit are counted, not named."""
 _WORDS = {"out_of_memory": "OOM", "error": "error", "failed": "failed", "skipped": "skipped"}
 _VERDICTS = {"fits": "fits", "over": "over", "failed": "failed", "not_judged": "not judged"}
 _COLOURS = {"fits": "green", "over": "red", "failed": "red"}
@@ -194,7 +196,7 @@ class _Glance:
 
 
 def verdict_of(row: Row) -> str:
-    """`fits`, `over`, `failed`, `not judged`, or `only r16/r32` for the variants in which a candidate fits.
+    """`fits`, `over`, `failed`, `not judged`, or `only r16/r32` or `only 4 of 6` for the variants in which it fits.
 
     What cannot answer within the budget fits in no variant.
     """
@@ -206,7 +208,10 @@ def verdict_of(row: Row) -> str:
     if known == {"fits"}:
         return _VERDICTS["fits"]
     fitting = [variant for variant, verdict in by_variant.items() if verdict == "fits"]
-    return f"only {'/'.join(fitting)}" if fitting else _VERDICTS["over" if "over" in known else "failed"]
+    if not fitting:
+        return _VERDICTS["over" if "over" in known else "failed"]
+    named = f"only {'/'.join(fitting)}"
+    return named if len(named) <= _LONGEST_VERDICT else f"only {len(fitting)} of {len(by_variant)}"
 
 
 def size_of(row: Row) -> str:

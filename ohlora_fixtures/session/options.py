@@ -128,6 +128,8 @@ def _variants(config: pytest.Config) -> tuple[Variant, ...]:
     file = _path(config, "variants_file")
     known = read_variants(file or DATA / "variants.toml")
     is_by_rank = config.getoption("variants") is None and config.getoption("lora_ranks") is not None
+    if None not in (config.getoption("variants"), config.getoption("lora_ranks")):
+        raise InputError("--lora-ranks is short for --variants: give one of them, such as --variants r8,r16-dora")
     names = None if is_by_rank else _value(config, "variants")
     ranks = _value(config, "lora_ranks")
     if names is None and ranks is not None:

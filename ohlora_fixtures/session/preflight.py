@@ -112,7 +112,9 @@ def check(settings: Settings, found: Collection[Case]) -> list[str]:
     for candidate in settings.candidates:
         if candidate.name in chosen:
             _check_architecture(candidate, outlines)
-    _check_optimizer(settings.protocol.optimizer)
+    _check_optimizer("protocol setting optimizer", settings.protocol.optimizer)
+    for variant in settings.variants:
+        _check_variant(variant)
     if source is None:
         return []
     notices = _check_card()
@@ -169,9 +171,19 @@ def _check_architecture(candidate: Candidate, outlines: dict[Path, Outline | Non
         )
 
 
-def _check_optimizer(name: str) -> None:
+def _check_variant(variant: Variant) -> None:
+    """See that peft and transformers have what a variant names."""
+    try:
+        check_adapter(variant)
+    except CandidateError as error:
+        raise InputError(error.said) from None
+    if "optim" in variant.training:
+        _check_optimizer(f"variant {variant.name} has training optim", variant.training["optim"])
+
+
+def _check_optimizer(what: str, name: str) -> None:
     from transformers.training_args import OptimizerNames
 
     known = [each.value for each in OptimizerNames]
     if name not in known:
-        raise InputError(f"protocol setting optimizer={name!r} is not one of {', '.join(known)}")
+        raise InputError(f"{what}={name!r} is not one of {', '.join(known)}")

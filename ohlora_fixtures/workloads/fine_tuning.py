@@ -55,13 +55,8 @@ def attach_adapter(
         "bias": "none",
         "task_type": "CAUSAL_LM",
     }
-    kind = _config_class(variant)
+    kind = check_adapter(variant)
     known = {field.name for field in fields(kind)}
-    unknown = [name for name in variant.adapter if name not in known]
-    if unknown:
-        raise CandidateError(
-            message("reason.unknown_adapter_key", variant=variant.name, name=unknown[0], names=sorted(known))
-        )
     settings = {name: value for name, value in usual.items() if name in known} | dict(variant.adapter)
     del settings["peft_type"]
     set_seed(protocol.seed)
@@ -69,7 +64,31 @@ def attach_adapter(
         adapted: PeftModel = get_peft_model(model, kind(**settings))
     except (ValueError, TypeError, NotImplementedError) as error:
         raise CandidateError(message("reason.not_adapted", variant=variant.name, error=one_line(error))) from error
+    if not hasattr(adapted, "unload"):
+        kind_of = variant.adapter["peft_type"]
+        raise CandidateError(message("reason.no_adapter", variant=variant.name, value=repr(kind_of)))
     return adapted
+
+
+def check_adapter(variant: Variant) -> Any:
+    """Peft's class for a variant's kind of adapter, which has all the variant's keys.
+
+    Raises CandidateError for a kind or a key that peft does not have.
+    """
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    by_name = {kind.value: config for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    kind = by_name.get(variant.adapter["peft_type"])
+    if kind is None:
+        wrong = repr(variant.adapter["peft_type"])
+        raise CandidateError(
+            message("reason.unknown_adapter", variant=variant.name, value=wrong, names=sorted(by_name))
+        )
+    known = sorted(field.name for field in fields(kind))
+    unknown = next((name for name in variant.adapter if name not in known), None)
+    if unknown is not None:
+        raise CandidateError(message("reason.unknown_adapter_key", variant=variant.name, name=unknown, names=known))
+    return kind
 
 
 def detach_adapter(adapted: PeftModel) -> None:
@@ -106,14 +125,3 @@ def fine_tune(
     trainer.train()
     tokens = protocol.epochs * sum(len(example["input_ids"]) for example in examples)
     return FineTuned(tuple(trainer.read_losses()), tokens, trainer)
-
-
-def _config_class(variant: Variant) -> Any:
-    """Peft's class for a kind of adapter."""
-    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
-
-    by_name = {kind.value: config for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
-    try:
-        return by_name[variant.adapter["peft_type"]]
-    except KeyError:
-        raise CandidateError(message("reason.unknown_adapter", variant=variant.name, names=sorted(by_name))) from None

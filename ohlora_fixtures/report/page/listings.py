@@ -8,11 +8,12 @@ from typing import Any
 
 from ...inputs.cases import INFERENCE, Case
 from ...results.answers import Answers, GivenAnswer
-from ...results.comparison import Comparison
+from ...results.comparison import Comparison, Row
 from ...results.record import Record
 from .. import digits
 from ..layout import Column, figures, in_mib, words
 from ..quantities import MEASURED, PLANNED, QUALITY, Quantity, known
+from ..table import verdict_of
 from ..words import Say
 from .contents import Shown, Table, cases_of, catalogued, outcome, subjects
 
@@ -22,7 +23,6 @@ def candidates(found: Comparison, say: Say) -> Table:
     all_of = [row.candidate for row in found.rows]
     averages = (each.leaderboard_average for each in all_of)
     is_free = (say("listing.yes" if each.free_license else "listing.no") for each in all_of)
-    measured, planned = ([row.fit_as_measured for row in found.rows], [row.fit_as_planned for row in found.rows])
     columns = (
         words(say("head.candidate"), (each.name for each in all_of)),
         figures(say("head.parameters"), (digits.count(each.parameters) for each in all_of)),
@@ -31,10 +31,16 @@ def candidates(found: Comparison, say: Say) -> Table:
         words(say("head.card_license"), (each.card_license for each in all_of)),
         words(say("head.binding_license"), (each.binding_license for each in all_of), "license"),
         words(say("head.free_license"), is_free, "license"),
-        words(say("head.fit_as_measured"), (say(f"verdict.{fit.verdict}") for fit in measured), "budget"),
-        words(say("head.fit_as_planned"), (say(f"verdict.{fit.verdict}") for fit in planned), "budget"),
+        words(say("head.verdict"), (_verdict(row, say) for row in found.rows), "budget"),
     )
     return Table(say("listing.candidates"), columns)
+
+
+def _verdict(row: Row, say: Say) -> str:
+    """The table's verdict on a candidate, in the page's language."""
+    word = verdict_of(row)
+    which = word.removeprefix("only ")
+    return say(f"verdict.{word.replace(' ', '_')}") if which == word else say("verdict.only", which=which)
 
 
 def measured(found: Comparison, say: Say) -> Table:
