@@ -115,7 +115,7 @@ def test_an_unknown_variant_is_told_with_those_there_are(name):
 
 
 def test_a_variant_asked_for_twice_is_refused():
-    with pytest.raises(InputError, match="--variants r16, r16 names a variant more than once: leave one of them"):
+    with pytest.raises(InputError, match="--variants r16, r16 names a variant more than once: name it once"):
         select_variants(SHIPPED, "r16, r16")
 
 

@@ -12,6 +12,7 @@ from ..base import safe_text
 from ..base.errors import CandidateError, InputError
 from ..inputs.gpu_profiles import NATIVE_BF16
 from ..meters.nvml import Nvml
+from ..workloads.fine_tuning import check_adapter
 from ..workloads.models import ModelSource, outline
 from .hub import check_downloads, weight_files
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..inputs.cases import Case
     from ..inputs.gpu_profiles import Capability, Gpu
     from ..inputs.settings import Settings
+    from ..inputs.variants import Variant
     from ..workloads.models import Outline
 
 
