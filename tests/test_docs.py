@@ -271,6 +271,7 @@ def test_the_records_are_read_with_pandas_as_shown(tmp_path, monkeypatch, capsys
         made("a", seconds=1.25),
         *(made(name, variant, seconds=seconds) for name, variant, seconds in (("a", "r16", 58.7), ("b", "r32", 24.2))),
         made("b", "r16", outcome="error", reason="이유"),
+        made("a", "r16", is_planned=True, peak_device_mib=9000.0),
     ]
     (folder / RECORDS).write_bytes(b"".join(record.as_line() for record in records))
     (block,) = [text for language, text in blocks(RESULTS) if language == "python"]

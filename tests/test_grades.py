@@ -75,7 +75,9 @@ def test_a_grade_counts_for_its_answer_at_its_rank(grades):
     judged = found.of({TUNED: [WHY, GivenAnswer("안녕?", "응")], UNTUNED: [GivenAnswer("안녕?", "응")], OTHER: [WHY]})
     assert judged.points == {TUNED: (None, 90), UNTUNED: (10,), OTHER: (None,)}
     path = found.grades[0].path  # at rank 32 nothing was answered
-    assert said(judged.notes) == (f"1 grade in {path} is for an answer that is not among these and does not count",)
+    assert said(judged.notes) == (
+        f"1 grade in {path} is for an answer that is not among these, or of random weights, and does not count",
+    )
     assert judged.quality(UNTUNED) == Quality(10, None, "최하", "person", is_tuned=False)
     assert judged.quality(OTHER) is judged.quality(answering_case("c", "r16")) is None
 
@@ -109,7 +111,10 @@ def test_grades_of_other_answers_are_told_and_do_not_count(grades):
     judged = found.of({TUNED: [HELLO, WHY]})
     assert judged.points == {TUNED: (None, 50)}
     assert said(judged.notes) == (
-        f"3 grades in {found.grades[0].path} are for answers that are not among these and do not count",
+        (
+            f"3 grades in {found.grades[0].path} are for answers that are not among these, or of random "
+            "weights, and do not count"
+        ),
     )
 
 

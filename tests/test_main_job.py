@@ -43,7 +43,7 @@ def test_one_candidate_from_command_to_table(suite):
     result = run(suite, "-k", "llama1B", *SHORT)
     result.assert_outcomes(passed=4, deselected=24)
     output = result.stdout.str()
-    assert "REHEARSAL: every candidate ran as a mini replica" in output
+    assert "REHEARSAL: what was measured ran on mini replicas" in output
     assert "compare nothing" in output.replace("\n  ", " ")
     assert "the protocol differs from the study's: epochs 1 instead of 10" in output
     assert "\x1b" not in output

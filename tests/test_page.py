@@ -237,6 +237,8 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     page_of(page_data.compared(lacking, candidates))
     failed = [changed(each, outcome="failed") for each in page_data.rehearsal().measured]
     page_of(page_data.compared(failed, candidates))
+    over = [changed(each, peak_device_mib=10**5) for each in comparison.plans]
+    page_of(page_data.compared(over, candidates))
     monkeypatch.setattr(page_module, "MOST_CANDIDATES", 2)
     monkeypatch.setattr(page_module, "MOST_PROMPTS", 2)
     whole(comparison)

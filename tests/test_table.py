@@ -149,6 +149,12 @@ def test_the_verdict_is_a_word(records, word):
     assert f"{GEMMA}  {word}  " in text_of(found)
 
 
+def test_many_variants_that_fit_are_counted():
+    many = [made(GEMMA, f"a-variant-{number}", scale="full", peak_device_mib=9000.0) for number in range(5)]
+    over = made(GEMMA, "r64", scale="full", **OVER)
+    assert verdict_of(compared([*many, over]).rows[0]) == "only 5 of 6"
+
+
 def test_verdicts_and_the_choice_are_painted_and_stand_where_they_stand_without():
     found = compared([record(), record(LLAMA, **OVER), record("Qwen3-0.6B"), record("Qwen3-0.6B", 32, **OVER)])
     seen = {}

@@ -254,6 +254,7 @@ def test_checkpointing_is_a_training_setting_of_a_variant(small):
         ({"peft_type": "LORA", "rank": 8}, r"variant x .*'?rank'?.*lora_alpha.*\br\b"),
         ({"peft_type": "LORRA", "r": 8}, r"variant x .*peft_type.*IA3.*LORA"),
         ({"peft_type": "LORA", "r": 0}, r"^variant x.*r"),
+        ({"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4}, r"^variant x .*PROMPT_TUNING.*no adapter on modules"),
         ({"peft_type": "LORA", "r": 8, "target_modules": ["nowhere"]}, r"^variant x.*nowhere"),
     ],
 )

@@ -37,6 +37,7 @@ def refused(result, *sentences):
         (["--dataset", "none.csv"], "none.csv cannot be read (No such file or directory): give the path of a CSV file"),
         (["--model-dir", "none"], "none is not a folder: give --model-dir a folder"),
         (["--lora-ranks", "0"], "LoRA ranks '0' must be different whole numbers from 1 to 9999, such as 16,32,64"),
+        (["--lora-ranks", "8", "--variants", "r16"], "--lora-ranks is short for --variants: give one of them"),
         (["--lora-ranks", "16,big"], "LoRA ranks '16,big' must be different whole numbers"),
         (["--lora-ranks", "16,16"], "LoRA ranks '16,16' must be different"),
         (["--lora-ranks", "16,"], "LoRA ranks '16,' must be"),
@@ -124,3 +125,30 @@ def test_a_weights_folder_without_the_candidate(suite):
     weights = suite.mkdir("weights")
     result = suite.runpytest_subprocess("benches", "-k", "Fingu", "--scale", "full", "--model-dir", weights)
     refused(result, "has no folder FinguAI-Chat-v1: put its weights there")
+
+
+@pytest.mark.parametrize(
+    ("adapter", "training", "says"),
+    [
+        (
+            '{ peft_type = "LORRA", r = 8 }',
+            "{}",
+            "has peft_type = 'LORRA', which peft does not have; it has",
+        ),
+        (
+            '{ peft_type = "LORA", rr = 8 }',
+            "{}",
+            "has the unknown adapter key rr: peft's configuration has",
+        ),
+        (
+            '{ peft_type = "LORA", r = 8 }',
+            '{ optim = "adamm" }',
+            "training setting optim='adamm' is not one of",
+        ),
+    ],
+)
+def test_a_variants_typo_is_refused_before_the_first_case(suite, tiny, adapter, training, says):
+    text = f'[[variant]]\nname = "mine"\nadapter = {adapter}\ntraining = {training}\n'
+    (suite.path / "mine.toml").write_text(text, encoding="utf-8")
+    arguments = ["-k", "plan", "--candidates", tiny(), "--variants-file", "mine.toml"]
+    refused(suite.runpytest_subprocess("benches", *arguments), says)

@@ -180,7 +180,7 @@ def _check_variant(variant: Variant) -> None:
     except CandidateError as error:
         raise InputError(error.said) from None
     if "optim" in variant.training:
-        _check_optimizer(f"variant {variant.name} has training optim", variant.training["optim"])
+        _check_optimizer(f"variant {variant.name}: training setting optim", variant.training["optim"])
 
 
 def _check_optimizer(what: str, name: str) -> None:
