@@ -17,9 +17,10 @@ from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import encode_all, read_dialogues
 from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.meters.memory import HostMemory
 from ohlora_fixtures.meters.meter import WallClock, measure
-from ohlora_fixtures.session.progress import Progress
+from ohlora_fixtures.session.progress import Line, Progress
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
 from ohlora_fixtures.workloads.models import ModelSource, load
 
@@ -37,10 +38,10 @@ def test_the_harness_costs_at_most_one_percent(capsys):
     loaded = load(candidate, source, dialogues.texts(candidate.text_template))
     rows = dialogues.rows(protocol.fine_tuning_rows)
     examples = encode_all(loaded.tokenizer, candidate.text_template, rows, protocol.max_row_tokens)
-    adapted = attach_adapter(loaded.model, 16, candidate.target_modules, protocol)
+    adapted = attach_adapter(loaded.model, lora(16), candidate.target_modules, protocol)
 
     clock, memory = WallClock(), HostMemory()
-    progress = Progress(lambda _text: None, 80, memory.now_mib, total=protocol.steps, unit="steps")
+    progress = Progress(Line(lambda _text: None, 80), memory.now_mib, lambda own: own, protocol.steps, "steps")
     marks, spent = [], []
 
     def alternate():

@@ -14,7 +14,7 @@ from .notes import plan_is_off_by
 BREAKDOWN_HEADING = (
     "MiB at the moment of peak allocation; reserved is the allocator's segments, card adds the CUDA context."
 )
-PLAN_HEADING = "Both are for the run's own lengths; `off by` is the plan's error as a share of what was measured."
+PLAN_HEADING = "Both are for the run's own lengths. Off by: the plan's error as a share of what was measured."
 LIMIT_HEADING = (
     "Rates after the warm-up; operations and bytes are those of matrix products and attention alone, counted with "
     "PyTorch's FLOP counter: lower bounds. Temperature is the hottest sample, clock the slowest."
