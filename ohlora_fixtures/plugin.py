@@ -17,6 +17,7 @@ from .session import cases, records, workers
 from .session.devices import CUDA_CONTEXT, choose_device
 from .session.fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
 from .session.fixtures import PLANNER
+from .session.measuring import *  # noqa: F403
 from .session.options import SETTINGS, add_options, keep_benchmarks, read_settings
 from .session.session import Session
 from .session.terminal import TerminalHooks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -27,8 +28,9 @@ Kind = TypeVar("Kind")
 def read_tables(path: Path, table: str, kind: type[Kind], what: str, option: str) -> list[Kind]:
     """The `[[table]]` entries of a file that consists of nothing else, each as a dataclass of that kind.
 
-    The dataclass's annotations say what a key must be, their `Meta.description` says it in words. Raises InputError,
-    calling the file `what`, naming the `option` it is given with, and the entry and the key that are wrong.
+    Each has a name, and no two the same but for case. The dataclass's annotations say what a key must be, and their
+    `Meta.description` says it in words. Raises InputError, calling the file `what`, naming the `option` it is given
+    with, and the entry and the key that are wrong.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -41,10 +43,14 @@ def read_tables(path: Path, table: str, kind: type[Kind], what: str, option: str
     is_list = isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)
     if set(document) != {table} or not is_list:
         raise InputError(f"{what} {path} must consist of [[{table}]] tables, at least one")
-    return [
+    found = [
         read_entry(entry, kind, f"{table} {entry.get('name', number)!r} in {path}")
         for number, entry in enumerate(entries, 1)
     ]
+    names = Counter(str(entry["name"]).lower() for entry in entries)  # files are named after them, on any system
+    if repeated := sorted(name for name, count in names.items() if count > 1):
+        raise InputError(f"{what} {path} has {repeated[0]!r} more than once: give each {table} its own name")
+    return found
 
 
 def read_entry(entry: Mapping[str, Any], kind: type[Kind], where: str) -> Kind:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -92,9 +91,6 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
         if candidate.config not in read:
             _check_architecture(candidate, f"candidate {candidate.name!r} in {path}")
             read.add(candidate.config)
-    names = Counter(candidate.name.lower() for candidate in candidates)  # files are named after them, on any system
-    if repeated := sorted(name for name, count in names.items() if count > 1):
-        raise InputError(f"candidates file {path} has {repeated[0]!r} more than once: give each candidate its own name")
     return candidates
 
 

@@ -99,9 +99,6 @@ def read_variants(path: Path) -> tuple[Variant, ...]:
             variant.protocol(Protocol())
         except InputError as error:
             raise InputError(f"variant {variant.name!r} in {path} has a wrong training value: {error}") from None
-    names = [variant.name.lower() for variant in variants]
-    if repeated := [variant.name for variant in variants if names.count(variant.name.lower()) > 1]:
-        raise InputError(f"variants file {path} has {repeated[0]!r} more than once: give each variant its own name")
     return variants
 
 

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import accelerate.state
 import accelerate.utils.memory
 import torch
-from torch import library
+from torch.library import Library
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils import _foreach_utils
 from transformers import TrainingArguments
@@ -74,7 +74,7 @@ def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
             gc.collect()
         empty_cache()
 
-    kernels = library.Library("aten", "IMPL")
+    kernels = Library("aten", "IMPL")
     kernels.impl("dropout", _fused_dropout, "AutogradMeta")
     with ExitStack() as stack:
         stack.callback(kernels._destroy)

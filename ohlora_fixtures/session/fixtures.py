@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ..base.errors import CandidateError
 from ..base.installation import versions
 from ..base.messages import Message, message
 from ..inputs.dataset import encode_all, prompt_text
-from ..inputs.gpu_profiles import Peaks
 from ..inputs.settings import Settings
 from ..meters.memory import is_leak, leaked_mib
-from ..meters.meter import Measurement, measure, timed
-from ..meters.utilization import Utilization, decoding_utilization, training_utilization
 from ..planner.plan import Plan
-from ..planner.planner import MeasuredTokenizer, Planner
-from ..quality.assessment import NOT_JUDGED, Assessor
+from ..planner.planner import Planner
 from ..results.environment import Environment
-from ..results.fit import above_budget
-from ..results.flat import extra_info
-from ..results.record import Assessment, Outcome
 from ..workloads import models
-from ..workloads.fine_tuning import FineTuned, attach_adapter, detach_adapter, trainable_parameters
-from ..workloads.inference import Answered, answer
-from ..workloads.likelihood import in_training_scale
-from . import cases
+from ..workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
 from .devices import CUDA_CONTEXT, DEVICE, Device, opened_device
 from .options import SETTINGS
-from .progress import progress_on_terminal
 from .records import CaseFailure, Draft, draft_of, told_in_one_sentence
 
 if TYPE_CHECKING:
@@ -47,7 +34,7 @@ if TYPE_CHECKING:
 PLANNER = pytest.StashKey[Planner]()
 """Where, on the config, the session's planner is."""
 
-_LEFT_BEHIND = pytest.StashKey[Message]()
+LEFT_BEHIND = pytest.StashKey[Message]()
 """Where, on the config, stands what a candidate has left on the card: it taints whatever is measured from then on."""
 
 
@@ -140,7 +127,7 @@ def loaded_model(
     models.release(loaded)
     left_mib = leaked_mib(before_mib, device.memory.settle())
     if is_leak(left_mib):
-        pytestconfig.stash[_LEFT_BEHIND] = message("taint.left_behind", count=left_mib, candidate=candidate.name)
+        pytestconfig.stash[LEFT_BEHIND] = message("taint.left_behind", count=left_mib, candidate=candidate.name)
 
 
 @pytest.fixture
@@ -180,173 +167,3 @@ def examples(loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol
 def prompts(candidate: Candidate, dialogues: Dialogues, protocol: Protocol) -> list[str]:
     """The protocol's prompts, put into the candidate's template."""
     return [prompt_text(candidate.text_template, row.prompt) for row in dialogues.rows(protocol.prompt_rows)]
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """A case on a card at full size, planned with the tokenizer it is measured with: for the very same lengths."""
-
-    planner: Planner
-    """The session's."""
-    candidate: Candidate
-    """The case's."""
-    variant: Variant | None
-    """The case's; None for inference."""
-    tokenizer: MeasuredTokenizer
-    """The measured model's."""
-    peaks: Peaks
-    """The card's."""
-
-    def plan(self) -> Plan | None:
-        """The case's plan; None for a candidate that cannot be planned, which its own plan's case tells."""
-        try:
-            return self.planner.plan(self.candidate, self.variant, self.tokenizer)
-        except CandidateError:
-            return None
-
-    def utilization(self, measurement: Measurement[Answered | FineTuned], warm_up: int) -> Utilization:
-        """How near the case came to the card's limits; nothing where its work cannot be counted."""
-        result = measurement.result
-        lengths = result.lengths if isinstance(result, Answered) else ()
-        try:
-            work_each = self.planner.work_each(self.candidate, self.variant, self.tokenizer, lengths)
-        except CandidateError:
-            return Utilization()
-        share = decoding_utilization if isinstance(result, Answered) else training_utilization
-        return share(work_each, measurement.seconds_each, warm_up, self.peaks)
-
-
-@pytest.fixture
-def expectation(
-    request: pytest.FixtureRequest, settings: Settings, device: Device, candidate: Candidate, loaded_model: LoadedModel
-) -> Expectation | None:
-    """What is known of the case beforehand, for a full-size model on a GPU."""
-    if device.card is None or device.source.scale != "full":
-        return None
-    tokenizer = MeasuredTokenizer(loaded_model.tokenizer, loaded_model.tokenizer_origin)
-    planner = request.config.stash[PLANNER]
-    return Expectation(planner, candidate, cases.variant_of(request.node), tokenizer, device.peaks)
-
-
-@pytest.fixture
-def meter(
-    request: pytest.FixtureRequest,
-    benchmark: Any,
-    device: Device,
-    draft: Draft,
-    loaded_model: LoadedModel,
-    returned_memory: None,
-    expectation: Expectation | None,
-) -> Callable[..., Measurement[Any]]:
-    """Runs a workload once, measured by the suite's own meters and by pytest-benchmark.
-
-    `meter(work, *arguments, total=50, unit="steps", warm_up=5)` calls `work(*arguments, tick)`.
-    """
-
-    def run(work: Callable[..., Any], *arguments: Any, total: int, unit: str, warm_up: int) -> Measurement[Any]:
-        draft.measured = replace(
-            draft.measured, parameters=loaded_model.parameters, tokenizer=loaded_model.tokenizer_origin
-        )
-        draft.plan = expectation.plan() if expectation else None
-        benchmark.group = cases.case_of(request.node).workload
-        try:
-            progress = progress_on_terminal(request.config, device.memory.now_mib, total, unit)
-            with told_in_one_sentence(device, draft.plan), progress as watch:
-                measurement: Measurement[Any] = benchmark.pedantic(
-                    measure,
-                    args=(lambda tick: work(*arguments, tick), device.clock, device.memory, device.card, watch),
-                )
-        except BaseException:  # pytest-benchmark looks for ordinary errors only, and trips over an interrupted case
-            benchmark.has_error = True
-            raise
-        measured = replace(draft.measured.with_run(measurement, warm_up), cap_mib=device.cap_mib)
-        left_behind = request.config.stash.get(_LEFT_BEHIND, None)
-        if measured.card.taints is not None and left_behind is not None:
-            measured = replace(measured, card=replace(measured.card, taints=(*measured.card.taints, left_behind)))
-        if expectation is not None:
-            measured = replace(measured, utilization=expectation.utilization(measurement, warm_up))
-        draft.measured = measured
-        benchmark.extra_info.update(extra_info(draft.record(request.node, Outcome("passed"))))
-        if measured.has_diverged:
-            raise CaseFailure("failed", message("reason.diverged"))
-        return measurement
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def assessor(device: Device, loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> Assessor:
-    """Judges the candidate's answers."""
-    return Assessor(loaded_model, dialogues, protocol, is_random=device.source.weights == "random")
-
-
-@pytest.fixture
-def assess_untuned(device: Device, draft: Draft, assessor: Assessor) -> Callable[[Measurement[Answered]], None]:
-    """Keeps an inference case's answers for `answers/<candidate>.csv`, and judges them and the model."""
-
-    def assess(measurement: Measurement[Answered]) -> None:
-        draft.answers = assessor.given(measurement.result, measurement.seconds_each)
-        if _has_nothing_to_judge(device):
-            draft.quality = NOT_JUDGED
-            return
-        with _memory_may_run_out(draft):
-            draft.quality = assessor.untuned(draft.answers)
-
-    return assess
-
-
-@pytest.fixture
-def assess_tuned(
-    request: pytest.FixtureRequest, device: Device, draft: Draft, assessor: Assessor, protocol: Protocol
-) -> Callable[[PeftModel, Measurement[FineTuned]], None]:
-    """Lets a fine-tuned model answer the protocol's prompts, keeps what it says, and judges it and the model.
-
-    It is asked after its case's figures have been taken, which stay what they are, whatever happens here.
-    """
-
-    def assess(model: PeftModel, measurement: Measurement[FineTuned]) -> None:
-        if _has_nothing_to_judge(device):
-            draft.quality = NOT_JUDGED
-            return
-        measurement.result.end()
-        prompts = assessor.prompts_of_tuned
-        with _memory_may_run_out(draft), in_training_scale(model), told_in_one_sentence():
-            with progress_on_terminal(request.config, device.memory.now_mib, len(prompts), "prompts") as watch:
-                answered, seconds_each = timed(
-                    lambda tick: answer(model, assessor.loaded.tokenizer, prompts, protocol, tick), device.clock, watch
-                )
-            draft.answers = assessor.given(answered, seconds_each)
-            draft.quality = assessor.tuned(model, draft.answers)
-
-    return assess
-
-
-@pytest.fixture
-def enforce_budget(settings: Settings) -> Callable[[float | None], None]:
-    """Fails the case, in one sentence, if its peak on the device, in MiB, exceeds the VRAM budget.
-
-    Without a figure for the device, as on the CPU, there is nothing to judge.
-    """
-
-    def enforce(peak_device_mib: float | None) -> None:
-        above = None if peak_device_mib is None else above_budget(peak_device_mib, settings.budget_mib)
-        if above is not None:
-            raise CaseFailure("over_budget", above)
-
-    return enforce
-
-
-def _has_nothing_to_judge(device: Device) -> bool:
-    """Whether random weights are measured for their time and memory; a rehearsal goes through all there is."""
-    return device.source.weights == "random" and device.source.scale == "full"
-
-
-@contextmanager
-def _memory_may_run_out(draft: Draft) -> Iterator[None]:
-    """Where a model is judged: a card that is too full for that leaves the case's figures, which are taken, alone."""
-    try:
-        yield
-    except Exception as error:
-        if not models.is_out_of_memory(error):
-            raise
-        draft.quality = Assessment(not_judged=message("not_judged.out_of_memory"))

@@ -62,7 +62,7 @@ def attach_adapter(
     set_seed(protocol.seed)
     try:
         adapted: PeftModel = get_peft_model(model, kind(**settings))
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, TypeError, NotImplementedError) as error:  # the last is peft's for a `bias` that it lacks
         raise CandidateError(message("reason.not_adapted", variant=variant.name, error=one_line(error))) from error
     if not hasattr(adapted, "unload"):
         kind_of = variant.adapter["peft_type"]
