@@ -7,21 +7,18 @@ from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import page_data
+import page_selection
 import pytest
 from made import changed
 
 from ohlora_fixtures.base.messages import verbatim
 from ohlora_fixtures.base.words import LANGUAGES, language_of
-from ohlora_fixtures.choice.selection import Selection
-from ohlora_fixtures.inputs.cases import Case, answering_case
+from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.report import words
 from ohlora_fixtures.report.page import page as page_module
-from ohlora_fixtures.report.page.listings import by_prompt
 from ohlora_fixtures.report.page.page import html
-from ohlora_fixtures.report.quantities import MEASURED, PLANNED, QUALITY, known
 from ohlora_fixtures.report.words import texts
 from ohlora_fixtures.results.answers import GivenAnswer
-from ohlora_fixtures.results.flat import PATHS
 
 STATES = {
     "full": page_data.full,
@@ -45,7 +42,7 @@ def page_of(comparison, language="en", selection=None, answers=None, environment
 def whole(comparison, language="en", prompts=page_data.PROMPTS):
     """A page with all there is for it."""
     is_judged = any(record.quality.score is not None for record in comparison.records)
-    selection = page_data.selection(comparison) if is_judged else None
+    selection = page_selection.selection(comparison) if is_judged else None
     return page_of(comparison, language, selection, page_data.answers(comparison, prompts))
 
 
@@ -143,7 +140,7 @@ def test_the_full_matrix_takes_less_than_2_mb(language):
         for case, given in page_data.answers(comparison).items()
     }
     assert sum(map(len, answers.values())) == 17 * 4 * 25
-    page = page_of(comparison, language, page_data.selection(comparison), answers)
+    page = page_of(comparison, language, page_selection.selection(comparison), answers)
     assert len(page.encode()) < 2e6
 
 
@@ -170,7 +167,7 @@ def test_what_others_wrote_is_text():
         for each in comparison.records
     ]
     comparison = page_data.compared(records, [candidate, comparison.rows[1].candidate], notes=(verbatim(HOSTILE),))
-    chosen = page_data.selection(page_data.full(2))
+    chosen = page_selection.selection(page_data.full(2))
     option = replace(chosen.choice, candidate=candidate, variant=HOSTILE)
     selection = replace(
         chosen, choice=option, unknown=(verbatim(HOSTILE),), agreement=(verbatim(HOSTILE),), bases={HOSTILE: HOSTILE}
@@ -204,7 +201,7 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     for make in STATES.values():
         whole(make())
     comparison = page_data.full()
-    chosen = page_data.selection(comparison, any_license=True)
+    chosen = page_selection.selection(comparison, any_license=True)
     capped = [
         changed(
             each, weights="random", protocol_changes=["epochs 1"], **{} if each.case.is_planned else {"cap_mib": 1.0}
@@ -301,200 +298,3 @@ def test_a_replicas_time_and_memory_are_in_no_chart_and_marked_where_they_stand(
     memory = re.search(r'<section id="memory".*?</section>', page, re.DOTALL)[0]
     assert "measured" not in memory
     assert "mini replicas" not in memory
-
-
-def near(text, figure):
-    """Whether a text shows a figure to its last digit."""
-    shown = text.replace(",", "").rstrip("*")
-    digits = len(shown.partition(".")[2])
-    return abs(float(shown) - figure) <= 0.5 * 10**-digits + 1e-9
-
-
-def recorded(row, records):
-    """The record that a table's row is about."""
-    variant = None if row["case"] in ("inference", "untuned") else row["case"]
-    (found,) = [each for each in records if (each.case.candidate, each.case.variant) == (row["candidate"], variant)]
-    return found
-
-
-def test_the_memory_tables_numbers_are_the_records():
-    comparison = page_data.full(3)
-    document = Document(page_of(comparison))
-    rows = document.rows("candidate", "case", "model weights")
-    assert len(rows) == 12
-    for row in rows:
-        plan = recorded(row, comparison.plans).plan
-        assert near(row["model weights"], plan.breakdown_mib["base_weights"])
-        assert near(row["reserved, not allocated"], plan.peak_reserved_mib - plan.peak_allocated_mib)
-        assert near(row["peak device, MiB"], plan.peak_device_mib)
-    for row in document.rows("candidate", "case", "allocated after, MiB", "peak allocated, MiB", "peak reserved, MiB"):
-        record = recorded(row, comparison.measured)
-        memory = record.measured.memory
-        assert near(row["allocated after, MiB"], memory.allocated_after_mib)
-        assert near(row["peak device, MiB"], memory.peak_device_mib)
-        off = record.plan.peak_reserved_mib / memory.peak_reserved_mib - 1
-        assert abs(float(row["plan off by"].rstrip("%")) - 100 * off) <= 0.005
-
-
-def test_the_other_tables_numbers_are_the_records():
-    comparison = page_data.full(3)
-    document = Document(page_of(comparison))
-    for row in document.rows("candidate", "case", "seconds"):
-        assert near(row["seconds"], recorded(row, comparison.measured).measured.seconds)
-    for row in document.rows("candidate", "case", "outcome", "seconds"):
-        card = recorded(row, comparison.measured).measured.card
-        assert near(row["highest temperature, °C"], card.highest_temperature_c)
-        assert near(row["lowest SM clock, MHz"], card.lowest_sm_clock_mhz)
-    for row in document.rows("candidate", "case", "first step"):
-        record = recorded(row, comparison.measured)
-        assert near(row["last step"], record.measured.losses[-1])
-        assert near(row["held out, after"], record.quality.held_out_loss)
-    first, second, third = comparison.rows
-    for number, row in enumerate(document.rows("prompt", first.candidate.name)):
-        for each in (first, second, third):
-            assert near(row[each.candidate.name], each.cell(None).measured.measured.seconds_each[number])
-            assert row[each.candidate.name].endswith("*") == (number == 0)
-    for row in document.rows("candidate", "case", "study, seconds"):
-        measured = recorded(row, comparison.measured).measured
-        is_tuned = row["case"] != "inference"
-        ours = measured.seconds if is_tuned else sum(measured.seconds_each) / len(measured.seconds_each)
-        assert near(row["ours, seconds"], ours)
-    for row in document.rows("candidate", "case", "quality, 0–100"):  # noqa: RUF001
-        quality = recorded(row, comparison.measured).quality
-        assert near(row["quality, 0–100"], quality.score)  # noqa: RUF001
-        assert near(row["held-out rows, nats per character"], quality.held_out_nats_per_character)
-
-
-def test_every_quantity_of_which_a_record_has_a_figure_is_in_a_table():
-    comparison = page_data.with_troubles(3)
-    document = Document(page_of(comparison))
-    shown = {head for table in document.tables for head in table[0]}
-    for each in known((*MEASURED, *QUALITY), comparison.measured) + known(PLANNED, comparison.plans):
-        assert texts()[f"head.{each.bare_name}"]["en"] in shown, each.name
-    for each in (*MEASURED, *PLANNED, *QUALITY):
-        assert f"term.{each.term or each.bare_name}" in texts(), each.name
-
-
-def test_a_choice_is_told_with_its_scores_weights_and_reasons():
-    comparison = page_data.full()
-    selection = page_data.selection(comparison)
-    page = page_of(comparison, selection=selection)
-    document = Document(page)
-    choice, reserve = selection.choice, selection.reserve
-    assert f"<title>{choice.candidate.name} {choice.variant}" in page
-    cards = [table for table in document.tables if table[0] == ["criterion", "score, 0–1", "weight"]]  # noqa: RUF001
-    for card, option in zip(cards, (choice, reserve), strict=True):
-        assert [row[1] for row in card[1:]] == [f"{score:.2f}" for score in option.scores.values()]
-        assert [row[2] for row in card[1:]] == [
-            f"\N{MULTIPLICATION SIGN} {weight:g}" for weight in selection.weights.values()
-        ]
-    text = "".join(document.text)
-    assert "is chosen if the weight of answer quality falls from 5 below 1.37." in text
-    assert "is chosen if the weight of leaderboard average rises from 1 above 9.50." in text
-    assert selection.unknown[0].text() in text
-    assert selection.agreement[0].text() in text
-    reasons = {(row["candidate"], row["reason"]) for row in document.rows("candidate", "variant", "reason")}
-    assert reasons == {(each.candidate, each.reason.text()) for each in selection.excluded}
-
-
-@pytest.mark.parametrize(
-    ("selection", "sentence"),
-    [
-        (None, "No choice was made from these results."),
-        (Selection(None, None, (), (), {}, (), (), {}, (), (), (), any_license=False), "No choice: no candidate meets"),
-    ],
-)
-def test_why_there_is_no_choice_is_said(selection, sentence):
-    assert sentence in page_of(page_data.full(1), selection=selection)
-
-
-def test_what_does_not_fit_is_said_in_words():
-    page = page_of(page_data.with_troubles())
-    memory = re.search(r'<section id="memory".*?</section>', page, re.DOTALL)[0]
-    assert memory.count("▲ 684 over") == 1
-    assert memory.count("▲ out of memory") == 1
-    assert memory.count("▲ error") == 3
-    document = Document(page)
-    failures = document.rows("case", "outcome", "reason")
-    assert [row["outcome"] for row in failures] == ["over budget", "out of memory", "error", "error", "error"]
-    assert len(document.rows("case", "reason")) == 6
-
-
-def test_a_budget_far_beyond_the_peaks_does_not_flatten_them():
-    records = [changed(each, budget_mib=81920.0) for each in page_data.full(1).records]
-    page = page_of(page_data.compared(records, page_data.candidates()))
-    assert "budget 81,920 →" in page
-    assert ">80,000</text>" not in page
-
-
-def test_of_too_many_candidates_the_best_are_shown_and_it_is_said(monkeypatch):
-    comparison = page_data.full(5)
-    selection, answers = page_data.selection(comparison), page_data.answers(comparison, 3)
-    monkeypatch.setattr(page_module, "MOST_CANDIDATES", 2)
-    monkeypatch.setattr(page_module, "MOST_PROMPTS", 2)
-    page = page_of(comparison, selection=selection, answers=answers)
-    best = list(dict.fromkeys(option.candidate.name for option in selection.ranking))[:2]
-    assert "This page shows 2 of 5 candidates" in page
-    assert {row["candidate"] for row in Document(page).rows("candidate", "parameters")} == set(best)
-    assert set(re.findall('<h3>([^<]*)</h3>\n<dl class="answers">', page)) == set(best)
-    assert "These are the first 2 of 3 prompts" in page
-    assert page.count('<details class="prompt">') == 2
-    monkeypatch.setattr(page_module, "MOST_CANDIDATES", 5)
-    assert "This page shows" not in page_of(comparison, selection=selection, answers=answers)
-
-
-def test_overfitted_models_are_named():
-    comparison = page_data.full()
-    names = [f"{each.case.candidate} {each.case.variant}" for each in comparison.records if each.quality.is_overfitted]
-    assert names
-    assert f"Overfitted: {', '.join(names)}" in page_of(comparison)
-
-
-def test_what_is_left_out_of_an_excluded_option_is_not_its_mark():
-    comparison = page_data.full()
-    page = page_of(comparison, selection=page_data.selection(comparison))
-    quality = re.search(r'<section id="quality".*?</section>', page, re.DOTALL)[0]
-    bound = sum(not row.candidate.free_license for row in comparison.rows)
-    assert bound == 3
-    assert quality.count('class="point excluded"') == 2 * 3 * bound + 1  # two drawings, three variants, the legend
-    assert 'class="point choice on-front"' in quality
-
-
-def test_answers_stand_prompt_by_prompt_and_equal_prompts_apart():
-    answers = {
-        Case("two", "inference"): [GivenAnswer("r", "c")],
-        Case("one", "fine_tuning", "dora"): [GivenAnswer("q", "d")],
-        Case("one", "fine_tuning", "r16"): [GivenAnswer("q", "a1"), GivenAnswer("p", "b"), GivenAnswer("q", "a2")],
-        Case("one", "inference"): [GivenAnswer("q", "u")],
-    }
-    found = by_prompt(answers, ["one"], ["r16", "dora"])
-    assert [prompt for prompt, _ in found] == ["q", "p", "q", "r"]
-    given = [(variant, given.answer) for variant, given in found[0][1]["one"].items()]
-    assert given == [(None, "u"), ("r16", "a1"), ("dora", "d")]
-    assert {name: list(by_variant) for name, by_variant in found[2][1].items()} == {"one": ["r16"]}
-
-
-def test_cut_off_and_graded_answers_say_so():
-    given = [GivenAnswer("q", "so and", is_cut_off=True, grade="하"), GivenAnswer("p", " ", is_cut_off=False)]
-    page = page_of(page_data.full(1), answers={answering_case("x", None): given})
-    assert page.count("✂ cut off") == 1
-    assert page.count("grade 하") == 1
-    assert page.count("(empty)") == 1
-
-
-def test_a_foreign_environment_is_shown_as_it_is():
-    deep = {}
-    for _ in range(5000):
-        deep = {"deeper": [deep]}
-    page = page_of(page_data.full(1), environment={"shards": [{"folder": "a"}], "started_utc": 5, "deep": deep})
-    rows = {row["setting"]: row["value"] for row in Document(page).rows("setting", "value")}
-    assert rows["shards / 1 / folder"] == "a"
-    assert rows["started_utc"] == "5"
-
-
-def test_records_that_know_nothing_have_a_page():
-    required = {"protocol", "protocol_hash", "protocol_changes", "dataset_sha256", "budget_mib", "versions"}
-    nothing = {name: None for name in PATHS if name not in required}
-    records = page_data.with_troubles().records
-    bare = [replace(each, plan=None) if each.case.is_planned else changed(each, **nothing) for each in records]
-    Document(page_of(page_data.compared(bare, page_data.candidates())))
