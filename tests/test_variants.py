@@ -263,3 +263,10 @@ def test_what_peft_does_not_know_or_refuses_is_told_with_what_there_is(small, ad
         attached(small, Variant("x", adapter))
     assert "\n" not in str(told.value)
     detach_adapter(attached(small, lora(4)))  # and the model is as good as before
+
+
+def test_a_misspelt_key_is_named_before_the_one_that_is_missing(tmp_path):
+    path = tmp_path / "variants.toml"
+    path.write_text('[[variant]]\nname = "mine"\nadaptor = { peft_type = "LORA" }\n', encoding="utf-8")
+    with pytest.raises(InputError, match="has the unknown key 'adaptor': the keys are name, adapter, training"):
+        read_variants(path)

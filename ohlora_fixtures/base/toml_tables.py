@@ -56,18 +56,18 @@ def read_tables(path: Path, table: str, kind: type[Kind], what: str, option: str
 def read_entry(entry: Mapping[str, Any], kind: type[Kind], where: str) -> Kind:
     """A dataclass of that kind from the keys and values of an entry.
 
-    Raises InputError for the first key that is missing, unknown or of the wrong kind, beginning with `where`; what a
+    Raises InputError for the first key that is unknown, missing or of the wrong kind, beginning with `where`; what a
     ValueError of the dataclass itself says follows on "has".
     """
     known: Any = fields(kind)  # type: ignore[arg-type]  # a dataclass
     needed = [field.name for field in known if field.default is field.default_factory is MISSING]
+    hints = get_type_hints(kind, include_extras=True)
+    if unknown := [key for key in entry if key not in hints]:  # asked first: a misspelt key is missing, too
+        raise InputError(f"{where} has the unknown key {unknown[0]!r}: the keys are {', '.join(hints)}")
     if missing := [name for name in needed if name not in entry]:
         raise InputError(f"{where} lacks the key {missing[0]!r}")
-    hints = get_type_hints(kind, include_extras=True)
     values = {}
     for key, value in entry.items():
-        if key not in hints:
-            raise InputError(f"{where} has the unknown key {key!r}: the keys are {', '.join(hints)}")
         try:
             values[key] = msgspec.convert(value, hints[key], dec_hook=_from_text)
         except msgspec.ValidationError:
