@@ -157,7 +157,7 @@ def test_two_workers_plan(plan):
         (OWN_CARD.replace("context_mib = 450\n", ""), "lacks the key 'context_mib'"),
         (OWN_CARD.replace('"fused"', '"fast"'), "has attention = 'fast', which must be 'math' or 'fused'"),
         (OWN_CARD.replace('"8.6"', "8.6"), "has compute_capability = 8.6, which must be a text such as '8.6'"),
-        (OWN_CARD + OWN_CARD, "has 2 [[gpu]] tables: give --gpu-profile a file with one"),
+        (OWN_CARD + OWN_CARD.replace("mine", "other"), "has 2 [[gpu]] tables: give --gpu-profile a file with one"),
         ("gpu = 1", "must consist of [[gpu]] tables"),
         ("[", "is not valid TOML"),
     ],
