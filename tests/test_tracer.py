@@ -1,6 +1,5 @@
 """The storage tracer against PyTorch's own profiler on real tensors, and its rules one by one."""
 
-import contextlib
 from array import array
 
 import pytest
@@ -8,17 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ohlora_fixtures.base.installation import DATA
-from ohlora_fixtures.inputs.candidates import read_candidates, select_group
-from ohlora_fixtures.inputs.gpu_profiles import read_profiles
-from ohlora_fixtures.inputs.protocol import Protocol
-from ohlora_fixtures.inputs.variants import lora
-from ohlora_fixtures.planner import on_meta
 from ohlora_fixtures.planner.allocator import Category, Trace
-from ohlora_fixtures.planner.batches import EstimatedTokenizer, estimated_examples
+from ohlora_fixtures.planner.batches import estimated_examples
 from ohlora_fixtures.planner.meta_kernels import MetaKernels
 from ohlora_fixtures.planner.on_meta import cuda_order, workloads_on_meta
-from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
 
 
@@ -151,28 +143,6 @@ def test_remembered_kernels_leave_the_same_trace():
     plain, learning, remembering = traced(None), traced(kernels), traced(kernels)
     assert plain.events == learning.events == remembering.events
     assert plain.categories == learning.categories == remembering.categories
-
-
-def test_the_recorded_loop_of_rwkv_is_the_loop(monkeypatch):
-    from transformers import RwkvConfig, RwkvForCausalLM
-
-    candidate = next(
-        each for each in select_group(read_candidates(DATA / "candidates.toml"), "seed") if "RWKV" in each.name
-    )
-    config = RwkvConfig(vocab_size=100, hidden_size=32, num_hidden_layers=3)
-    profile = read_profiles(DATA / "gpus.toml")[0]
-
-    def events():
-        with torch.device("meta"):
-            model = RwkvForCausalLM(config).to(torch.bfloat16)
-        traced = TracedCandidate(candidate, model, EstimatedTokenizer(1), Protocol(), profile)
-        rows = [{"input_ids": [1] * n, "attention_mask": [1] * n, "labels": [1] * n} for n in (7, 5, 6, 7)]
-        run = traced.fine_tuning(lora(4), [rows[:2], rows[2:], rows[:2]])
-        return run.trace.events, bytes(run.trace.categories)
-
-    recorded = events()
-    monkeypatch.setattr(on_meta, "loops_recorded", lambda *_: contextlib.nullcontext())
-    assert recorded == events()
 
 
 def test_estimated_rows_keep_to_the_longest_allowed():

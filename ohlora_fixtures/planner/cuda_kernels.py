@@ -51,6 +51,12 @@ class CudaKernels:
         self._capability = capability
         self._has_workspace: set[bool] = set()
 
+    def with_workspaces(self) -> CudaKernels:
+        """The same once both threads have theirs."""
+        twin = CudaKernels(self._workspace_bytes, self._capability)
+        twin._has_workspace = {True, False}
+        return twin
+
     def add_to(self, trace: Trace, func: torch._ops.OpOverload, args: Sequence[Any], category: Category) -> None:
         """Append what an operator on the device allocates besides its results."""
         if func in CUBLAS_OPERATORS:

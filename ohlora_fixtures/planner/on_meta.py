@@ -20,7 +20,7 @@ from transformers import TrainingArguments
 from .allocator import Category, Trace
 from .attention import fused_attention
 from .cuda_kernels import CudaKernels
-from .rwkv_loop import Recordings, loops_recorded
+from .recordings import Recordings, calls_recorded
 from .tracer import StorageTracer
 
 if TYPE_CHECKING:
@@ -34,12 +34,11 @@ META = torch.device("meta")
 
 @contextmanager
 def tracing(
-    model: PreTrainedModel, profile: GpuProfile, kernels: MetaKernels, recordings: Recordings | None
+    model: PreTrainedModel, profile: GpuProfile, kernels: MetaKernels, recordings: Recordings
 ) -> Iterator[StorageTracer]:
     """Trace what the block does with a model on meta, as a card would do it; the model is placed first.
 
-    `kernels` and `recordings` have what earlier traces of the same model worked out; without recordings, RWKV's loop
-    runs as it is.
+    `kernels` and `recordings` have what earlier traces of the same model worked out.
     """
     trace = Trace()
     tracer = StorageTracer(
@@ -51,8 +50,7 @@ def tracing(
     with ExitStack() as stack:
         stack.enter_context(_garbage_kept())
         stack.enter_context(workloads_on_meta(trace.empty_cache))
-        if recordings is not None:
-            stack.enter_context(loops_recorded(tracer, recordings))
+        stack.enter_context(calls_recorded(tracer, recordings))
         if profile.attention == "fused":
             fused = fused_attention(profile.capability)
             stack.enter_context(patch.object(torch.nn.functional, "scaled_dot_product_attention", fused))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..inputs.gpu_profiles import GpuProfile
     from ..inputs.protocol import Protocol
     from ..inputs.variants import Variant
-    from .rwkv_loop import Recordings
+    from .recordings import Recordings
     from .tracer import StorageTracer
 
 Batch = Sequence["Example"]
@@ -84,10 +84,8 @@ class TracedCandidate:
         `changes` are protocol settings that differ from the variant's own.
         """
         protocol = replace(variant.protocol(self._protocol), epochs=1, **changes)
-        # checkpointing runs a layer twice, and lets go of it in between
-        recordings = None if protocol.gradient_checkpointing else self._recordings
         with ExitStack() as stack:
-            tracer = stack.enter_context(tracing(self._model, self._profile, self._kernels, recordings))
+            tracer = stack.enter_context(tracing(self._model, self._profile, self._kernels, self._recordings))
             with tracer.labelled(Category.ADAPTERS):
                 adapted = attach_adapter(self._model, variant, self._candidate.target_modules, protocol)
             stack.callback(detach_adapter, adapted)

@@ -20,6 +20,9 @@ from .cuda_kernels import CudaKernels
 from .meta_kernels import Kernel, MetaKernels, follow_value, kernel_with_values
 from .work import Counter, Work, counter_of
 
+Layout = tuple[torch.Size, tuple[int, ...], torch.dtype]
+"""A tensor's shape, strides and dtype."""
+
 
 class _StorageRef(weakref.ref[torch.UntypedStorage]):
     """A weak reference to a storage that knows its trace, its allocation's id and its key in the live table."""
@@ -83,23 +86,24 @@ class StorageTracer(TorchDispatchMode):
         """Stop following a live tensor: the caller appends its free. Returns its allocation's id."""
         return self._live.pop(tensor.untyped_storage()._cdata).allocation
 
-    def make(self, shape: torch.Size, dtype: torch.dtype, allocation: int) -> torch.Tensor:
+    def make(self, layout: Layout, allocation: int) -> torch.Tensor:
         """A tensor on the traced device that stands for an allocation already in the trace."""
-        with self.aside():
-            tensor = torch.empty(shape, dtype=dtype, device=self._device_type)
-            self.hand_over(tensor)
+        with torch._C._DisableTorchDispatch():
+            size, stride, dtype = layout
+            tensor = torch.empty_strided(size, stride, dtype=dtype, device=self._device_type)
         self._follow(tensor.untyped_storage(), allocation)
         return tensor
 
     @contextmanager
     def aside(self) -> Iterator[Trace]:
-        """Record what happens in the block into a trace of its own, without what CUDA kernels add."""
-        before, self.trace = self.trace, Trace()
-        cuda_kernels, self._cuda_kernels = self._cuda_kernels, None
+        """Record what happens in the block into a trace of its own, cuBLAS's workspaces taken before."""
+        before = self.trace, self.work, self._cuda_kernels
+        self.trace, self.work = Trace(), Work()
+        self._cuda_kernels = self._cuda_kernels and self._cuda_kernels.with_workspaces()
         try:
             yield self.trace
         finally:
-            self.trace, self._cuda_kernels = before, cuda_kernels
+            self.trace, self.work, self._cuda_kernels = before
 
     def adopt(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
         """Count tensors that were made before the tracing began, in the order given."""
