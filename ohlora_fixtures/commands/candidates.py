@@ -1,25 +1,25 @@
-"""`candidates`: a candidates file made of a leaderboard's export."""
-
-from __future__ import annotations
+"""`candidates`: a candidates file made of a leaderboard's export, with comments that say what it rests on."""
 
 import argparse
+import os
 import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..base import safe_text
 from ..base.errors import InputError
+from ..base.files import replace_text
 from ..base.installation import DATA
-from ..inputs.candidates import read_candidates
+from ..inputs.candidates import Candidate, read_candidates
 from ..report.layout import Column, for_terminal
-from .candidates_file import write_shortlist
-from .criteria import CRITERIA, KOREAN_NOT_KNOWN
+from .criteria import CRITERIA, KOREAN_NOT_KNOWN, Screening
 from .leaderboard import read_leaderboard
 from .printing import say
-from .shortlist import Considered, Shortlist, shortlist
+from .shortlist import GROUP, Shortlist, shortlist
 
 _NOTHING_TO_WRITE = 1
 """The exit status where a command came to nothing."""
@@ -68,7 +68,7 @@ def _run(given: argparse.Namespace) -> int:
     count = len(found.kept) - len(found.incomplete)
     if count:
         write_shortlist(found, into, given.leaderboard.name)
-    say(_text(found, len(found.considered) if count == 0 else _MOST_LISTED, shutil.get_terminal_size().columns))
+    say(_text(found, len(found.models) if count == 0 else _MOST_LISTED, shutil.get_terminal_size().columns))
     if count == 0:
         say("\nno candidates file: no model is kept with its architecture", to_stderr=True)
         return _NOTHING_TO_WRITE
@@ -80,7 +80,7 @@ def _text(found: Shortlist, most: int, width: int) -> str:
     """The shortlist for a terminal of `width` characters; lists of more than `most` models are cut short."""
     kept = found.kept
     blocks = [
-        _filled([f"{found.board.rows} rows of {len(found.considered)} models; criteria: {CRITERIA}"], width),
+        _filled([f"{found.board.rows} rows of {len(found.models)} models; criteria: {CRITERIA}"], width),
         f"kept: {len(kept)}, best average first" if kept else "kept: none",
         for_terminal(_columns(kept), width) if kept else "",
         _filled(_footnotes(kept), width),
@@ -98,36 +98,35 @@ def _filled(lines: Iterable[str], width: int) -> str:
     )
 
 
-def _columns(kept: Sequence[Considered]) -> list[Column]:
-    screenings = [model.screening for model in kept]
-    averages = [each.listed.average for each in screenings]
+def _columns(kept: Sequence[Screening]) -> list[Column]:
+    averages = [each.listed.average for each in kept]
     return [
-        Column("model", [each.listed.repo for each in screenings]),
+        Column("model", [each.listed.repo for each in kept]),
         Column("average", ["-" if each is None else f"{each:.2f}" for each in averages], is_text=False),
-        Column("size", [_size(model) for model in kept], is_text=False),
-        Column("licence", [f"{each.terms.license}{'*' if each.terms.is_card_alone else ''}" for each in screenings]),
-        Column("Korean", [f"{each.korean.level} ({each.korean.basis})" for each in screenings]),
+        Column("size", list(map(_size, kept)), is_text=False),
+        Column("licence", [f"{each.terms.license}{'*' if each.terms.is_card_alone else ''}" for each in kept]),
+        Column("Korean", [f"{each.korean.level} ({each.korean.basis})" for each in kept]),
     ]
 
 
-def _size(model: Considered) -> str:
-    parameters = model.screening.parameters
+def _size(model: Screening) -> str:
+    parameters = model.parameters
     if parameters is None:
-        return f"~{model.screening.listed.billions:.2f} B"
+        return f"~{model.listed.billions:.2f} B"
     return f"{parameters / 1e9:.2f} B{'?' if model.candidate and model.candidate.unverified else ''}"
 
 
-def _footnotes(kept: Sequence[Considered]) -> Iterable[str]:
-    if any(model.screening.terms.is_card_alone for model in kept):
+def _footnotes(kept: Sequence[Screening]) -> Iterable[str]:
+    if any(model.terms.is_card_alone for model in kept):
         yield "*: from the model's card alone; its base model is not known, and that licence could bind instead"
-    if any(model.screening.parameters is None for model in kept):
+    if any(model.parameters is None for model in kept):
         yield "~: as the leaderboard has it, which can be off; a config.json has the exact one"
     for model in kept:
         if model.candidate and model.candidate.unverified:
             yield f"?: {model.candidate.name} is unverified: {model.candidate.unverified}"
 
 
-def _listed(title: str, models: Sequence[Considered], most: int) -> Iterable[str]:
+def _listed(title: str, models: Sequence[Screening], most: int) -> Iterable[str]:
     if not models:
         return
     yield f"{title}: {len(models)}"
@@ -137,7 +136,7 @@ def _listed(title: str, models: Sequence[Considered], most: int) -> Iterable[str
 
 
 def _counts(found: Shortlist) -> Iterable[str]:
-    kinds = Counter(model.screening.reasons[0].kind for model in found.dropped)
+    kinds = Counter(model.reasons[0].kind for model in found.dropped)
     yield f"dropped: {len(found.dropped)}"
     yield from (f"  {count} {kind}" for kind, count in kinds.most_common())
     if found.board.unnamed:
@@ -151,9 +150,85 @@ def _advice(found: Shortlist) -> Iterable[str]:
             "a config.json tells exact parameters and LoRA targets: put one as <owner>--<name>.json into a folder and "
             "give it to --configs, or have it downloaded with --download-configs"
         )
-    count = sum(model.screening.reasons == (KOREAN_NOT_KNOWN,) for model in found.near_misses)
+    count = sum(model.reasons == [KOREAN_NOT_KNOWN] for model in found.near_misses)
     if count:
         yield (
             f"{count} would be kept if known to support Korean: look at the cards, or keep all such models with "
             "--assume-korean"
         )
+
+
+def write_shortlist(found: Shortlist, path: Path, origin: str) -> None:
+    """Write what is kept as a candidates file, and as comments what is not in it.
+
+    Raises InputError if it cannot be written.
+    """
+    head = [
+        f"Candidates from {origin}, best average first; leaderboard_average is that of this export.",
+        f"Criteria: {CRITERIA}.",
+        f'The group is "{GROUP}", the default of --candidate-group.',
+    ]
+    foot = []
+    if found.incomplete:
+        foot += ["Kept, but not in this file:", *(f"- {each.in_words}" for each in found.incomplete), ""]
+    if found.near_misses:
+        foot += ["Dropped for other reasons than a wrong size:", *(f"- {each.in_words}" for each in found.near_misses)]
+    entries = [(each.candidate, _basis(each)) for each in found.kept if each.candidate]
+    write_candidates(path, head, entries, foot)
+
+
+def write_candidates(
+    path: Path, head: Iterable[str], entries: Iterable[tuple[Candidate, Sequence[str]]], foot: Iterable[str]
+) -> None:
+    """Write candidates, each with comments above it, and others above and below all; a comment is a line.
+
+    Paths become relative to the file. Raises InputError if it cannot be written.
+    """
+    blocks: list[Iterable[str]] = [map(_comment, head)]
+    blocks += [[*map(_comment, comments), *_table(candidate, path.parent)] for candidate, comments in entries]
+    blocks.append(map(_comment, foot))
+    try:
+        replace_text(path, "\n\n".join(filter(None, map("\n".join, blocks))) + "\n")
+    except OSError as error:
+        raise InputError(
+            f"candidates file {path} cannot be written ({error.strerror}): choose another --into"
+        ) from None
+
+
+def _basis(screening: Screening) -> Sequence[str]:
+    """What a candidate's facts rest on."""
+    if screening.known:
+        return ["As the suite's own candidates file has it, but for group and leaderboard_average."]
+    alone = (
+        "; its base model is not known, and that licence could bind instead" if screening.terms.is_card_alone else ""
+    )
+    return [
+        f"Licence: {screening.terms.basis}{alone}.",
+        f"Korean: {screening.korean.basis}.",
+        "Not from the model: text_template is the suite's, target_modules go by the architecture.",
+    ]
+
+
+def _comment(text: str) -> str:
+    return f"# {safe_text.line(text)}".rstrip()
+
+
+def _table(candidate: Candidate, folder: Path) -> list[str]:
+    values = vars(candidate) | {"config": _relative(candidate.config, folder)}
+    written = [each.name for each in fields(Candidate) if values[each.name] != each.default]
+    return ["[[candidate]]", *(f"{name} = {_toml(values[name])}" for name in written)]
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive of Windows
+        return path.absolute().as_posix()
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str):
+        return safe_text.toml_string(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return str(value).lower() if isinstance(value, bool) else repr(value)

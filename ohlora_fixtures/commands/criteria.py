@@ -44,13 +44,11 @@ class Family:
     """A line of base models."""
 
     name: str
-    """What it is called."""
     pattern: str
     """A regular expression that finds it in a model's name, in lower case."""
     license: str
     """The licence that binds whatever is made from it."""
     free: bool
-    """Whether that is a free one."""
     korean: str | None = None
     """`supported` or `specialised`, if its makers document Korean."""
     is_architecture: bool = False
@@ -62,7 +60,6 @@ class Terms:
     """The licence that binds a model, as far as it can be known."""
 
     license: str
-    """Its name."""
     free: bool | None
     """Whether it leaves use, change and sharing free; None if that is not known."""
     basis: str
@@ -100,33 +97,60 @@ class Screening:
     """A listed model held against the criteria."""
 
     listed: Listed
-    """What the leaderboard says of it."""
     known: Candidate | None
     """What the suite's own candidates file says of it."""
     parameters: int | None
-    """Its exact count, if that is known."""
+    """Its exact count, if that is known; else the leaderboard's goes."""
     terms: Terms
-    """The licence that binds it."""
     korean: Korean
-    """Whether it is for Korean."""
-    of_size: Reason | None
-    """Why its size drops it; None if it does not."""
-    of_rest: tuple[Reason, ...]
-    """What else drops it."""
+    candidate: Candidate | None = None
+    """The candidate that it is; None if it is dropped, or kept without an architecture."""
+    missing: str = ""
+    """Why a kept model is no candidate yet; empty for every other."""
 
     @property
-    def reasons(self) -> tuple[Reason, ...]:
+    def of_size(self) -> Reason | None:
+        """Why its size drops it; None if it does not."""
+        billions = self.listed.billions if self.parameters is None else self.parameters / _BILLION
+        if billions is None:
+            return _UNKNOWN_SIZE
+        if SMALLEST_BILLION <= billions <= LARGEST_BILLION:
+            return None
+        return Reason(f"not of {SMALLEST_BILLION} to {LARGEST_BILLION} B parameters", f"{billions:g} B parameters")
+
+    @property
+    def of_rest(self) -> list[Reason]:
+        """What else drops it."""
+        terms, found = self.terms, []
+        if not terms.free:
+            kind = "of a licence not known to be free" if terms.free is None else "of a licence that is not free"
+            found.append(Reason(kind, f"licence {terms.license} ({terms.basis})"))
+        if self.korean.level is None:
+            found.append(KOREAN_NOT_KNOWN)
+        elif self.korean.level == "no":
+            found.append(Reason("without Korean", "Korean: not among its languages"))
+        return found
+
+    @property
+    def reasons(self) -> list[Reason]:
         """Everything that drops it; empty for a candidate."""
-        return (self.of_size, *self.of_rest) if self.of_size else self.of_rest
+        return [*filter(None, [self.of_size]), *self.of_rest]
 
     @property
     def is_near_miss(self) -> bool:
         """Whether something drops it, but not that its size is known and wrong."""
         return bool(self.reasons) and self.of_size in (None, _UNKNOWN_SIZE)
 
+    @property
+    def in_words(self) -> str:
+        """A model that is no candidate, and why, in one line."""
+        average = "no average" if self.listed.average is None else f"{self.listed.average:.2f}"
+        why = "; ".join(reason.words for reason in self.reasons) or self.missing
+        return f"{self.listed.repo} ({average}): {why}"
+
     def with_parameters(self, parameters: int) -> Screening:
         """The same, its exact count known."""
-        return replace(self, parameters=parameters, of_size=_size(parameters / _BILLION))
+        return replace(self, parameters=parameters)
 
 
 def screen(
@@ -149,15 +173,7 @@ def screen(
         terms, korean = _terms(listed, bases), _korean(listed, bases)
     if korean.level is None and assume_korean:
         korean = Korean("supported", "assumed, without evidence")
-    return Screening(
-        listed=listed,
-        known=known,
-        parameters=known.parameters if known else None,
-        terms=terms,
-        korean=korean,
-        of_size=_size(known.parameters / _BILLION if known else listed.billions),
-        of_rest=tuple(_rest(terms, korean)),
-    )
+    return Screening(listed, known, known.parameters if known else None, terms, korean)
 
 
 def _bases(listed: Listed, ours: Mapping[str, Candidate], settings: Mapping[str, Any]) -> Iterator[Family]:
@@ -169,7 +185,7 @@ def _bases(listed: Listed, ours: Mapping[str, Candidate], settings: Mapping[str,
         if base:
             yield Family(base.repo, base.repo, base.binding_license, base.free_license, base.korean)
     architecture = f"{listed.architecture} {settings.get('model_type', '')}"
-    yield from families(listed.repo.rpartition("/")[2], named, architecture=architecture)
+    yield from families(listed.name, named, architecture=architecture)
 
 
 def _terms(listed: Listed, bases: Sequence[Family]) -> Terms:
@@ -188,32 +204,14 @@ def _korean(listed: Listed, bases: Sequence[Family]) -> Korean:
     languages = set(re.findall(r"[a-z]+", listed.languages.lower()))
     if languages & _KOREAN:
         return Korean("supported" if languages - _KOREAN else "specialised", "its languages")
-    name = listed.repo.rpartition("/")[2]
-    parts = {part.lower() for part in re.findall(r"[A-Z]*[a-z]+|[A-Z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))}
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", listed.name)
+    parts = {part.lower() for part in re.findall(r"[A-Z]*[a-z]+|[A-Z]+", words)}
     if parts & _KOREAN:
         return Korean("specialised", "its name")
     base = next((base for base in bases if base.korean), None)
     if base:
         return Korean(base.korean, f"made from {base.name}")
     return Korean("no" if languages else None, "its languages" if languages else "no evidence")
-
-
-def _size(billions: float | None) -> Reason | None:
-    if billions is None:
-        return _UNKNOWN_SIZE
-    if SMALLEST_BILLION <= billions <= LARGEST_BILLION:
-        return None
-    return Reason(f"not of {SMALLEST_BILLION} to {LARGEST_BILLION} B parameters", f"{billions:g} B parameters")
-
-
-def _rest(terms: Terms, korean: Korean) -> Iterator[Reason]:
-    if not terms.free:
-        kind = "of a licence not known to be free" if terms.free is None else "of a licence that is not free"
-        yield Reason(kind, f"licence {terms.license} ({terms.basis})")
-    if korean.level is None:
-        yield KOREAN_NOT_KNOWN
-    elif korean.level == "no":
-        yield Reason("without Korean", "Korean: not among its languages")
 
 
 def card_terms(card_license: str) -> Terms:

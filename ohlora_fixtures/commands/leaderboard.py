@@ -47,7 +47,11 @@ class Listed:
     architecture: str = ""
     """The class it is, such as `LlamaForCausalLM`."""
     languages: str = ""
-    """What it speaks."""
+
+    @property
+    def name(self) -> str:
+        """Its repository's name, without the owner's."""
+        return self.repo.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Leaderboard:
     models: tuple[Listed, ...]
     """One entry a repository, best average first; those without one come last."""
     rows: int
-    """How many rows the export has."""
+    """How many the export has."""
     unnamed: tuple[str, ...]
     """What stands for the model in the rows where no repository could be read, shortened to a line."""
 
@@ -103,9 +107,8 @@ def read_leaderboard(path: Path) -> Leaderboard:
             continue
         facts |= {field: _above_zero(row.get(heads[field])) for field in ("average", "billions")}
         model = Listed(**facts | {"repo": repo})
-        before = best.get(repo.casefold())
-        if before is None or _merit(model) > _merit(before):
-            best[repo.casefold()] = model
+        key = repo.casefold()
+        best[key] = max(best.get(key, model), model, key=_merit)
     return Leaderboard(tuple(sorted(best.values(), key=_merit, reverse=True)), len(rows), tuple(unnamed))
 
 

@@ -1,11 +1,10 @@
 """From a leaderboard to candidates: each listed model is screened, and what is kept gets its architecture."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,53 +23,32 @@ _NEEDS_CONFIG = "needs its config.json"
 
 
 @dataclass(frozen=True)
-class Considered:
-    """A listed model, screened, and the candidate that it is."""
-
-    screening: Screening
-    """How it stands to the criteria."""
-    candidate: Candidate | None = None
-    """The candidate that it is; None if it is dropped, or kept without an architecture."""
-    missing: str = ""
-    """Why a kept model is no candidate yet; empty for every other."""
-
-    @property
-    def in_words(self) -> str:
-        """A model that is no candidate, and why, in one line."""
-        listed = self.screening.listed
-        average = "no average" if listed.average is None else f"{listed.average:.2f}"
-        why = "; ".join(reason.words for reason in self.screening.reasons) or self.missing
-        return f"{listed.repo} ({average}): {why}"
-
-
-@dataclass(frozen=True)
 class Shortlist:
     """Every model of a leaderboard, screened."""
 
     board: Leaderboard
-    """The export."""
-    considered: tuple[Considered, ...]
-    """Its models, best average first."""
+    models: tuple[Screening, ...]
+    """Best average first."""
 
     @property
-    def kept(self) -> list[Considered]:
+    def kept(self) -> list[Screening]:
         """What meets the criteria."""
-        return [each for each in self.considered if not each.screening.reasons]
+        return [each for each in self.models if not each.reasons]
 
     @property
-    def incomplete(self) -> list[Considered]:
+    def incomplete(self) -> list[Screening]:
         """What of it is no candidate, for want of an architecture."""
         return [each for each in self.kept if not each.candidate]
 
     @property
-    def dropped(self) -> list[Considered]:
+    def dropped(self) -> list[Screening]:
         """What does not meet the criteria."""
-        return [each for each in self.considered if each.screening.reasons]
+        return [each for each in self.models if each.reasons]
 
     @property
-    def near_misses(self) -> list[Considered]:
+    def near_misses(self) -> list[Screening]:
         """What is dropped although its size is right, or not known."""
-        return [each for each in self.dropped if each.screening.is_near_miss]
+        return [each for each in self.dropped if each.is_near_miss]
 
 
 def shortlist(
@@ -84,79 +62,40 @@ def shortlist(
     Raises InputError where an architecture can be neither downloaded, for want of the Hub or of a folder to write to,
     nor built, for want of the libraries.
     """
-    screener = _Screener(
-        ours={each.repo.lower(): each for each in ours},
-        configs=configs,
-        names=Counter(_name(listed.repo).lower() for listed in board.models),
-        download=download,
-        assume_korean=assume_korean,
-    )
-    return Shortlist(board, tuple(map(screener.considered, board.models)))
+    screened = partial(screen, ours={each.repo.lower(): each for each in ours}, assume_korean=assume_korean)
+    names = Counter(listed.name.lower() for listed in board.models)
 
-
-@dataclass(frozen=True)
-class _Screener:
-    ours: Mapping[str, Candidate]
-    configs: Path
-    names: Counter[str]
-    """How many repositories have a name, in lower case."""
-    download: bool
-    assume_korean: bool
-
-    def considered(self, listed: Listed) -> Considered:
-        screening = self._screened(listed)
+    def considered(listed: Listed) -> Screening:
+        screening, is_alone = screened(listed), names[listed.name.lower()] == 1
         if screening.known:
             adopted = replace(screening.known, group=GROUP, leaderboard_average=listed.average)
-            return Considered(screening, None if screening.reasons else adopted)
+            return screening if screening.reasons else replace(screening, candidate=adopted)
         try:
-            path = self._config(listed.repo, download=self.download and not screening.reasons)
+            path = _config(listed, configs, is_alone=is_alone, download=download and not screening.reasons)
             if path is not None:
-                screening = self._screened(listed, _read_config(path))
+                screening = screened(listed, settings=_read_config(path))
             if path is None or screening.of_rest:
-                return Considered(screening, missing="" if screening.reasons else _NEEDS_CONFIG)
-            candidate = _completed(self._draft(screening, path), self.ours.values())
+                return screening if screening.reasons else replace(screening, missing=_NEEDS_CONFIG)
+            candidate = _candidate(screening, path, ours, is_alone=is_alone)
         except CandidateError as error:
-            return Considered(screening, missing=str(error))
+            return replace(screening, missing=str(error))
         except ModuleNotFoundError as error:
             raise InputError(f"architectures need {error.name}: install the suite with pip install -e .") from None
         screening = screening.with_parameters(candidate.parameters)
-        return Considered(screening, None if screening.reasons else candidate)
+        return screening if screening.reasons else replace(screening, candidate=candidate)
 
-    def _screened(self, listed: Listed, settings: Mapping[str, Any] | None = None) -> Screening:
-        return screen(listed, self.ours, settings, assume_korean=self.assume_korean)
+    return Shortlist(board, tuple(map(considered, board.models)))
 
-    def _config(self, repo: str, *, download: bool) -> Path | None:
-        """A repository's config.json in the folder; `<name>.json` counts, too, if no other repository has that name."""
-        path = self.configs / f"{repo.replace('/', '--')}.json"
-        if path.is_file():
-            return path
-        by_name = self.configs / f"{_name(repo)}.json"
-        if self.names[_name(repo).lower()] == 1 and by_name.is_file():
-            return by_name
-        if not download:
-            return None
-        download_config(repo, path)
-        return path
 
-    def _draft(self, screening: Screening, config: Path) -> Candidate:
-        """The candidate that a kept model is, without what only its architecture can tell."""
-        listed, name = screening.listed, _name(screening.listed.repo)
-        taken = {each.name.lower() for each in self.ours.values()}
-        is_own = self.names[name.lower()] == 1 and name.lower() not in taken
-        return Candidate(
-            name=name if is_own else listed.repo.replace("/", "--"),
-            group=GROUP,
-            repo=listed.repo,
-            config=config,
-            parameters=0,
-            card_license=listed.card_license,
-            binding_license=screening.terms.license,
-            free_license=bool(screening.terms.free),
-            korean=screening.korean.level or "",
-            target_modules=(),
-            text_template=_TEXT_TEMPLATE,
-            leaderboard_average=listed.average,
-        )
+def _config(listed: Listed, configs: Path, *, is_alone: bool, download: bool) -> Path | None:
+    """A model's config.json in the folder; `<name>.json` counts, too, if the model is alone in having that name."""
+    stems = (_as_file_name(listed.repo), *([listed.name] if is_alone else []))
+    paths = [configs / f"{stem}.json" for stem in stems]
+    found = next(filter(Path.is_file, paths), None)
+    if found is None and download:
+        found = paths[0]
+        download_config(listed.repo, found)
+    return found
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -173,8 +112,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _completed(candidate: Candidate, ours: Iterable[Candidate]) -> Candidate:
-    """The candidate with its exact parameters and LoRA targets, both from its architecture built without weights.
+def _candidate(screening: Screening, config: Path, ours: Iterable[Candidate], *, is_alone: bool) -> Candidate:
+    """The candidate that a kept model is: parameters and LoRA targets are its architecture's, built without weights.
 
     Its targets are those of the suite's candidates, `ours`, of the same architecture, so that ranks compare; else every
     linear module but the head, as QLoRA advises (Dettmers et al. 2023, section 4).
@@ -183,6 +122,22 @@ def _completed(candidate: Candidate, ours: Iterable[Candidate]) -> Candidate:
     """
     from ..workloads.models import outline
 
+    listed = screening.listed
+    is_own_name = is_alone and listed.name.lower() not in {each.name.lower() for each in ours}
+    candidate = Candidate(
+        name=listed.name if is_own_name else _as_file_name(listed.repo),
+        group=GROUP,
+        repo=listed.repo,
+        config=config,
+        parameters=0,
+        card_license=listed.card_license,
+        binding_license=screening.terms.license,
+        free_license=bool(screening.terms.free),
+        korean=screening.korean.level or "",
+        target_modules=(),
+        text_template=_TEXT_TEMPLATE,
+        leaderboard_average=listed.average,
+    )
     found = outline(candidate)
     kind = candidate.architecture()["model_type"]
     alike = next((each.target_modules for each in ours if each.architecture()["model_type"] == kind), ())
@@ -191,5 +146,5 @@ def _completed(candidate: Candidate, ours: Iterable[Candidate]) -> Candidate:
     return replace(candidate, parameters=found.parameters, target_modules=targets)
 
 
-def _name(repo: str) -> str:
-    return repo.rpartition("/")[2]
+def _as_file_name(repo: str) -> str:
+    return repo.replace("/", "--")
