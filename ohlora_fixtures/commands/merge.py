@@ -24,7 +24,7 @@ from ..report import files
 from ..report.notes import distinct, listed
 from ..results.answers import Answers, name_of, write_answers
 from ..results.comparison import Comparison, compare, read_published
-from ..results.folder import ENVIRONMENT, RECORDS, StoredResults, read_results
+from ..results.folder import ENVIRONMENT, RECORDS, StoredResults, read_records
 from ..results.record import Record
 from .printing import add_verbosity, show
 
@@ -67,7 +67,7 @@ def _run(given: argparse.Namespace) -> int:
         raise InputError(f"results folder {into} already holds records: give --into another one")
     candidates = read_candidates(given.candidates)
     order = {candidate.name: place for place, candidate in enumerate(candidates)}
-    shards = [read_results(folder) for folder in given.folders]
+    shards = [read_records(folder) for folder in given.folders]
     origins, clashes = _one_of_each_case(shards, given.keep)
     if not origins:
         raise InputError(f"there is no complete record in {_names(shards)}: nothing can be merged")
@@ -148,11 +148,8 @@ def _check_agreement(origins: Sequence[_Origin], *, anyway: bool) -> None:
 def _answers(origins: Iterable[_Origin], shards: Iterable[StoredResults], known: Collection[str]) -> Answers:
     """Each case's answers from the folder that its record is from."""
     by_folder = {shard.folder: shard.answers(known) for shard in shards}
-    return {
-        record.case: by_folder[shard.folder][record.case]
-        for record, shard in origins
-        if record.case in by_folder[shard.folder]
-    }
+    found = {record.case: by_folder[shard.folder].get(record.case) for record, shard in origins}
+    return {case: given for case, given in found.items() if given}
 
 
 def _names(shards: Iterable[StoredResults]) -> Message | str:
@@ -164,7 +161,7 @@ def _notes(shards: Sequence[StoredResults], clashes: Sequence[str], keep: _Keep 
     notes = [message(key, count=len(shards), names=_names(shards))]
     if clashes:
         notes.append(message(f"note.kept_{keep}", names=listed(clashes)))
-    if torn := [shard for shard in shards if shard.is_torn]:
+    if torn := [shard for shard in shards if shard.torn_line is not None]:
         notes.append(message("note.torn_shards", names=_names(torn)))
     if without := [shard for shard in shards if shard.environment is None]:
         notes.append(message("note.no_environment", names=_names(without)))

@@ -20,7 +20,7 @@ from ..inputs.settings import option_named
 from ..quality.grades import read_grades
 from ..report import files
 from ..results.comparison import Comparison, compare, read_published
-from ..results.folder import SESSION, StoredResults, read_results
+from ..results.folder import SESSION, StoredResults, read_records
 from .printing import add_verbosity, show
 
 
@@ -58,7 +58,7 @@ def _run(given: argparse.Namespace) -> int:
     language = report_language(given.report_lang, os.environ)
     grades = read_grades(given.grades) if given.grades else None
     for folder in given.folders:
-        stored = read_results(folder)
+        stored = read_records(folder)
         candidates = _candidates(stored, given.candidates)
         names = {candidate.name for candidate in candidates}
         answers = stored.answers(names)
@@ -107,7 +107,7 @@ def _candidates(stored: StoredResults, path: Path | None) -> tuple[Candidate, ..
 def _comparison(stored: StoredResults, candidates: tuple[Candidate, ...]) -> Comparison:
     """The records set beside each other, and beside the study's unless they are the study's."""
     is_study = stored.folder.resolve() == REFERENCE.resolve()
-    notes = (message("note.torn"),) if stored.is_torn else ()
+    notes = (message("note.torn"),) if stored.torn_line is not None else ()
     return compare(candidates, (), stored.records, {} if is_study else read_published(REFERENCE), notes)
 
 

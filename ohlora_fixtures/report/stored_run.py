@@ -7,16 +7,7 @@ from functools import partial
 from typing import Any
 
 from ..base import safe_text
-from ..results.memory_growth import (
-    Limit,
-    MemoryGrowth,
-    NotCompared,
-    date_of,
-    extra_info_of,
-    growth,
-    has_failed,
-    why_not,
-)
+from ..results.memory_growth import Growth, Limit, MemoryGrowth, date_of, extra_info_of, growth, has_failed, why_not
 from ..results.record import Record
 from .layout import Column, as_markdown, figures, filled, for_terminal, words
 
@@ -69,7 +60,7 @@ def _line(record: Record, stored: Mapping[str, Any]) -> str:
         return f"{record.case.id}: neither memory nor times compared: {reason}"
     for quantity in _QUANTITIES:
         found = growth(record, stored, (quantity,))
-        if not isinstance(found, NotCompared):
+        if isinstance(found, Growth):
             told = f"{quantity} {found.now_mib:.2f}, stored {found.stored_mib:.2f} ({found.change})"
             return f"{record.case.id}: {told}"
     return f"{record.case.id}: no memory figure in both runs"

@@ -11,8 +11,8 @@ from .record import Record
 
 Verdict = Literal["fits", "over", "failed", "not_judged"]
 
-_HAS_FAILED = ("error", "failed")
-_TOO_LARGE = ("over_budget", "out_of_memory")
+_TOLD_BY: dict[str, Verdict] = {"error": "failed", "failed": "failed", "over_budget": "over", "out_of_memory": "over"}
+"""By the kind of a case's end, where that alone tells."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,13 @@ def reason_of(record: Record) -> Message:
 
 
 def _told_by(record: Record) -> Fit | None:
-    kind, peak_mib = record.outcome.kind, record.peak_device_mib
-    if kind in _HAS_FAILED:
-        return Fit("failed", _planned(record, reason_of(record)), record.case.is_planned)
-    if kind in _TOO_LARGE:
-        return Fit("over", _planned(record, reason_of(record)), record.case.is_planned)
-    if peak_mib is None or kind == "skipped":
+    kind, peak_mib, is_planned = record.outcome.kind, record.peak_device_mib, record.case.is_planned
+    if kind in _TOLD_BY:
+        verdict, reason = _TOLD_BY[kind], reason_of(record)
+    elif peak_mib is None or kind == "skipped":
         return None
-    above = above_budget(peak_mib, record.experiment.budget_mib)
-    return Fit("over" if above else "fits", above and _planned(record, above), record.case.is_planned)
-
-
-def _planned(record: Record, reason: Message) -> Message:
-    return message("reason.planned", reason=reason) if record.case.is_planned else reason
+    elif above := above_budget(peak_mib, record.experiment.budget_mib):
+        verdict, reason = "over", above
+    else:
+        return Fit("fits", is_planned=is_planned)
+    return Fit(verdict, message("reason.planned", reason=reason) if is_planned else reason, is_planned)

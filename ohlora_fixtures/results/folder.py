@@ -8,7 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -30,17 +30,36 @@ LOCK = "session.lock"
 
 
 @dataclass(frozen=True)
-class StoredRecords:
-    """What a folder's `records.jsonl` holds."""
+class StoredResults:
+    """A results folder, read back."""
 
-    records: tuple[Record, ...]
+    folder: Path
+    records: tuple[Record, ...] = ()
     """In the order in which their cases ended; the last one of a case that ran more than once."""
-    torn_line: bytes | None
+    torn_line: bytes | None = None
     """The end of a file whose writing broke off, which is no record; None if the file is whole."""
 
+    @cached_property
+    def session(self) -> dict[str, Any]:
+        """What its `session.json` says; nothing without a readable one."""
+        return read_object(self.folder / SESSION) or {}
 
-def read_records(folder: Path) -> StoredRecords:
-    """Read a folder's records.
+    @cached_property
+    def environment(self) -> dict[str, Any] | None:
+        """What its `environment.json` says; None without a readable one."""
+        return read_object(self.folder / ENVIRONMENT)
+
+    def answers(self, known: Iterable[str]) -> Answers:
+        """What those of its candidates have answered that are `known`: another's name may lead to any file.
+
+        Raises InputError for a file that is there and cannot be read.
+        """
+        names = {record.case.candidate for record in self.records}
+        return read_folder(self.folder, names.intersection(known))
+
+
+def read_records(folder: Path) -> StoredResults:
+    """Read a results folder.
 
     A last line that is no whole record is set aside: the machine stopped while it was written. Fields that this
     version does not know are left out, those that an older one did not know are None.
@@ -66,41 +85,7 @@ def read_records(folder: Path) -> StoredRecords:
             raise InputError(f"{path} has no record in line {number}: correct or delete that line") from None
         by_case.pop(record.case, None)
         by_case[record.case] = record
-    return StoredRecords(tuple(by_case.values()), torn_line)
-
-
-@dataclass(frozen=True)
-class StoredResults:
-    """A results folder, read back."""
-
-    folder: Path
-    """Where it is."""
-    records: tuple[Record, ...]
-    """Its whole records."""
-    is_torn: bool
-    """Whether its last line is no whole record."""
-    session: dict[str, Any]
-    """What its `session.json` says; nothing without a readable one."""
-    environment: dict[str, Any] | None
-    """What its `environment.json` says; None without a readable one."""
-
-    def answers(self, known: Iterable[str]) -> Answers:
-        """What those of its candidates have answered that are `known`: another's name may lead to any file.
-
-        Raises InputError for a file that is there and cannot be read.
-        """
-        names = {record.case.candidate for record in self.records}
-        return read_folder(self.folder, names.intersection(known))
-
-
-def read_results(folder: Path) -> StoredResults:
-    """Read a results folder.
-
-    Raises InputError as `read_records` does.
-    """
-    stored = read_records(folder)
-    session, environment = (read_object(folder / name) for name in (SESSION, ENVIRONMENT))
-    return StoredResults(folder, stored.records, stored.torn_line is not None, session or {}, environment)
+    return StoredResults(folder, tuple(by_case.values()), torn_line)
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
@@ -150,7 +135,7 @@ class RecordStore:
                 "or resume this one with --resume"
             )
 
-    def resume(self) -> StoredRecords:
+    def resume(self) -> StoredResults:
         """Take the folder of an earlier session to go on in it; a torn last line is moved to `records.torn`.
 
         Raises InputError if another session has it, or if its records cannot be read.
@@ -252,7 +237,7 @@ class RecordStore:
             os.fsync(file.fileno())
 
 
-def stored_records(folder: Path) -> StoredRecords:
+def stored_records(folder: Path) -> StoredResults:
     """What a session has left in its folder; nothing if it ended before its first case did.
 
     Raises InputError for a folder that no session of this suite has been in, and for records that cannot be read.
@@ -262,7 +247,7 @@ def stored_records(folder: Path) -> StoredRecords:
             f"results folder {folder} has no {SESSION}: give --resume the folder of an interrupted session, "
             "or start anew without it"
         )
-    return read_records(folder) if (folder / RECORDS).exists() else StoredRecords((), None)
+    return read_records(folder) if (folder / RECORDS).exists() else StoredResults(folder)
 
 
 def _write_all(file: FileIO, data: bytes) -> None:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 from ..base.errors import InputError
 from ..base.units import parse_size_mib
@@ -77,8 +78,7 @@ class Growth:
         return f"{(self.now_mib - self.stored_mib) / self.stored_mib:+.1%}"
 
 
-@dataclass(frozen=True)
-class NotCompared:
+class NotCompared(NamedTuple):
     """A case, or one of its quantities, that could not be set beside the stored run's."""
 
     case: str
@@ -87,14 +87,11 @@ class NotCompared:
     """Why, as the end of a sentence that begins with `not compared, `."""
 
 
-@dataclass(frozen=True)
-class Exceeded:
+class Exceeded(NamedTuple):
     """A growth beyond its limit."""
 
     growth: Growth
-    """What has grown."""
     limit: Limit
-    """What it was allowed."""
 
 
 @dataclass(frozen=True)
@@ -130,22 +127,20 @@ def held_against(
     """
     measured = {record.case.id: record for record in records if not record.case.is_planned}
     stored = extra_info_of(stored_run)
-    growths: list[tuple[Limit, Growth]] = []
+    growths: list[tuple[Growth, Limit]] = []
     not_compared: list[NotCompared] = []
-    for case in dict.fromkeys((*selected, *measured)):
-        if case not in measured:
-            not_compared.append(NotCompared(case, "it was selected and did not end in this run"))
-            continue
-        for limit in limits:
+    for case, limit in product(dict.fromkeys((*selected, *measured)), limits):
+        found: Growth | str = "it was selected and did not end in this run"
+        if case in measured:
             found = growth(measured[case], stored.get(case), QUANTITIES[limit.quantity])
-            if isinstance(found, NotCompared):
-                not_compared.append(found)
-            else:
-                growths.append((limit, found))
+        if isinstance(found, str):
+            not_compared.append(NotCompared(case, found))
+        else:
+            growths.append((found, limit))
     return MemoryGrowth(
         stored_run=date_of(stored_run),
-        compared=tuple(dict.fromkeys(found.case for _, found in growths)),
-        exceeded=tuple(Exceeded(found, limit) for limit, found in growths if not limit.allows(found)),
+        compared=tuple(dict.fromkeys(found.case for found, _ in growths)),
+        exceeded=tuple(Exceeded(found, limit) for found, limit in growths if not limit.allows(found)),
         not_compared=tuple(dict.fromkeys(not_compared)),
         unselected=len(stored.keys() - {*selected, *measured}),
     )
@@ -156,10 +151,8 @@ def has_failed(verdicts: Sequence[MemoryGrowth]) -> bool:
     return any(verdict.exceeded for verdict in verdicts) or not any(verdict.compared for verdict in verdicts)
 
 
-def why_not(record: Record, stored: Mapping[str, Any] | None) -> str | None:
+def why_not(record: Record, stored: Mapping[str, Any]) -> str | None:
     """Why a record's memory cannot be compared with its stored `extra_info`; None if it can be."""
-    if stored is None:
-        return "the stored run has no such case"
     for name, word in _SAME:
         now, then = figure(record, name), stored.get(name)
         if then is None:
@@ -171,20 +164,21 @@ def why_not(record: Record, stored: Mapping[str, Any] | None) -> str | None:
     return None
 
 
-def growth(record: Record, stored: Mapping[str, Any] | None, fields: Sequence[str]) -> Growth | NotCompared:
-    """The first of the record's fields that either run has a figure for, if both have and can be compared."""
-    reason = why_not(record, stored)
-    if stored is None or reason is not None:
-        return NotCompared(record.case.id, str(reason))
+def growth(record: Record, stored: Mapping[str, Any] | None, fields: Sequence[str]) -> Growth | str:
+    """The first of the record's fields that either run has a figure for; in words, why the two do not compare."""
+    if stored is None:
+        return "the stored run has no such case"
+    if reason := why_not(record, stored):
+        return reason
     for name in fields:
         now_mib, stored_mib = figure(record, name), stored.get(name)
         if now_mib is not None and stored_mib is not None:
             return Growth(record.case.id, name, stored_mib, now_mib)
         if now_mib is not None:
-            return NotCompared(record.case.id, f"the stored run has no {name}")
+            return f"the stored run has no {name}"
         if stored_mib is not None:
-            return NotCompared(record.case.id, f"this run has no {name} ({record.outcome.kind})")
-    return NotCompared(record.case.id, f"neither run has {' or '.join(fields)}")
+            return f"this run has no {name} ({record.outcome.kind})"
+    return f"neither run has {' or '.join(fields)}"
 
 
 def extra_info_of(stored_run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
