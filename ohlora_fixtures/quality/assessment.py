@@ -1,25 +1,20 @@
 """What a case's model is worth, once its figures have been taken: its answers, and what it expects of others."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.messages import message
-from ..inputs.dataset import prompt_text
+from ..inputs.dataset import Dialogue, Dialogues, prompt_text
+from ..inputs.protocol import Protocol
 from ..results.answers import GivenAnswer
 from ..results.record import Assessment
+from ..workloads.inference import Answered
+from ..workloads.likelihood import Likelihood, likelihoods
+from ..workloads.models import LoadedModel
 from .scoring import Reference, is_overfitted, judge, nats_per_character, reference_of
-
-if TYPE_CHECKING:
-    from ..inputs.dataset import Dialogue, Dialogues
-    from ..inputs.protocol import Protocol
-    from ..workloads.inference import Answered
-    from ..workloads.likelihood import Likelihood
-    from ..workloads.models import LoadedModel
 
 _REHEARSED = 3
 """Rows."""
@@ -53,13 +48,10 @@ class Assessor:
     """
 
     loaded: LoadedModel
-    """The candidate."""
     dialogues: Dialogues
-    """The dataset."""
     protocol: Protocol
-    """The experiment."""
     is_random: bool
-    """Whether its weights are."""
+    """Whether the candidate's weights are."""
     _untuned: Expected | None = field(default=None, init=False)
 
     @property
@@ -123,15 +115,12 @@ class Assessor:
         return self._untuned
 
     def _expected(self, model: Any) -> Expected:
-        rows = self.protocol.fine_tuning_rows
-        trained, held_out = self._some(self.dialogues.rows(rows)), self._some(self.dialogues.held_out(rows))
-        return Expected(self._likelihoods(model, trained), self._likelihoods(model, held_out))
+        of, rows = self.loaded, self.protocol.fine_tuning_rows
+        trained, held_out = (
+            likelihoods(model, of.tokenizer, of.candidate.text_template, self._some(own), self.protocol.max_row_tokens)
+            for own in (self.dialogues.rows(rows), self.dialogues.held_out(rows))
+        )
+        return Expected(trained, held_out)
 
     def _some(self, rows: Sequence[Dialogue]) -> Sequence[Dialogue]:
         return rows[:_REHEARSED] if self.is_random else rows
-
-    def _likelihoods(self, model: Any, rows: Sequence[Dialogue]) -> tuple[Likelihood, ...]:
-        from ..workloads.likelihood import likelihoods
-
-        template, max_tokens = self.loaded.candidate.text_template, self.protocol.max_row_tokens
-        return likelihoods(model, self.loaded.tokenizer, template, rows, max_tokens)

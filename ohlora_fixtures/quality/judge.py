@@ -1,13 +1,13 @@
 """A language model as judge: each answer graded once, within a cost cap, and the verdict kept on disk."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..inputs.cases import Case
 from ..inputs.judge_settings import JudgeSettings
 from ..results.answers import Answers, GivenAnswer
 from .grading import GRADES, JUDGE, Judged, points_of
-from .judge_endpoint import RefusedError, Sleep, UnusableEndpointError, ask, estimated_tokens, without_key
+from .judge_endpoint import RefusedError, Reply, Sleep, UnusableEndpointError, ask, estimated_tokens, without_key
 
 CACHE = "judged.jsonl"
 
@@ -45,7 +45,8 @@ def judge_answers(
     The time-out is for each try, and `sleep` waits before the next. Whatever the judge does nothing is raised: the
     notes say what it did.
     """
-    asking = _Asking(settings, JudgeCache(folder / CACHE), sleep, timeout_seconds)
+    reply_to = partial(ask, settings, sleep=sleep, timeout_seconds=timeout_seconds)
+    asking = _Asking(settings, JudgeCache(folder / CACHE), reply_to)
     points: dict[Case, list[float | None]] = {case: [None] * len(given) for case, given in answers.items()}
     places = [(case, place) for case, own in points.items() for place in range(len(own))]
     for case, place in sorted(places, key=lambda each: each[1]):
@@ -77,7 +78,6 @@ class JudgeCache:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._verdicts: dict[str, KeptVerdict] = {}
         self.problem: str | None = None
         """Why a verdict is not on disk, in the system's words; None if all are."""
         try:
@@ -85,17 +85,11 @@ class JudgeCache:
         except OSError:  # there is none yet, or adding to it will tell
             data = b""
         self._ends_within_a_line = not data.endswith(b"\n") and bool(data)
-        for each in map(_kept, data.splitlines()):
-            if each:
-                self._verdicts[each.key] = each
-
-    def get(self, key: str) -> KeptVerdict | None:
-        """The verdict of that key."""
-        return self._verdicts.get(key)
+        self.verdicts = {each.key: each for each in map(_kept, data.splitlines()) if each}
 
     def add(self, verdict: KeptVerdict) -> None:
         """Keep a verdict; it has reached the disk, or `problem` says why not."""
-        self._verdicts[verdict.key] = verdict
+        self.verdicts[verdict.key] = verdict
         data = b"\n" * self._ends_within_a_line + json_line(asdict(verdict))
         self._ends_within_a_line = True
         try:
@@ -122,11 +116,8 @@ def _kept(data: bytes) -> KeptVerdict | None:
 class _Asking:
     """What one run of a judge has come to."""
 
-    def __init__(self, settings: JudgeSettings, cache: JudgeCache, sleep: Sleep, timeout_seconds: float) -> None:
-        self._settings = settings
-        self._cache = cache
-        self._sleep = sleep
-        self._timeout_seconds = timeout_seconds
+    def __init__(self, settings: JudgeSettings, cache: JudgeCache, reply_to: Callable[[str], Reply]) -> None:
+        self._settings, self._cache, self._reply_to = settings, cache, reply_to
         self._told = JUDGE_PROMPT.read_text(encoding="utf-8")
         self._told_sha256 = hashlib.sha256(self._told.encode()).hexdigest()
         self._tokens = 0
@@ -141,9 +132,9 @@ class _Asking:
         """An answer's grade, asked for unless it is known or the judging has ended."""
         texts = [self._settings.model, self._told_sha256, cell(given.prompt), cell(given.answer)]  # as files have them
         key = hashlib.sha256(json_line(texts)).hexdigest()
-        verdict = self._cache.get(key)
-        if verdict is None and self._has_ended is None:
-            verdict = self._ask(key, given)
+        if key not in self._cache.verdicts and self._has_ended is None:
+            self._ask(key, given)
+        verdict = self._cache.verdicts.get(key)
         return verdict.grade if verdict else None
 
     def notes(self, judged: int, total: int) -> tuple[Message, ...]:
@@ -160,7 +151,7 @@ class _Asking:
             notes.append(message("agreement.not_kept", file=CACHE, problem=self._cache.problem))
         return tuple(notes)
 
-    def _ask(self, key: str, given: GivenAnswer) -> KeptVerdict | None:
+    def _ask(self, key: str, given: GivenAnswer) -> None:
         # as a JSON string an answer cannot end the material and begin instructions
         material = json_line({"prompt": given.prompt, "answer": given.answer}).decode()
         text = f"{self._told}\n{material}"
@@ -169,12 +160,12 @@ class _Asking:
         for _ in range(_TRIES):
             if self._tokens + estimated_tokens(text) > self._settings.most_tokens:
                 self._has_ended = message("obstacle.cap", count=self._settings.most_tokens)
-                return None
+                return
             try:
-                reply = ask(self._settings, text, sleep=self._sleep, timeout_seconds=self._timeout_seconds)
+                reply = self._reply_to(text)
             except UnusableEndpointError as error:
                 self._has_ended = error.said
-                return None
+                return
             except RefusedError as error:
                 problem = error.said
                 break
@@ -183,16 +174,15 @@ class _Asking:
                 self._useless_in_a_row = 0
                 grade, reason = found
                 reason = without_key(reason, self._settings)[:_MOST_REASON_CHARACTERS]
-                verdict = KeptVerdict(key, grade, reason, self._tokens - tokens_before, self._settings.model)
-                self._cache.add(verdict)
-                return verdict
+                cost = self._tokens - tokens_before
+                self._cache.add(KeptVerdict(key, grade, reason, cost, self._settings.model))
+                return
             said = without_key(reply.content or "", self._settings)[:_MOST_SHOWN]
             problem = message("obstacle.says", said=repr(said)) if said else message("obstacle.no_completion")
         self._useless += 1
         self._useless_in_a_row += 1
         if self._useless_in_a_row == _MOST_USELESS_IN_A_ROW:
             self._has_ended = message("obstacle.no_grade", count=_MOST_USELESS_IN_A_ROW, obstacle=problem)
-        return None
 
 
 def read_verdict(reply: str) -> tuple[str, str] | None:

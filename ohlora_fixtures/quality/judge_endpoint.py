@@ -1,7 +1,5 @@
 """Asking an OpenAI-compatible endpoint: tried again where that helps, and its replies are untrusted."""
 
-from __future__ import annotations
-
 import json
 import random
 import time
@@ -9,7 +7,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message as Headers
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from typing import Any
 from urllib.error import URLError
 
@@ -54,15 +52,6 @@ class Reply:
     """What the request and the reply have cost."""
 
 
-@dataclass(frozen=True)
-class _Response:
-    status: int
-    reason: str
-    headers: Headers
-    body: bytes
-    """Empty if it was too long."""
-
-
 def estimated_tokens(text: str) -> int:
     """Tokens of a text whose tokenizer is unknown: one for three bytes, more than Korean or English take.
 
@@ -85,13 +74,13 @@ def ask(settings: JudgeSettings, text: str, *, sleep: Sleep, timeout_seconds: fl
     for attempt in range(TRIES):
         wait_seconds = random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt)  # noqa: S311 - nothing secret
         try:
-            response = _post(settings, text, timeout_seconds)
+            response, body = _post(settings, text, timeout_seconds)
         except (OSError, HTTPException, UnicodeError) as error:  # the last is of a name that DNS cannot have
             problem = message("obstacle.unreachable", problem=_shown(_reason(error), settings))
         else:
             if 200 <= response.status < 300:  # noqa: PLR2004 - success, as HTTP has it
-                return _reply(response.body, text)
-            problem = _problem(response, settings)
+                return _reply(body, text)
+            problem = _problem(response, body, settings)
             if response.status in _OF_THIS_ANSWER:
                 raise RefusedError(problem)
             if response.status != 429 and response.status < 500:  # noqa: PLR2004 - too many requests, the server's fault
@@ -102,8 +91,8 @@ def ask(settings: JudgeSettings, text: str, *, sleep: Sleep, timeout_seconds: fl
     raise UnusableEndpointError(problem)
 
 
-def _post(settings: JudgeSettings, text: str, timeout_seconds: float) -> _Response:
-    """One request; whatever the status, its response."""
+def _post(settings: JudgeSettings, text: str, timeout_seconds: float) -> tuple[HTTPResponse, bytes]:
+    """One request; whatever the status, its response and body, which is empty if it was too long."""
     messages = [{"role": "user", "content": text}]  # chat templates such as Gemma's have no other role
     body = json.dumps({"model": settings.model, "messages": messages, "temperature": 0}).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "ohlora-fixtures"}
@@ -117,14 +106,11 @@ def _post(settings: JudgeSettings, text: str, timeout_seconds: float) -> _Respon
         opener.add_handler(urllib.request.ProxyHandler())
     deadline = time.monotonic() + timeout_seconds
     with opener.open(request, timeout=timeout_seconds) as response:
-        return _Response(response.status, response.reason, response.headers, _bounded(response, deadline))
+        return response, _bounded(response, deadline)
 
 
-def _bounded(response: Any, deadline: float) -> bytes:
-    """A response's body; nothing of one that is too long.
-
-    Raises TimeoutError for one that trickles in.
-    """
+def _bounded(response: HTTPResponse, deadline: float) -> bytes:
+    """A body, nothing of one that is too long; TimeoutError for one that trickles in."""
     data = b""
     while chunk := response.read1(2**16):
         data += chunk
@@ -145,9 +131,9 @@ def _reply(body: bytes, text: str) -> Reply:
     return Reply(content, tokens if is_count else estimated_tokens(text) + estimated_tokens(content or ""))
 
 
-def _problem(response: _Response, settings: JudgeSettings) -> Message:
+def _problem(response: HTTPResponse, body: bytes, settings: JudgeSettings) -> Message:
     """What a status that is no success tells."""
-    facts = _parsed(response.body)
+    facts = _parsed(body)
     told = [_at(facts, "error", "message"), _at(facts, "error"), _at(facts, "message"), response.reason]
     reply: str | Message = _shown(next((each for each in told if isinstance(each, str) and each), ""), settings)
     if 300 <= response.status < 400:  # noqa: PLR2004 - redirection, as HTTP has it

@@ -5,22 +5,18 @@ how likely the dataset's own answers are to it. Nothing here knows the candidate
 from the dataset.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from ..results.answers import GivenAnswer
 from ..results.record import Assessment
+from ..workloads.likelihood import Likelihood
 from .grading import grade_of, interval
-
-if TYPE_CHECKING:
-    from ..results.answers import GivenAnswer
-    from ..workloads.likelihood import Likelihood
 
 _LENGTH_OF_REPEATED = 4
 """Characters: of the dialogues' own answers 0.3 % of such sequences come twice, at most 13 % in one answer."""
@@ -83,13 +79,26 @@ def reference_of(answers: Sequence[str]) -> Reference:
 def marks_of(given: Sequence[GivenAnswer], reference: Reference) -> list[Marks]:
     """Measure each answer."""
     texts = [_plain(each.answer) for each in given]
-    askers: dict[str, set[str]] = {text: set() for text in texts}
+    askers: dict[str, set[str]] = defaultdict(set)
     for each, text in zip(given, texts, strict=True):
         askers[text].add(each.prompt)
     answered = {prompt for text, prompts in askers.items() if not _is_empty(text) for prompt in prompts}
-    return [
-        _marks(each, text, len(askers[text]), len(answered), reference) for each, text in zip(given, texts, strict=True)
-    ]
+    marks = []
+    for each, text in zip(given, texts, strict=True):
+        letters = [script for script in map(_script, text) if script is not None]
+        sign, is_empty = _beginning(text), _is_empty(text)
+        has_others = not is_empty and len(answered) > 1
+        marks.append(
+            Marks(
+                empty=float(is_empty),
+                same=(len(askers[text]) - 1) / (len(answered) - 1) if has_others else 0.0,
+                repetition=_repetition(text),
+                foreign=sum(script != reference.script for script in letters) / len(letters) if letters else 0.0,
+                cut_off=float(bool(each.is_cut_off)),
+                stray_beginning=float(sign is not None and sign not in reference.beginnings),
+            )
+        )
+    return marks
 
 
 def judge(given: Sequence[GivenAnswer], held_out: Sequence[Likelihood], reference: Reference) -> Assessment:
@@ -119,13 +128,12 @@ def judge(given: Sequence[GivenAnswer], held_out: Sequence[Likelihood], referenc
     )
 
 
-def nats_per_character(rows: Iterable[Likelihood]) -> float | None:
+def nats_per_character(rows: Sequence[Likelihood]) -> float | None:
     """Of all rows together; None without any."""
-    rows = tuple(rows)
     return sum(row.nats for row in rows) / sum(row.characters for row in rows) if rows else None
 
 
-def expected_share(rows: Iterable[Likelihood], reference: Reference) -> float | None:
+def expected_share(rows: Sequence[Likelihood], reference: Reference) -> float | None:
     """How much of the characters' entropy a model takes away from the rows, 0 to 1; None without any row."""
     nats = nats_per_character(rows)
     if nats is None or reference.character_nats == 0:
@@ -144,20 +152,6 @@ def is_overfitted(trained: tuple[float, float], held_out: tuple[float, float]) -
         return False
     by_heart = trained[1] < _NEARLY_NOTHING * trained[0] and held_out[1] > _MOSTLY * held_out[0]
     return held_out[1] > held_out[0] or by_heart
-
-
-def _marks(given: GivenAnswer, text: str, askers: int, answered: int, reference: Reference) -> Marks:
-    letters = [script for script in map(_script, text) if script is not None]
-    sign = _beginning(text)
-    is_empty = _is_empty(text)
-    return Marks(
-        empty=float(is_empty),
-        same=0.0 if is_empty or answered == 1 else (askers - 1) / (answered - 1),
-        repetition=_repetition(text),
-        foreign=sum(script != reference.script for script in letters) / len(letters) if letters else 0.0,
-        cut_off=float(bool(given.is_cut_off)),
-        stray_beginning=float(sign is not None and sign not in reference.beginnings),
-    )
 
 
 def _plain(answer: str) -> str:
