@@ -1,12 +1,10 @@
 """What makes a listed model a candidate: its size, the licence that binds it, and Korean."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -148,7 +146,7 @@ class Screening:
         why = "; ".join(reason.words for reason in self.reasons) or self.missing
         return f"{self.listed.repo} ({average}): {why}"
 
-    def with_parameters(self, parameters: int) -> Screening:
+    def with_parameters(self, parameters: int) -> Self:
         """The same, its exact count known."""
         return replace(self, parameters=parameters)
 

@@ -1,7 +1,5 @@
 """A leaderboard's export: its formats, and the models it lists, one entry a repository. All of it is others' text."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """`merge`: one results folder of several sessions', a comparison of what ran on several machines."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -1,7 +1,5 @@
 """`report`: tables and choice made anew from records; nothing is measured, and no torch is needed."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A person's grades: read from filled-in answers files, and held against the answers they were given for."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,9 +20,7 @@ class Grade:
     """One grade."""
 
     path: Path
-    """The file it stands in."""
     case: Case
-    """The case whose model it is for."""
     prompt: str
     """The prompt of the graded answer, as the file has it; empty for the candidate as a whole."""
     answer: str | None

@@ -1,7 +1,5 @@
 """The five grades, what a person's or a judge's make of a candidate, and whether two sources rank alike."""
 
-from __future__ import annotations
-
 import random
 import re
 from bisect import bisect_left, bisect_right
@@ -90,7 +88,6 @@ class Judged:
     wholes: Mapping[Case, float] = field(default_factory=dict)
     """Of candidates judged as a whole, 0 to 100."""
     notes: tuple[Message, ...] = ()
-    """What to know of it."""
 
     def quality(self, case: Case) -> Quality | None:
         """How good a case's model is by its judged answers, or if none is, as a whole; None if it is not judged."""

@@ -66,11 +66,9 @@ class KeptVerdict:
     grade: str
     """One of 최상, 상, 중, 하, 최하."""
     reason: str
-    """The judge's, in its words."""
     tokens: int
     """What asking has cost."""
     model: str
-    """The judge's name."""
 
 
 class JudgeCache:

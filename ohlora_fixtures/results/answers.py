@@ -1,7 +1,5 @@
 """The models' answers as files to read and to grade, one a candidate: untrusted text."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math
@@ -33,7 +31,6 @@ class GivenAnswer:
     prompt: str
     """The dataset's prompt, without the candidate's template."""
     answer: str
-    """The answer."""
     tokens: int | None = None
     """Tokens generated for it."""
     seconds: float | None = None

@@ -1,7 +1,5 @@
 """The comparison: records set beside each other, a row a candidate, with the study's figures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,11 +28,8 @@ class Cell:
     """What is known of one case."""
 
     measured: Record | None = None
-    """What was measured."""
     plan: Record | None = None
-    """What was planned."""
     published: Published | None = None
-    """The study's figures."""
 
     @property
     def fit(self) -> Fit:
@@ -52,7 +47,6 @@ class Row:
     """One candidate's cases."""
 
     candidate: Candidate
-    """Which candidate."""
     cells: Mapping[Case, Cell] = field(hash=False)
     """By the case that is, or would be, measured."""
 

@@ -1,7 +1,5 @@
 """The machine and its settings, as a record and `environment.json` keep them; imports nothing heavy."""
 
-from __future__ import annotations
-
 import os
 import platform
 import sys
@@ -31,7 +29,6 @@ class Environment:
     """What a case ran on and with; None for what does not apply."""
 
     versions: dict[str, str]
-    """Python's and the libraries' versions."""
     scale: str | None = None
     """`full` or `mini`."""
     weights: str | None = None

@@ -1,7 +1,5 @@
 """Whether a case fits the budget: the one verdict that every table, page and choice tells."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """A record as one flat row of named figures: what lines of the first version were, and what pytest-benchmark keeps."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields
 from operator import attrgetter

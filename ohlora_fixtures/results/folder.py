@@ -1,7 +1,5 @@
 """A session's results folder: written by one session alone so that nothing measured is lost, and read back."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Memory against a run that pytest-benchmark has stored: what may grow by how much, and what has grown more."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +33,24 @@ _SAME = (
 
 
 @dataclass(frozen=True)
+class Growth:
+    """One quantity of one case, named by its id, in both runs."""
+
+    case: str
+    quantity: str
+    """The record's field."""
+    stored_mib: float
+    now_mib: float
+
+    @property
+    def change(self) -> str:
+        """The relative change in words, such as `+12.5%`."""
+        if not self.stored_mib:
+            return "no ratio to zero"
+        return f"{(self.now_mib - self.stored_mib) / self.stored_mib:+.1%}"
+
+
+@dataclass(frozen=True)
 class Limit:
     """How far one quantity may grow over a stored run's."""
 
@@ -45,7 +61,6 @@ class Limit:
     amount: Fraction
     """The most growth: a share of the stored figure, or MiB."""
     is_share: bool
-    """Whether the amount is a share."""
 
     def allows(self, growth: Growth) -> bool:
         """True up to and including the limit, and for whatever shrank.
@@ -57,32 +72,10 @@ class Limit:
         return now <= stored or now - stored <= allowed
 
 
-@dataclass(frozen=True)
-class Growth:
-    """One quantity of one case in both runs."""
-
-    case: str
-    """The case's id."""
-    quantity: str
-    """The record's field."""
-    stored_mib: float
-    """The stored run's figure, MiB."""
-    now_mib: float
-    """This run's figure, MiB."""
-
-    @property
-    def change(self) -> str:
-        """The relative change in words, such as `+12.5%`."""
-        if not self.stored_mib:
-            return "no ratio to zero"
-        return f"{(self.now_mib - self.stored_mib) / self.stored_mib:+.1%}"
-
-
 class NotCompared(NamedTuple):
     """A case, or one of its quantities, that could not be set beside the stored run's."""
 
     case: str
-    """The case's id."""
     reason: str
     """Why, as the end of a sentence that begins with `not compared, `."""
 
@@ -103,9 +96,7 @@ class MemoryGrowth:
     compared: tuple[str, ...]
     """The cases of which at least one limited quantity could be compared."""
     exceeded: tuple[Exceeded, ...]
-    """What grew beyond its limit."""
     not_compared: tuple[NotCompared, ...]
-    """What could not be compared."""
     unselected: int
     """How many of the stored run's cases were not selected in this run."""
 

@@ -1,31 +1,26 @@
 """One result a case: what was measured, what was planned and how good the answers are, each as its meter returns it."""
 
-from __future__ import annotations
-
 import math
 import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
 from ..base import safe_text
 from ..base.messages import Message, message
 from ..inputs.cases import INFERENCE, Case
+from ..inputs.settings import Settings
 from ..meters.card import CardReading
 from ..meters.memory import MemoryReading, is_leak
-from ..meters.meter import steady
+from ..meters.meter import Measurement, steady
 from ..meters.utilization import Utilization
 from ..planner.plan import Plan
 from ..workloads.fine_tuning import FineTuned
+from ..workloads.inference import Answered
 from .environment import Environment
-
-if TYPE_CHECKING:
-    from ..inputs.settings import Settings
-    from ..meters.meter import Measurement
-    from ..workloads.inference import Answered
 
 SCHEMA = 2
 """The form of a line in `records.jsonl`; `flat.py` reads the form before it, which named no version."""
@@ -41,7 +36,6 @@ class Outcome:
     """How a case ended."""
 
     kind: Ending
-    """`passed`, `failed`, `over_budget`, `out_of_memory`, `error` or `skipped`."""
     reason: Message | None = None
     """Why it did not pass."""
 
@@ -51,15 +45,12 @@ class Experiment:
     """What was asked of a case: records compare if these agree."""
 
     protocol: dict[str, Any]
-    """The experiment's settings."""
     protocol_hash: str
-    """Twelve hex digits of them: records with the same hash ran the same experiment."""
+    """Twelve hex digits of the protocol: records with the same hash ran the same experiment."""
     protocol_changes: tuple[Message, ...]
     """What differs from the study's protocol; empty if nothing does."""
     dataset_sha256: str
-    """Digest of the dataset's bytes."""
     budget_mib: float
-    """The VRAM budget in force."""
     variant: dict[str, Any] | None = None
     """The variant's settings, its `adapter` and its `training`."""
 
@@ -71,7 +62,6 @@ class Measured:
     parameters: int | None = None
     """Parameters of the model that ran, tied weights counted once."""
     trainable_parameters: int | None = None
-    """Parameters that training changes."""
     tokenizer: str | None = None
     """`own`, or `stand-in` for one trained on the dataset."""
     seconds: float | None = None
@@ -87,7 +77,6 @@ class Measured:
     losses: tuple[float | None, ...] | None = None
     """Training loss of each step, nats a token; None for one that is not a finite number, or beyond all sense."""
     memory: MemoryReading = field(default_factory=MemoryReading)
-    """What the run took."""
     cap_mib: float | None = None
     """On a GPU larger than the budget: what the allocator's segments were capped at."""
     requested_mib: float | None = None
@@ -104,7 +93,7 @@ class Measured:
         """Whether a step's loss was not a finite number."""
         return None in (self.losses or ())
 
-    def with_run(self, measurement: Measurement[Answered | FineTuned], warm_up: int) -> Measured:
+    def with_run(self, measurement: Measurement[Answered | FineTuned], warm_up: int) -> Self:
         """The same with a run's figures."""
         settled = steady(measurement.seconds_each, warm_up)
         result, memory = measurement.result, measurement.memory
@@ -163,21 +152,15 @@ class Record:
     """One case's result."""
 
     case: Case
-    """Which case."""
     outcome: Outcome
-    """How it ended."""
     experiment: Experiment
-    """What was asked of it."""
     environment: Environment
-    """What it ran on and with."""
     measured: Measured = field(default_factory=Measured)
     """What was measured; nothing in a plan's record."""
     plan: Plan | None = None
     """A plan's own; or of a case measured on a GPU at full size, made for the very lengths of the run."""
     quality: Assessment = field(default_factory=Assessment)
-    """How good its model is."""
     schema: int = SCHEMA
-    """The form of the record."""
 
     @property
     def peak_device_mib(self) -> float | None:
@@ -215,7 +198,7 @@ class Record:
         figures = (memory.peak_device_mib, memory.peak_rss_growth_mib, memory.allocated_after_mib)
         return next((figure for figure in figures if figure is not None), None)
 
-    def ended(self, outcome: Outcome, leaked_mib: float | None) -> Record:
+    def ended(self, outcome: Outcome, leaked_mib: float | None) -> Self:
         """The record once its case is torn down: a leak taints it, and a teardown that failed is the case's failure."""
         card = self.measured.card
         if leaked_mib is not None and is_leak(leaked_mib):
