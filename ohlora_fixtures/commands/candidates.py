@@ -159,10 +159,7 @@ def _advice(found: Shortlist) -> Iterable[str]:
 
 
 def write_shortlist(found: Shortlist, path: Path, origin: str) -> None:
-    """Write what is kept as a candidates file, and as comments what is not in it.
-
-    Raises InputError if it cannot be written.
-    """
+    """Write what is kept as a candidates file, the rest as comments; raises InputError if it cannot be written."""
     head = [
         f"Candidates from {origin}, best average first; leaderboard_average is that of this export.",
         f"Criteria: {CRITERIA}.",

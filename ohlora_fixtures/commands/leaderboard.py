@@ -64,23 +64,17 @@ class Leaderboard:
     """What stands for the model in the rows where no repository could be read, shortened to a line."""
 
 
-_NEEDED = {
-    "repo": "fullname or Model",
-    "average": "Average",
-    "billions": "#Params (B)",
-    "card_license": "Hub License",
+_COLUMNS = {
+    "repo": ("fullname or Model", "fullname", "modelnameforquery", "model(name|id)?", "repo(sitory)?(id)?"),
+    "average": ("Average", "average", "(average|avg).*"),
+    "billions": ("#Params (B)", "(param|parameter)s?(b|billions?)?", "(model)?sizeb"),
+    "card_license": ("Hub License", "hublicen[sc]e", "licen[sc]e"),
+    "base": ("", "basemodels?"),
+    "architecture": ("", "architectures?"),
+    "languages": ("", "languages?"),
 }
-"""What the leaderboards call the columns that an export must have, by the field of a `Listed`."""
-_HEADS = {
-    "repo": ("fullname", "modelnameforquery", "model(name|id)?", "repo(sitory)?(id)?"),
-    "average": ("average", "(average|avg).*"),
-    "billions": ("(param|parameter)s?(b|billions?)?", "(model)?sizeb"),
-    "card_license": ("hublicen[sc]e", "licen[sc]e"),
-    "base": ("basemodels?",),
-    "architecture": ("architectures?",),
-    "languages": ("languages?",),
-}
-"""By field, patterns of its column's head without spaces and signs, in lower case; of several the first that fits.
+"""By the field of a `Listed`: what the leaderboards call its column, nothing for one that an export may lack; and
+patterns of its head without spaces and signs, in lower case, of which the first that fits counts.
 
 The heads are those of the Open LLM and Open Ko-LLM Leaderboards, and near spellings.
 """
@@ -115,15 +109,14 @@ def _heads(rows: Iterable[_Row], path: Path) -> dict[str, str]:
     there = list(dict.fromkeys(head for row in rows for head in row))
     plain = {head: re.sub(r"[^a-z0-9]", "", head.casefold()) for head in there}
     found = {}
-    for field, patterns in _HEADS.items():
-        fitting = (head for pattern in patterns for head in there if re.fullmatch(pattern, plain[head]))
-        head = next(fitting, None)
-        if head is not None:
-            found[field] = head
-        elif field in _NEEDED:
+    for field, (needed, *patterns) in _COLUMNS.items():
+        fitting = [head for pattern in patterns for head in there if re.fullmatch(pattern, plain[head])]
+        if fitting:
+            found[field] = fitting[0]
+        elif needed:
             columns = listed([repr(head[:60]) for head in there], _MOST_HEADS)
             raise InputError(
-                f"leaderboard {path} lacks the column {_NEEDED[field]!r}; its columns are {columns}: "
+                f"leaderboard {path} lacks the column {needed!r}; its columns are {columns}: "
                 "export it with that column, or rename the one that holds this"
             )
     return found
@@ -237,7 +230,23 @@ def _csv(path: Path) -> Iterable[_Row]:
 
 
 def _json(path: Path) -> Iterable[Any]:
-    return _objects(json.loads(path.read_bytes()))
+    """A JSON document's rows as objects.
+
+    It is a list of them; `{"data": [...]}`; the Hub's `{"rows": [{"row": {...}}]}`; rows as lists beside their heads,
+    as Gradio and pandas' "split" write them; or, as pandas does unasked, an object or a list a column.
+    """
+    document = json.loads(path.read_bytes())
+    if not isinstance(document, dict):
+        return document if isinstance(document, list) else [document]
+    rows = next((document[name] for name in ("rows", "data") if isinstance(document.get(name), list)), None)
+    heads = next((document[name] for name in ("headers", "columns") if isinstance(document.get(name), list)), None)
+    if rows is None:
+        columns = {head: dict(enumerate(each)) if isinstance(each, list) else each for head, each in document.items()}
+        columns = {head: cells for head, cells in columns.items() if isinstance(cells, dict)}
+        return [{head: cells.get(key) for head, cells in columns.items()} for key in next(iter(columns.values()), ())]
+    if heads is not None:
+        return [dict(zip(heads, row, strict=True)) for row in rows]
+    return [row["row"] if isinstance(row, dict) and isinstance(row.get("row"), dict) else row for row in rows]
 
 
 def _json_lines(path: Path) -> Iterable[Any]:
@@ -254,25 +263,6 @@ def _parquet(path: Path) -> Iterable[_Row]:
         ) from None
     rows: list[_Row] = parquet.read_table(path).to_pylist()
     return rows
-
-
-def _objects(document: Any) -> Iterable[Any]:
-    """A JSON document's rows as objects.
-
-    It is a list of them; `{"data": [...]}`; the Hub's `{"rows": [{"row": {...}}]}`; rows as lists beside their heads,
-    as Gradio and pandas' "split" write them; or, as pandas does unasked, an object or a list a column.
-    """
-    if not isinstance(document, dict):
-        return document if isinstance(document, list) else [document]
-    rows = next((document[name] for name in ("rows", "data") if isinstance(document.get(name), list)), None)
-    heads = next((document[name] for name in ("headers", "columns") if isinstance(document.get(name), list)), None)
-    if rows is None:
-        columns = {head: dict(enumerate(each)) if isinstance(each, list) else each for head, each in document.items()}
-        columns = {head: cells for head, cells in columns.items() if isinstance(cells, dict)}
-        return [{head: cells.get(key) for head, cells in columns.items()} for key in next(iter(columns.values()), ())]
-    if heads is not None:
-        return [dict(zip(heads, row, strict=True)) for row in rows]
-    return [row["row"] if isinstance(row, dict) and isinstance(row.get("row"), dict) else row for row in rows]
 
 
 _FORMATS: dict[str, Callable[[Path], Iterable[Any]]] = {

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..base.errors import InputError
 from ..base.files import replace_text
@@ -19,15 +19,13 @@ from ..choice.selection import DEFAULT_WEIGHTS, Selection
 from ..inputs.candidates import read_candidates
 from ..inputs.cases import Case
 from ..report import files
-from ..report.notes import distinct, listed
+from ..report.notes import listed
 from ..results.answers import Answers, name_of, write_answers
 from ..results.comparison import Comparison, compare, read_published
 from ..results.folder import ENVIRONMENT, RECORDS, StoredResults, read_records
 from ..results.record import Record
 from .printing import add_verbosity, show
 
-_Keep = Literal["first", "last"]
-"""Whose record stays of a case that is in several folders."""
 _Origin = tuple[Record, StoredResults]
 """A record and the results folder that it is from."""
 
@@ -86,7 +84,7 @@ def _run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _one_of_each_case(shards: Iterable[StoredResults], keep: _Keep | None) -> tuple[list[_Origin], list[str]]:
+def _one_of_each_case(shards: Iterable[StoredResults], keep: str | None) -> tuple[list[_Origin], list[str]]:
     """A record a case with its folder, and the cases that are in several.
 
     Raises InputError for such a case if nothing says which record to keep.
@@ -95,13 +93,13 @@ def _one_of_each_case(shards: Iterable[StoredResults], keep: _Keep | None) -> tu
     clashes: dict[str, None] = {}
     for shard in shards:
         for record in shard.records:
-            if (earlier := found.get(record.case)) is None:
-                found[record.case] = record, shard
+            _, earlier = found.setdefault(record.case, (record, shard))
+            if earlier is shard:
                 continue
             clashes[record.case.id] = None
             if keep is None:
                 raise InputError(
-                    f"case {record.case.id!r} is in {earlier[1].folder} and {shard.folder}: leave one folder out, or "
+                    f"case {record.case.id!r} is in {earlier.folder} and {shard.folder}: leave one folder out, or "
                     "say with --keep first or --keep last which folder counts"
                 )
             if keep == "last":
@@ -129,17 +127,19 @@ def _check_agreement(origins: Sequence[_Origin], *, anyway: bool) -> None:
                     "figures do not compare; to merge them all the same, add --anyway, and the comparison will say so"
                 )
     variants: dict[str, Any] = {}
+    by_scale: dict[str, Path] = {}
     for record, shard in origins:
         variant, settings = record.case.variant, record.experiment.variant
         if variant is not None and variants.setdefault(variant, settings) != settings:
             raise InputError(
                 f"variant {variant!r} has other settings in {shard.folder} than in an earlier folder: rename it"
             )
-    measured = [(record.environment.scale, shard) for record, shard in origins if not record.case.is_planned]
-    if len(scales := distinct(scale for scale, _ in measured)) > 1:
-        mini, full = (next(shard.folder for scale, shard in measured if scale == wanted) for wanted in scales[:2])
+        if record.environment.scale is not None and not record.case.is_planned:
+            by_scale.setdefault(record.environment.scale, shard.folder)
+    if len(by_scale) > 1:
+        one, other, *_ = by_scale.values()
         raise InputError(
-            f"{mini} and {full} were measured at different scales, which do not compare: merge them separately"
+            f"{one} and {other} were measured at different scales, which do not compare: merge them separately"
         )
 
 
@@ -154,7 +154,7 @@ def _names(shards: Iterable[StoredResults]) -> Message | str:
     return listed([str(shard.folder) for shard in shards])
 
 
-def _notes(shards: Sequence[StoredResults], clashes: Sequence[str], keep: _Keep | None) -> list[Message]:
+def _notes(shards: Sequence[StoredResults], clashes: Sequence[str], keep: str | None) -> list[Message]:
     key = "note.merged_one" if len(shards) == 1 else "note.merged"
     notes = [message(key, count=len(shards), names=_names(shards))]
     if clashes:

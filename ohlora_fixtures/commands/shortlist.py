@@ -99,10 +99,7 @@ def _config(listed: Listed, configs: Path, *, is_alone: bool, download: bool) ->
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    """A config.json's settings.
-
-    Raises CandidateError if it is none.
-    """
+    """A config.json's settings; raises CandidateError if it is none."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:

@@ -51,10 +51,7 @@ def name_of(candidate: str) -> str:
 
 
 def read_folder(folder: Path, candidates: Iterable[str]) -> Answers:
-    """What a results folder holds of these candidates' answers.
-
-    Raises InputError for a file that is there and cannot be read.
-    """
+    """What a results folder holds of these candidates' answers; raises InputError for a file that cannot be read."""
     found: Answers = {}
     for name in candidates:
         path = folder / name_of(name)

@@ -102,10 +102,7 @@ class MemoryGrowth:
 
 
 def parse_limits(text: str) -> tuple[Limit, ...]:
-    """Read `peak:5%` or `peak:5%,reserved:200MiB`.
-
-    Raises InputError for anything else.
-    """
+    """Read `peak:5%` or `peak:5%,reserved:200MiB`; raises InputError for anything else."""
     return tuple(_parse_limit(part.strip()) for part in text.split(","))
 
 

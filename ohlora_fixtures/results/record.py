@@ -248,8 +248,6 @@ def experiment_of(settings: Settings, case: Case) -> Experiment:
 
 def plain(value: Any) -> Any:
     """A value in a form JSON can hold: dataclasses as objects with all their fields, and no NaN and no infinity."""
-    if value is None or isinstance(value, (str, int)):
-        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, (list, tuple)):  # of thousands of figures, often
