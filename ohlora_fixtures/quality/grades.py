@@ -46,10 +46,7 @@ class Grades:
     """In the order of their files."""
 
     def check(self, candidates: Collection[str], prompts: Iterable[str]) -> None:
-        """See that everything graded can be part of a comparison.
-
-        Raises InputError for the first grade of another candidate or another prompt than these.
-        """
+        """Raises InputError for the first grade of another candidate, or of an answer to another prompt, than these."""
         known = KnownTexts(prompts)
         for each in self.grades:
             candidate = each.case.candidate

@@ -99,14 +99,8 @@ class Judged:
 
 def quality_of(points: Sequence[float], source: str, *, is_tuned: bool) -> Quality:
     """The mean of at least one judgement, each 0 to 100, with its interval over the answers."""
-    score = fmean(points)
-    return Quality(
-        score=score,
-        interval=interval(fmean, points) if len(points) > 1 else None,
-        grade=grade_of(score),
-        source=source,
-        is_tuned=is_tuned,
-    )
+    score, ends = fmean(points), interval(fmean, points) if len(points) > 1 else None
+    return Quality(score, ends, grade_of(score), source, is_tuned)
 
 
 ALIKE_FROM = 0.5
