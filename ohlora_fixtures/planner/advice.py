@@ -106,7 +106,7 @@ class Advisor:
             )
             while found > 0 and (planned := played(on_line(found))).peak_reserved_bytes > self._limit_bytes:
                 found -= 1
-            if found == 0 or planned == played(traced(found)):
+            if found == 0 or [step.events for step in on_line(found)] == [step.events for step in traced(found)]:
                 return found
         return largest_within(self._limit_bytes, lambda x: played(traced(x)).peak_reserved_bytes, start, limit)
 

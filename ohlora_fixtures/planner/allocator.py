@@ -8,6 +8,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+import numpy as np
+
 
 class Category(IntEnum):
     """What a block of memory is for."""
@@ -54,7 +56,7 @@ class Trace:
     def until(self, position: int) -> Trace:
         """A copy of what came before a position in its events."""
         events = self.events[:position]
-        return Trace(events, self.categories[: sum(event > 0 for event in events)])
+        return Trace(events, self.categories[: int((np.frombuffer(events, dtype=np.int64) > 0).sum())])
 
 
 MIN_BLOCK_BYTES = 512
@@ -102,20 +104,25 @@ class Pool:
     def malloc(self, size_bytes: int) -> int:
         """Allocate at least one byte; returns the block's address."""
         size = -(-size_bytes // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES
-        position = bisect_left(self._free_keys, size << _ADDRESS_BITS)
-        if position < len(self._free_keys):
-            address = self._free_keys.pop(position) & _ADDRESS_MASK
+        keys = self._free_keys
+        position = bisect_left(keys, size << _ADDRESS_BITS)
+        if position < len(keys):
+            address = keys.pop(position) & _ADDRESS_MASK
             found = self._free.pop(address)
-            del self._free_ending_at[address + found]
         else:
             address, found = self._new_segment(size)
         rest = found - size
         if rest >= MIN_BLOCK_BYTES if self.is_small else rest > SMALL_REQUEST_MAX_BYTES:
-            self._keep(address + size, rest)
+            self._free[address + size] = rest
+            self._free_ending_at[address + found] = address + size
+            insort(keys, rest << _ADDRESS_BITS | address + size)
             found = size
+        else:
+            self._free_ending_at.pop(address + found, None)
         self._live[address] = found
         self.allocated_bytes += found
-        self.peak_allocated_bytes = max(self.peak_allocated_bytes, self.allocated_bytes)
+        if self.allocated_bytes > self.peak_allocated_bytes:
+            self.peak_allocated_bytes = self.allocated_bytes
         return address
 
     def free(self, address: int) -> None:
@@ -125,12 +132,15 @@ class Pool:
         """
         size = self._live.pop(address)
         self.allocated_bytes -= size
-        if address + size in self._free:
-            size += self._forget(address + size)
+        end = address + size
+        if end in self._free:
+            size += self._forget(end)
         if address in self._free_ending_at:
             address = self._free_ending_at[address]
             size += self._forget(address)
-        self._keep(address, size)
+        self._free[address] = size
+        self._free_ending_at[address + size] = address
+        insort(self._free_keys, size << _ADDRESS_BITS | address)
 
     def empty_cache(self) -> None:
         """Give wholly free segments back to the device."""
@@ -166,11 +176,6 @@ class Pool:
         self.reserved_bytes += segment_bytes
         self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
         return address, segment_bytes
-
-    def _keep(self, address: int, size: int) -> None:
-        self._free[address] = size
-        self._free_ending_at[address + size] = address
-        insort(self._free_keys, size << _ADDRESS_BITS | address)
 
     def _forget(self, address: int) -> int:
         size = self._free.pop(address)

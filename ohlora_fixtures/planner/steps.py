@@ -108,26 +108,28 @@ def cut(trace: Trace, ends: Sequence[int]) -> CutTrace:
     """
     if len(ends) < 3:  # noqa: PLR2004 - one before, one after
         raise NotComposableError("there are too few steps to cut")
-    pieces = [trace.events[start:end] for start, end in pairwise([0, *ends])]
-    firsts = [0, *accumulate(sum(event > 0 for event in piece) for piece in pieces)]
+    pieces = [np.frombuffer(trace.events[start:end], dtype=np.int64) for start, end in pairwise([0, *ends])]
+    firsts = [0, *accumulate(int((piece > 0).sum()) for piece in pieces)]
     taken = [  # what is older than a step and freed in it, in the order in which it was made
-        sorted(-1 - event for event in piece if -first <= event < 0)
-        for piece, first in zip(pieces, firsts, strict=False)
+        np.sort(-1 - piece[(piece < 0) & (piece >= -first)]) for piece, first in zip(pieces, firsts, strict=False)
     ]
     steps: list[Step] = []
     for number, (first, after) in enumerate(pairwise(firsts[:-1])):
-        events = _resolved(pieces[number], first, taken[number])
-        left_behind = tuple(allocation - first for allocation in taken[number + 1])
+        left_behind = tuple((taken[number + 1] - first).tolist())
         if left_behind and left_behind[0] < 0:
             raise NotComposableError("a step frees what is older than the step before it")
-        freed = sum(INHERITED < event < 0 for event in events) + len(left_behind)
+        freed = int((pieces[number] < -first).sum()) + len(left_behind)
         if number and freed != after - first:
             raise NotComposableError("a step keeps what it allocates")
+        events = _resolved(pieces[number], first, taken[number])
         steps.append(Step(events, bytes(trace.categories[first:after]), len(taken[number]), left_behind))
     return CutTrace(steps[0], tuple(steps[1:]), _resolved(pieces[-1], firsts[-2], taken[-1]))
 
 
-def _resolved(piece: array[int], first: int, taken: Sequence[int]) -> array[int]:
+def _resolved(piece: NDArray[np.int64], first: int, taken: NDArray[np.int64]) -> array[int]:
     """A piece's events with ids of its own, and the place in line of what it inherits."""
-    renamed = {-1 - allocation: INHERITED - place for place, allocation in enumerate(taken)}
-    return array("q", (event if event >= 0 else renamed.get(event, event + first) for event in piece))
+    own = np.where(piece < -first, piece + first, piece)
+    inherited = INHERITED - np.searchsorted(taken, -1 - piece)
+    events = array("q")
+    events.frombytes(np.where((piece < 0) & (piece >= -first), inherited, own).tobytes())
+    return events
