@@ -3,8 +3,6 @@
 It imports nothing heavy, no torch and no transformers, except to build or download an architecture.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

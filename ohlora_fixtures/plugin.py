@@ -1,15 +1,13 @@
 """Every meeting point with pytest: options and hooks, each handing on to a room of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from .base.errors import InputError
-from .inputs.cases import is_case_id
+from .inputs.cases import Case, is_case_id
 from .planner.plan import PlanStore
 from .planner.planner import Planner
 from .report.layout import Terminal
@@ -21,9 +19,6 @@ from .session.measuring import *  # noqa: F403
 from .session.options import SETTINGS, add_options, keep_benchmarks, read_settings
 from .session.session import Session
 from .session.terminal import TerminalHooks
-
-if TYPE_CHECKING:
-    from .inputs.cases import Case
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,8 +4,6 @@ UTF-8, UTF-16 or CP949 (which a Korean Excel writes); commas, semicolons or tabs
 its line.
 """
 
-from __future__ import annotations
-
 import codecs
 import contextlib
 import csv

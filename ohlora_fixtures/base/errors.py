@@ -1,7 +1,5 @@
 """The two mistakes the suite explains in one plain sentence."""
 
-from __future__ import annotations
-
 from . import safe_text
 
 

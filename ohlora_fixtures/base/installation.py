@@ -1,7 +1,5 @@
 """What is installed: the suite's own data, and the libraries that figures depend on."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Mapping
 from functools import cache

@@ -1,7 +1,5 @@
 """What is said of results: a key and its values, a sentence in Korean or in English only where it is printed."""
 
-from __future__ import annotations
-
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field

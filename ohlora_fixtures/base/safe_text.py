@@ -3,8 +3,6 @@
 Models, datasets, candidates files, repositories and somebody else's results folder are such others.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

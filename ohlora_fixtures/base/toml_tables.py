@@ -1,7 +1,5 @@
 """TOML files of like tables, read into dataclasses with errors of one sentence."""
 
-from __future__ import annotations
-
 import sys
 import tomllib
 from collections import Counter

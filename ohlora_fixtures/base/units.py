@@ -1,7 +1,5 @@
 """Memory sizes as people write them."""
 
-from __future__ import annotations
-
 import re
 
 from .errors import InputError

@@ -1,7 +1,5 @@
 """Korean and English: which of them is asked for, and the files that hold texts in both."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping

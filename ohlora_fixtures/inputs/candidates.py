@@ -1,7 +1,5 @@
 """What can be chosen: the candidates file and what it must say."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace

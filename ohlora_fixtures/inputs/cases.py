@@ -1,11 +1,9 @@
 """A case: which candidate, in which variant, does what, planned or measured."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from .variants import VariantName
 
@@ -38,17 +36,17 @@ class Case:
         return f"{BENCH}{bench}[{self.candidate}{f'-{of}' if of else ''}]"
 
     @property
-    def measured(self) -> Case:
+    def measured(self) -> Self:
         """The case that runs what this one plans; itself if it runs."""
         return replace(self, is_planned=False)
 
     @property
-    def planned(self) -> Case:
+    def planned(self) -> Self:
         """The plan of this case; itself if it is one."""
         return replace(self, is_planned=True)
 
     @classmethod
-    def parse(cls, node_id: str, candidates: Iterable[str], variants: Iterable[str]) -> Case | None:
+    def parse(cls, node_id: str, candidates: Iterable[str], variants: Iterable[str]) -> Self | None:
         """The case with this id or pytest node id, of these candidates and variants; None if it is none of theirs.
 
         Names may hold dashes, so only those that are known tell where a candidate's ends.

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TypedDict
 from ..base.csv_files import read_rows
 from ..base.errors import CandidateError, InputError
 from ..base.messages import message
+from .protocol import Rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from .protocol import Rows
 
 IGNORED_LABEL = -100
 """The label PyTorch's cross-entropy leaves out (its `ignore_index`)."""

@@ -1,7 +1,5 @@
 """GPU profiles: what a plan must know of a card. They are data, in `data/gpus.toml` or a user's own file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which judge is asked, and what it may cost: checked before anything is measured."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

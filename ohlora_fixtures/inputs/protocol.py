@@ -1,7 +1,5 @@
 """The experiment's settings: one frozen dataclass, the study's by default."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys

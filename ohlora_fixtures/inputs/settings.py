@@ -1,7 +1,5 @@
 """What can be asked for, each option an ini setting too, and what one session works with of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

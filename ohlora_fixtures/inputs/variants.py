@@ -1,12 +1,10 @@
 """Variants: what is trained, and how; data in the libraries' own words, in `data/variants.toml` or one's own file."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from msgspec import Meta
 
@@ -68,11 +66,11 @@ class Variant:
         rank = self.adapter.get("r")
         return rank if self.adapter.get("peft_type") == "LORA" and isinstance(rank, int) else None
 
-    def at_rank(self, rank: int) -> Variant:
+    def at_rank(self, rank: int) -> Self:
         """The same at another LoRA rank."""
-        return Variant(f"{self.name} at rank {rank}", {**self.adapter, "r": rank}, self.training)
+        return replace(self, name=f"{self.name} at rank {rank}", adapter={**self.adapter, "r": rank})
 
-    def is_like(self, other: Variant) -> bool:
+    def is_like(self, other: Self) -> bool:
         """Whether the two differ in their LoRA rank alone, so that one's memory tells of the other's."""
         return None not in (self.rank, other.rank) and (
             {**self.adapter, "r": 0} == {**other.adapter, "r": 0} and self.training == other.training

@@ -1,7 +1,5 @@
 """A GPU while a case runs: how it is, and what of that makes the case's figures doubtful."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The device: which one this process uses, and PyTorch's settings of another card on it."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Iterator

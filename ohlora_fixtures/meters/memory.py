@@ -1,7 +1,5 @@
 """Memory: PyTorch's CUDA allocator, its cap and the card, or the process's resident set on the CPU."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import os

@@ -1,7 +1,5 @@
 """One meter for a run: what it gave, how long it took, what memory it needed."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """NVIDIA's management library, as far as the suite asks it; whatever it cannot tell is None."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """How near a run came to its card's limits: matrix products to their peak, decoding to the memory's bandwidth."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Cases as pytest's items: which candidates and variants a bench runs with, and in which order."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Collection, Iterable
@@ -9,18 +7,16 @@ from fnmatch import filter as fnmatch_filter
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from ..inputs.candidates import Candidate
 from ..inputs.cases import BENCH, FINE_TUNING, INFERENCE, PLAN, Case
+from ..inputs.settings import Settings
+from ..inputs.variants import Variant
+from ..planner.planner import Planner
 from .options import SETTINGS
-
-if TYPE_CHECKING:
-    from ..inputs.candidates import Candidate
-    from ..inputs.settings import Settings
-    from ..inputs.variants import Variant
-    from ..planner.planner import Planner
 
 _FILES = f"{BENCH}*.py"
 _ORDER = (PLAN, INFERENCE, FINE_TUNING)

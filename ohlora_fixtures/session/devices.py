@@ -1,31 +1,24 @@
 """The session's device: which one this process gets, and the instruments for it."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import pytest
 
 from ..base.installation import versions
 from ..base.units import MIB
 from ..inputs.gpu_profiles import Peaks
+from ..inputs.settings import Settings
 from ..meters.card import CardWatch
 from ..meters.device import WORKSPACE_VARIABLE, available_cores, choose_gpu, describe_cpu, enabled_backends, settings_of
 from ..meters.memory import CudaContext, CudaMemory, HostMemory, Memory, MemoryCap
 from ..meters.meter import CudaClock, WallClock
 from ..meters.nvml import Nvml
 from ..results.environment import Environment, allocator_settings, unknown_environment
-from ..workloads.models import quieten_libraries
+from ..workloads.models import ModelSource, quieten_libraries
 from .preflight import model_source
-
-if TYPE_CHECKING:
-    from ..inputs.settings import Settings
-    from ..workloads.models import ModelSource
-
 
 CUDA_CONTEXT = pytest.StashKey[CudaContext]()
 """Where, on the config, stands what was on the cards before this process used one."""

@@ -10,14 +10,18 @@ import pytest
 
 from ..base.installation import versions
 from ..base.messages import Message, message
-from ..inputs.dataset import encode_all, prompt_text
+from ..inputs.candidates import Candidate
+from ..inputs.dataset import Dialogues, Example, encode_all, prompt_text
+from ..inputs.protocol import Protocol
 from ..inputs.settings import Settings
+from ..inputs.variants import Variant
 from ..meters.memory import is_leak, leaked_mib
 from ..planner.plan import Plan
 from ..planner.planner import Planner
 from ..results.environment import Environment
 from ..workloads import models
 from ..workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
+from ..workloads.models import LoadedModel
 from .devices import CUDA_CONTEXT, DEVICE, Device, opened_device
 from .options import SETTINGS
 from .records import CaseFailure, Draft, draft_of, told_in_one_sentence
@@ -25,11 +29,6 @@ from .records import CaseFailure, Draft, draft_of, told_in_one_sentence
 if TYPE_CHECKING:
     from peft import PeftModel
 
-    from ..inputs.candidates import Candidate
-    from ..inputs.dataset import Dialogues, Example
-    from ..inputs.protocol import Protocol
-    from ..inputs.variants import Variant
-    from ..workloads.models import LoadedModel
 
 PLANNER = pytest.StashKey[Planner]()
 """Where, on the config, the session's planner is."""

@@ -1,17 +1,13 @@
 """What the Hub says of the candidates' weights before anything is downloaded: whether they can be had, how large."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.errors import CandidateError, InputError, one_line
 from ..base.files import replace_text
-
-if TYPE_CHECKING:
-    from ..inputs.candidates import Candidate
+from ..inputs.candidates import Candidate
 
 _TIMEOUT_SECONDS = 10
 _BF16_BYTES = 2

@@ -11,8 +11,12 @@ import pytest
 
 from ..base.errors import CandidateError
 from ..base.messages import message
+from ..inputs.candidates import Candidate
+from ..inputs.dataset import Dialogues
 from ..inputs.gpu_profiles import Peaks
+from ..inputs.protocol import Protocol
 from ..inputs.settings import Settings
+from ..inputs.variants import Variant
 from ..meters.meter import Measurement, measure, timed
 from ..meters.utilization import Utilization, decoding_utilization, training_utilization
 from ..planner.plan import Plan
@@ -25,6 +29,7 @@ from ..workloads import models
 from ..workloads.fine_tuning import FineTuned
 from ..workloads.inference import Answered, answer
 from ..workloads.likelihood import in_training_scale
+from ..workloads.models import LoadedModel
 from . import cases
 from .devices import Device
 from .fixtures import LEFT_BEHIND, PLANNER
@@ -33,12 +38,6 @@ from .records import CaseFailure, Draft, told_in_one_sentence
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-    from ..inputs.candidates import Candidate
-    from ..inputs.dataset import Dialogues
-    from ..inputs.protocol import Protocol
-    from ..inputs.variants import Variant
-    from ..workloads.models import LoadedModel
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Options and ini settings: ours, read once into frozen dataclasses, and what stays open of pytest-benchmark's."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence

@@ -1,29 +1,21 @@
 """What must be right before the first case runs, checked once the heavy libraries may be imported."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..base import safe_text
 from ..base.errors import CandidateError, InputError
-from ..inputs.gpu_profiles import NATIVE_BF16
+from ..inputs.candidates import Candidate
+from ..inputs.cases import Case
+from ..inputs.gpu_profiles import NATIVE_BF16, Capability, Gpu
+from ..inputs.settings import Settings
+from ..inputs.variants import Variant
 from ..meters.nvml import Nvml
 from ..workloads.fine_tuning import check_adapter
-from ..workloads.models import ModelSource, outline
+from ..workloads.models import ModelSource, Outline, outline
 from .hub import check_downloads, weight_files
-
-if TYPE_CHECKING:
-    from ..inputs.candidates import Candidate
-    from ..inputs.cases import Case
-    from ..inputs.gpu_profiles import Capability, Gpu
-    from ..inputs.settings import Settings
-    from ..inputs.variants import Variant
-    from ..workloads.models import Outline
-
 
 _TURING: Capability = (7, 5)
 """Below it CUDA 13 has no support; PyTorch 2.11 to 2.14 have kernels in their builds for CUDA 12.6 (its RELEASE.md)."""

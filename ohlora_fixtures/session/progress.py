@@ -1,7 +1,5 @@
 """The progress of a running case and of the session, on a terminal alone."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

@@ -1,7 +1,5 @@
 """A running case's record: what its fixtures find out, how it ends, and how it travels on pytest's own reports."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import traceback

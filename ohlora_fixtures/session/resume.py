@@ -1,26 +1,22 @@
 """Resuming an interrupted session: what must be the same, which cases are kept, and what is said of it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from ..base.errors import InputError
 from ..base.installation import versions
 from ..base.messages import Message, message
+from ..inputs.candidates import Candidate
 from ..inputs.cases import Case
+from ..inputs.gpu_profiles import GpuProfile
+from ..inputs.settings import Settings
 from ..results.environment import Environment
 from ..results.folder import SESSION, TORN, read_object
 from ..results.record import SCHEMA, Record, plain
-
-if TYPE_CHECKING:
-    from ..inputs.candidates import Candidate
-    from ..inputs.gpu_profiles import GpuProfile
-    from ..inputs.settings import Settings
 
 _DIGEST_DIGITS = 12
 
@@ -42,7 +38,7 @@ class Resumed:
     may_differ: bool
     """Whether the user wants to go on all the same."""
 
-    def accepted(self) -> Resumed:
+    def accepted(self) -> Self:
         """The same, if it may be resumed.
 
         Raises InputError if something differs that must not.
@@ -54,7 +50,7 @@ class Resumed:
             )
         return self
 
-    def on_device(self, device: Environment, profiles: Iterable[GpuProfile]) -> Resumed:
+    def on_device(self, device: Environment, profiles: Iterable[GpuProfile]) -> Self:
         """The same once scale, weights and device are known, on which cases are about to be measured.
 
         Raises InputError if one differs from a record's and must not.

@@ -1,10 +1,8 @@
 """One session's results: each case's record the moment it ends, the comparison at the end."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +14,7 @@ from ..base.messages import message
 from ..base.safe_text import json_page
 from ..choice.selection import Selection
 from ..inputs.cases import Case
+from ..inputs.settings import Settings
 from ..meters.nvml import Nvml
 from ..report import choice, files, stored_run
 from ..report.layout import Terminal
@@ -25,10 +24,7 @@ from ..results.environment import describe_environment, unknown_environment
 from ..results.folder import ENVIRONMENT, SESSION, RecordStore, stored_records
 from ..results.record import Outcome, Record, experiment_of, record_of
 from . import cases, devices, preflight, resume
-
-if TYPE_CHECKING:
-    from ..inputs.settings import Settings
-    from .options import Reporting
+from .options import Reporting
 
 
 class Session:

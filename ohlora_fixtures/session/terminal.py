@@ -1,7 +1,5 @@
 """pytest's hooks for what a person sees while cases run: a live line on a terminal, a line a case in a log."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """pytest-xdist: which GPU and which cases each worker gets, and what its controller tells it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any

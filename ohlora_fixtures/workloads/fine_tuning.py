@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import CandidateError, one_line
 from ..base.messages import message
+from ..inputs.dataset import Example
+from ..inputs.protocol import Protocol
+from ..inputs.variants import Variant
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from ..inputs.dataset import Example
-    from ..inputs.protocol import Protocol
-    from ..inputs.variants import Variant
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base.errors import CandidateError
 from ..base.messages import message
+from ..inputs.protocol import Protocol
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from ..inputs.protocol import Protocol
 
 
 class AnswerLength(NamedTuple):

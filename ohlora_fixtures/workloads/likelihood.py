@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..inputs.dataset import answer_alone, prompt_ids
+from ..inputs.dataset import Dialogue, answer_alone, prompt_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from ..inputs.dataset import Dialogue
 
 
 class Likelihood(NamedTuple):

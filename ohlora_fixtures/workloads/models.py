@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,11 @@ from unittest.mock import patch
 
 from ..base.errors import CandidateError, one_line
 from ..base.messages import message
+from ..inputs.candidates import Candidate
 from .stand_ins import mini_architecture, stand_in_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from ..inputs.candidates import Candidate
 
 
 _OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")

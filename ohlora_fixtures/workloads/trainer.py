@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from ..inputs.dataset import IGNORED_LABEL
+from ..inputs.dataset import IGNORED_LABEL, Example
+from ..inputs.protocol import Protocol
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedTokenizerBase
-
-    from ..inputs.dataset import Example
-    from ..inputs.protocol import Protocol
 
 
 _LOSSES_PER_BLOCK = 128
