@@ -11,8 +11,7 @@ import page_selection
 import pytest
 from made import changed
 
-from ohlora_fixtures.base.messages import verbatim
-from ohlora_fixtures.base.words import LANGUAGES, language_of
+from ohlora_fixtures.base.messages import LANGUAGES, language_of, verbatim
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.report import words
 from ohlora_fixtures.report.page import page as page_module

@@ -12,7 +12,7 @@ from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.gpu_profiles import Peaks, read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.variants import lora
-from ohlora_fixtures.meters.utilization import decoding_utilization, training_utilization
+from ohlora_fixtures.meters.meter import decoding_utilization, training_utilization
 from ohlora_fixtures.planner.allocator import Trace
 from ohlora_fixtures.planner.attention import fused_attention
 from ohlora_fixtures.planner.batches import EstimatedTokenizer

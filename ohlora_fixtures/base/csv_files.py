@@ -36,11 +36,9 @@ class CsvTable:
 
 
 def read_table(path: Path, what: Message, needed: Sequence[str] = ()) -> CsvTable:
-    """Read a CSV file, which errors call `what`.
+    """Read a CSV file, which errors call `what`; InputError, in one sentence, says what cannot be read.
 
     Its separator is the one that gives the most of the `needed` columns, and the most columns.
-
-    Raises InputError, in one sentence, for what cannot be read.
     """
     text = _decoded(path, what)
     if text.lstrip().startswith(("{", "[")):
@@ -74,9 +72,7 @@ def read_rows(
 ) -> list[tuple[int, dict[str, str]]]:
     """A CSV file's rows, each with the line it ends in: the cells of the needed and optional columns that it has.
 
-    Columns may stand in any order, and others beside them.
-
-    Raises InputError, in one sentence, for what cannot be read, and for a column that is missing or there twice.
+    Columns may stand in any order. Raises InputError as `read_table`, and for a column that is missing or there twice.
     """
     table = read_table(path, what, needed)
     if missing := [name for name in needed if name not in table.heads]:

@@ -1,18 +1,49 @@
 """What is said of results: a key and its values, a sentence in Korean or in English only where it is printed."""
 
+import re
 import string
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from .errors import one_line
-from .words import Language, Texts, read
+from .errors import InputError, one_line
+
+Language = Literal["ko", "en"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+Texts = Mapping[str, Mapping[Language, str]]
+"""By key, such as `memory.heading`, a text in each language."""
+
+
+def language_of(environ: Mapping[str, str]) -> Language:
+    """The language of a locale, Korean or else English; the first of the three variables that says anything decides."""
+    told = next((environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environ.get(name)), "")
+    return "ko" if re.match(r"ko(?![a-z])", told, re.IGNORECASE) else "en"
+
+
+def report_language(asked: str | None, environ: Mapping[str, str]) -> Language:
+    """The language that `--report-lang` asks for, or the locale's; raises InputError for one that there is not."""
+    if asked is None:
+        return language_of(environ)
+    for language in LANGUAGES:
+        if language == asked:
+            return language
+    raise InputError(f"--report-lang {asked!r} is not one of {', '.join(LANGUAGES)}")
+
+
+@cache
+def read_texts(path: Path) -> Texts:
+    """The texts of a TOML file: in each table a text's name, and its text in each language."""
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {f"{subject}.{name}": text for subject, table in tables.items() for name, text in table.items()}
 
 
 def texts() -> Texts:
     """Every text by key; `sentences.toml` says how its values are named."""
-    return read(Path(__file__).with_name("sentences.toml"))
+    return read_texts(Path(__file__).with_name("sentences.toml"))
 
 
 @dataclass(frozen=True)
@@ -40,10 +71,7 @@ class Message:
 
 
 def message(key: str, /, **values: Any) -> Message:
-    """A message with its values.
-
-    Raises KeyError for a key that has no text: a mistake of ours.
-    """
+    """A message with its values; raises KeyError for a key that has no text: a mistake of ours."""
     if key not in texts():
         raise KeyError(key)
     return Message(key, values)

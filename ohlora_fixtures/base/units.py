@@ -12,11 +12,9 @@ _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?) ?(GB|GiB|MiB)\s*")
 
 
 def parse_size_mib(text: str) -> float:
-    """Read `12GB`, `12GiB`, `12288MiB` or `11.5 GB` as MiB.
+    """Read `12GB`, `12GiB`, `12288MiB` or `11.5 GB` as MiB; raises InputError for anything else, zero included.
 
     `GB` is what card makers mean by it, GiB: a 12 GB card holds 12288 MiB.
-
-    Raises InputError for anything else, zero included.
     """
     match = _SIZE.fullmatch(text)
     mib = float(match[1]) * _MIB_PER_UNIT[match[2]] if match else 0.0

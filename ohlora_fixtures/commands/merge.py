@@ -11,9 +11,8 @@ from typing import Any
 from ..base.errors import InputError
 from ..base.files import replace_text
 from ..base.installation import DATA, REFERENCE
-from ..base.messages import Message, message
+from ..base.messages import Message, language_of, message
 from ..base.safe_text import json_page
-from ..base.words import language_of
 from ..choice.choosing import Choosing
 from ..choice.selection import DEFAULT_WEIGHTS, Selection
 from ..inputs.candidates import read_candidates

@@ -8,8 +8,7 @@ from typing import Any
 from ..base.errors import InputError
 from ..base.files import replace_text
 from ..base.installation import DATA, REFERENCE
-from ..base.messages import message
-from ..base.words import report_language
+from ..base.messages import message, report_language
 from ..choice.choosing import Choosing
 from ..choice.selection import parse_weights
 from ..inputs.candidates import Candidate, kept_candidate, read_candidates

@@ -45,21 +45,16 @@ class Candidate:
     repo: Text
     """Where the weights are on the Hub."""
     config: Annotated[Path, Meta(description="a non-empty text")]
-    """The architecture, a `config.json` of transformers."""
     parameters: Count
     """Exact parameter count, tied weights counted once."""
     card_license: Text
-    """The licence its model card names."""
     binding_license: Text
-    """The licence that binds, its base model's included."""
     free_license: Flag
     """Whether the binding licence leaves use, change and sharing free."""
     korean: _Korean
     """`supported`, or `specialised` for a model made for Korean."""
     target_modules: Annotated[tuple[Text, ...], Meta(min_length=1, description="a list of module names")]
-    """Names of the linear modules that get a LoRA adapter."""
     text_template: _Template
-    """A training text with `{input}` and `{output}` in it."""
     leaderboard_average: Number | None = None
     """Average on a leaderboard, percent; in the suite's own file the Open Ko-LLM Leaderboard's."""
     chars_per_token: Number | None = None
@@ -78,10 +73,7 @@ class Candidate:
 
 
 def read_candidates(path: Path) -> tuple[Candidate, ...]:
-    """Every candidate of a TOML file, in its order; paths in it are relative to it.
-
-    Raises InputError where the file cannot be used, naming the candidate and the key.
-    """
+    """Every candidate of a TOML file, in its order, paths relative to it; raises InputError for one that is wrong."""
     entries = read_tables(path, "candidate", Candidate, what="candidates file", option="--candidates")
     candidates = tuple(replace(entry, config=path.parent / entry.config) for entry in entries)
     read: set[Path] = set()
@@ -93,10 +85,7 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
 
 
 def kept_candidate(entry: Any, where: str) -> Candidate:
-    """A candidate as a session has kept it; of its architecture there is a digest alone.
-
-    Raises InputError, beginning with `where`, if it is none.
-    """
+    """A candidate as a session has kept it, with a digest of its architecture; raises InputError if it is none."""
     if not isinstance(entry, dict):
         raise InputError(f"{where} is not a candidate: give --candidates the file of the session's candidates")
     kept = {each.name: entry[each.name] for each in fields(Candidate) if entry.get(each.name) is not None}
@@ -104,10 +93,7 @@ def kept_candidate(entry: Any, where: str) -> Candidate:
 
 
 def select_group(candidates: Sequence[Candidate], group: str) -> tuple[Candidate, ...]:
-    """The candidates of one group, or all of them for `all`.
-
-    Raises InputError for a group that no candidate is in.
-    """
+    """The candidates of one group, or all of them for `all`; raises InputError for a group that none is in."""
     selected = tuple(candidate for candidate in candidates if group in (ALL_GROUPS, candidate.group))
     if not selected:
         known = ", ".join(sorted({candidate.group for candidate in candidates} | {ALL_GROUPS}))
@@ -116,10 +102,7 @@ def select_group(candidates: Sequence[Candidate], group: str) -> tuple[Candidate
 
 
 def select_names(candidates: Sequence[Candidate], names: str) -> tuple[Candidate, ...]:
-    """The candidates with the names in a comma-separated list, in their file's order.
-
-    Raises InputError for a name that none has.
-    """
+    """The candidates named in a comma-separated list, in their file's order; raises InputError for an unknown name."""
     wanted = [name.strip() for name in names.split(",")]
     known = [candidate.name for candidate in candidates]
     if unknown := [name for name in wanted if name not in known]:

@@ -20,7 +20,6 @@ class Case:
     """One thing that is planned or measured: the key of whatever is known of it."""
 
     candidate: str
-    """The candidate's name."""
     workload: str
     """`inference`, `fine_tuning`, or that of somebody's own bench."""
     variant: VariantName | None = None

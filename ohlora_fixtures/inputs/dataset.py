@@ -30,9 +30,7 @@ class Dialogue:
     """One prompt and its answer."""
 
     prompt: str
-    """What the user says."""
     answer: str
-    """What the persona says."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,7 @@ class Dialogues:
     """A dataset as read from disk."""
 
     path: Path
-    """The file."""
     sha256: str
-    """Digest of the file's bytes, hexadecimal."""
     usable_train_rows: tuple[Dialogue, ...]
     """The train rows that have a prompt and an answer, in the file's order."""
     usable_valid_rows: tuple[Dialogue, ...] = ()
@@ -54,10 +50,7 @@ class Dialogues:
         return (self.usable_valid_rows or unseen)[:_MOST_HELD_OUT]
 
     def rows(self, rows: Rows) -> tuple[Dialogue, ...]:
-        """The usable train rows of a range.
-
-        Raises InputError if the dataset ends before the range does.
-        """
+        """The usable train rows of a range; raises InputError if the dataset ends before the range does."""
         if rows.stop > len(self.usable_train_rows):
             raise InputError(
                 f"dataset {self.path} has {len(self.usable_train_rows)} train rows with a prompt and an answer, "
@@ -79,10 +72,7 @@ class Example(TypedDict):
 
 
 def read_dialogues(path: Path) -> Dialogues:
-    """Read a CSV file, as `csv_files` does.
-
-    Raises InputError, in one sentence, for what cannot be read.
-    """
+    """Read a CSV file; raises InputError as `read_rows`."""
     usable: dict[str, list[Dialogue]] = {"train": [], "valid": []}
     for _, cells in read_rows(path, message("what.dataset"), _COLUMNS):
         kind, prompt, answer = (cells.get(column, "").strip() for column in _COLUMNS)

@@ -25,9 +25,7 @@ class Gpu:
     """A card, as NVML describes it."""
 
     name: str
-    """Its name."""
     capability: tuple[int, int]
-    """CUDA compute capability, major and minor."""
     memory_mib: float
     """All of its memory, MiB."""
 
@@ -53,7 +51,6 @@ class GpuProfile:
     compute_capability: Annotated[str, Meta(pattern=r"\A[0-9]+\.[0-9]+\Z", description="a text such as '8.6'")]
     """CUDA compute capability, such as `8.6`."""
     memory_mib: Number
-    """All of its memory, MiB."""
     cublas_workspace_bytes: Count
     """PyTorch's default size of a cuBLAS workspace on it, taken once a thread from PyTorch's allocator."""
     attention: Annotated[str, Meta(pattern=r"\A(math|fused)\Z", description="'math' or 'fused'")]
@@ -65,14 +62,12 @@ class GpuProfile:
     context_basis: Annotated[str, Meta(pattern=r"\A(measured|assumed)\Z", description="'measured' or 'assumed'")]
     """`measured` on this card, or `assumed`."""
     context_source: Text
-    """Where the context's size comes from."""
     matrix_tflops: Number | None = None
     """Peak of dense matrix products in the dtype it computes bf16 in, 10^12 FLOP a second: bf16 with sums in fp32 where
     it has bf16, else fp32."""
     bandwidth_gb_per_second: Number | None = None
     """Its memory's peak, 10^9 bytes a second."""
     peaks_source: Text | None = None
-    """Where the two peaks come from."""
 
     @property
     def capability(self) -> tuple[int, int]:
@@ -91,10 +86,7 @@ class GpuProfile:
 
 
 def read_profiles(path: Path) -> tuple[GpuProfile, ...]:
-    """Every profile of a TOML file.
-
-    Raises InputError where it cannot be used, naming the profile and the key.
-    """
+    """Every profile of a TOML file; raises InputError as `read_tables`."""
     return tuple(read_tables(path, "gpu", GpuProfile, what="GPU profile", option="--gpu-profile"))
 
 

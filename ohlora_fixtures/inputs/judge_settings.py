@@ -23,7 +23,6 @@ class JudgeSettings:
     url: str
     """Where to post: the whole address."""
     model: str
-    """The model's name there."""
     key: str = field(repr=False)
     """Goes into the request's header and nowhere else; empty for none."""
     most_tokens: int

@@ -18,9 +18,7 @@ class Rows:
     """A half-open range of rows, written `120:140`."""
 
     start: int
-    """First row."""
     stop: int
-    """One past the last row."""
 
     def __str__(self) -> str:
         return f"{self.start}:{self.stop}"
@@ -54,9 +52,7 @@ class Protocol:
     learning_rate: _Number = 2e-4
     """Peak learning rate, decayed linearly to zero."""
     optimizer: Annotated[str, Meta(description="a name")] = "adamw_torch"
-    """Name of a `transformers` optimizer."""
     max_grad_norm: _Number = 1.0
-    """Gradient clipping norm."""
     gradient_checkpointing: Annotated[bool, Meta(description="true or false")] = False
     """Recompute activations in the backward pass instead of keeping them."""
     prompt_rows: _Range = Rows(81, 106)
@@ -96,10 +92,7 @@ class Protocol:
 
 
 def parse_protocol(settings: Iterable[str]) -> Protocol:
-    """The study's protocol with `NAME=VALUE` settings put over it.
-
-    Raises InputError for an unknown name or a value of the wrong kind.
-    """
+    """The study's protocol with `NAME=VALUE` settings put over it; raises InputError for a wrong name or value."""
     known = [field.name for field in fields(Protocol)]
     values = {}
     for setting in settings:
@@ -112,10 +105,7 @@ def parse_protocol(settings: Iterable[str]) -> Protocol:
 
 
 def with_settings(protocol: Protocol, settings: Mapping[str, Any]) -> Protocol:
-    """The protocol with other values, as TOML has them.
-
-    Raises InputError for a value of the wrong kind.
-    """
+    """The protocol with other values, as TOML has them; raises InputError for one of the wrong kind."""
     texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in settings.items()}
     return replace(protocol, **{name: _parse(protocol, name, text) for name, text in texts.items()})
 

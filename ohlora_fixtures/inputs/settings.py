@@ -17,11 +17,8 @@ class Option:
     name: str
     """Its name in an ini file; with dashes, on the command line."""
     metavar: str
-    """What stands for its value in the help text."""
     help: str
-    """What it does."""
     repeatable: bool = False
-    """Whether it may be given more than once."""
 
     @property
     def flag(self) -> str:
@@ -90,7 +87,6 @@ class Settings:
     candidates: tuple[Candidate, ...]
     """The chosen group's candidates, in their file's order."""
     dialogues: Dialogues
-    """The dataset."""
     variants: tuple[Variant, ...]
     """Ways to fine-tune, in the given order."""
     scale: str
@@ -98,11 +94,8 @@ class Settings:
     weights: str | None
     """`hub`, `random`, or None for the scale's default."""
     model_dir: Path | None
-    """Folder of weights instead of the Hub."""
     budget_mib: float
-    """The VRAM budget."""
     gpu_profile: GpuProfile
-    """The card that cases are planned for."""
     known_profiles: tuple[GpuProfile, ...]
     """Every card of which something is known, the one planned for first."""
     results_dir: Path
@@ -110,13 +103,9 @@ class Settings:
     is_resumed: bool
     """Whether that folder is an interrupted session's, with which this one goes on."""
     protocol: Protocol
-    """The experiment."""
     allow_remote_code: bool
-    """Whether repositories' own code may run."""
     resume_anyway: bool
-    """Whether to go on with a session that differs."""
     strict_gpu: bool
-    """Whether a tainted measurement fails its case."""
 
 
 def option_named(name: str) -> Option:

@@ -54,10 +54,7 @@ class Variant:
             raise ValueError(f"training = {self.training!r}, which must be {_TRAINING}")
 
     def protocol(self, protocol: Protocol) -> Protocol:
-        """The experiment with this variant's own training settings.
-
-        Raises InputError for a value of the wrong kind.
-        """
+        """The experiment with this variant's own training settings; raises InputError for one of the wrong kind."""
         return with_settings(protocol, {_SETTINGS[key]: value for key, value in self.training.items()})
 
     @property
@@ -87,10 +84,7 @@ def lora(rank: int) -> Variant:
 
 
 def read_variants(path: Path) -> tuple[Variant, ...]:
-    """Every variant of a TOML file, in its order.
-
-    Raises InputError where the file cannot be used, naming the variant and the key.
-    """
+    """Every variant of a TOML file, in its order; raises InputError for one that is wrong."""
     variants = tuple(read_tables(path, "variant", Variant, what="variants file", option="--variants-file"))
     for variant in variants:
         try:
@@ -101,10 +95,7 @@ def read_variants(path: Path) -> tuple[Variant, ...]:
 
 
 def select_variants(known: Sequence[Variant], names: str) -> tuple[Variant, ...]:
-    """The variants with the names in a comma-separated list, in the list's order.
-
-    Raises InputError for a name that none has, or that comes twice.
-    """
+    """The variants named in a comma-separated list, in its order; raises InputError for an unknown or repeated name."""
     by_name = {variant.name: variant for variant in known}
     wanted = [name.strip() for name in names.split(",")]
     if unknown := [name for name in wanted if name not in by_name]:

@@ -35,16 +35,11 @@ class CardReading:
     taints: tuple[Message, ...] | None = None
     """What makes the run's figures doubtful; empty if nothing was seen, None without a card."""
     highest_temperature_c: int | None = None
-    """The hottest sample."""
     lowest_sm_clock_mhz: int | None = None
-    """The slowest sample within the run."""
 
 
 class CardWatch:
-    """Samples a card's condition at a run's start, at its end, and at steps half a second apart.
-
-    A sample takes well under a millisecond, while the card's queue goes on.
-    """
+    """Samples a card's condition at a run's start, at its end, and between at steps half a second apart."""
 
     def __init__(
         self,
@@ -108,11 +103,7 @@ def taints_of_condition(samples: Sequence[Condition]) -> list[Message]:
 def taints_of_use(
     others: int | None, busy_percent: int | None, free_mib: float | None, budget_mib: float
 ) -> list[Message]:
-    """What of other people's work on the card does.
-
-    `others` counts their processes at present; `busy_percent` and `free_mib` are of the time before the session used
-    the card.
-    """
+    """What of others' work on it does: `others` counts their processes now, the rest is of before the session."""
     found = []
     if others:
         found.append(message("taint.other_process" if others == 1 else "taint.other_processes", count=others))

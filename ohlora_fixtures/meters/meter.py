@@ -1,17 +1,20 @@
-"""One meter for a run: what it gave, how long it took, what memory it needed."""
+"""One meter for a run: what it gave, how long it took, what memory it needed, how near its card's limits it came."""
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
+from ..inputs.gpu_profiles import Peaks
 from .card import CardReading, CardWatch
 from .memory import Memory, MemoryReading
 
 Result = TypeVar("Result")
 Tick = Callable[[], None]
+Work = tuple[int, int]
+"""FLOPs and moved bytes."""
 
 
 class WallClock:
@@ -35,16 +38,11 @@ class WallClock:
         return time.perf_counter()
 
     def _seconds(self, begin: Any, end: Any) -> float:
-        seconds: float = end - begin
-        return seconds
+        return float(end - begin)
 
 
 class CudaClock(WallClock):
-    """For work that is queued on a GPU.
-
-    The whole run is wall time between two synchronisations. Ticks are CUDA events in the queue, so
-    taking them never makes the CPU wait.
-    """
+    """For work queued on a GPU: wall time between two synchronisations; ticks are events, for which no CPU waits."""
 
     def __init__(self, cuda: Any) -> None:
         self._cuda = cuda
@@ -65,8 +63,7 @@ class CudaClock(WallClock):
         return event
 
     def _seconds(self, begin: Any, end: Any) -> float:
-        seconds: float = begin.elapsed_time(end) / 1000
-        return seconds
+        return float(begin.elapsed_time(end)) / 1000
 
 
 @dataclass(frozen=True)
@@ -74,25 +71,41 @@ class Measurement(Generic[Result]):
     """One measured run."""
 
     result: Result
-    """What the work returned."""
     seconds: float
     """Wall time of the whole run, device-synchronised."""
     seconds_each: tuple[float, ...]
     """Time of each step or prompt, warm-up included."""
     memory: MemoryReading
-    """Memory of the run."""
     card: CardReading | None = None
     """How the card was meanwhile; None on the CPU."""
 
 
 @dataclass(frozen=True)
 class Steady:
-    """The steady state: steps or prompts after the warm-up."""
+    """The steady state: one of the steps or prompts after the warm-up."""
 
     median_seconds: float
-    """Median time of one."""
     iqr_seconds: float
     """Interquartile range, inclusive method; 0 for a single one."""
+
+
+@dataclass(frozen=True)
+class Utilization:
+    """What a run reached after its warm-up, and the share of the card's peak that this is, 0 to 1; None where unknown.
+
+    TFLOP are 10^12 operations, GB 10^9 bytes.
+    """
+
+    flops: int | None = None
+    """Floating-point operations of the whole run, matrix products and attention alone."""
+    tflops_per_second: float | None = None
+    matrix_peak_tflops: float | None = None
+    flops_utilization: float | None = None
+    moved_bytes: int | None = None
+    """Bytes that matrix products and attention moved at least in the whole run."""
+    gb_per_second: float | None = None
+    bandwidth_peak_gb_per_second: float | None = None
+    bandwidth_utilization: float | None = None
 
 
 def measure(
@@ -126,8 +139,46 @@ def steady(seconds_each: tuple[float, ...], warm_up: int) -> Steady | None:
     rest = seconds_each[warm_up:]
     if not rest:
         return None
-    quartiles = statistics.quantiles(rest, n=4, method="inclusive") if len(rest) > 1 else (0.0, 0.0, 0.0)
-    return Steady(statistics.median(rest), quartiles[2] - quartiles[0])
+    lower, median, upper = statistics.quantiles(rest, n=4, method="inclusive") if len(rest) > 1 else rest * 3
+    return Steady(median, upper - lower)
+
+
+def training_utilization(
+    work_each: Sequence[Work], seconds_each: Sequence[float], warm_up: int, peaks: Peaks
+) -> Utilization:
+    """Of the steps after the warm-up, against the card's matrix peak; of all if none is left."""
+    flops = [each for each, _ in work_each]
+    tflops_per_second = _rate(flops, seconds_each, warm_up, 1e12)
+    return Utilization(
+        flops=sum(flops),
+        tflops_per_second=tflops_per_second,
+        matrix_peak_tflops=peaks.tflops,
+        flops_utilization=_share(tflops_per_second, peaks.tflops),
+    )
+
+
+def decoding_utilization(
+    work_each: Sequence[Work], seconds_each: Sequence[float], warm_up: int, peaks: Peaks
+) -> Utilization:
+    """Of the prompts after the warm-up, against the memory's bandwidth; of all if none is left."""
+    moved_bytes = [each for _, each in work_each]
+    gb_per_second = _rate(moved_bytes, seconds_each, warm_up, 1e9)
+    return Utilization(
+        moved_bytes=sum(moved_bytes),
+        gb_per_second=gb_per_second,
+        bandwidth_peak_gb_per_second=peaks.gb_per_second,
+        bandwidth_utilization=_share(gb_per_second, peaks.gb_per_second),
+    )
+
+
+def _rate(amounts: Sequence[int], seconds_each: Sequence[float], warm_up: int, unit: float) -> float | None:
+    start = warm_up if warm_up < len(seconds_each) else 0
+    seconds = sum(seconds_each[start:])
+    return sum(amounts[start:]) / unit / seconds if seconds else None
+
+
+def _share(reached: float | None, peak: float | None) -> float | None:
+    return None if reached is None or not peak else reached / peak
 
 
 def _in_a_row(*ticks: Tick | None) -> Tick:

@@ -29,19 +29,12 @@ class Condition:
     clock_reasons: int | None = None
     """Bits of NVML's clock event reasons."""
     temperature_c: int | None = None
-    """Of the chip."""
     slowdown_temperature_c: int | None = None
-    """From where on the card slows itself down."""
     power_limit_w: float | None = None
-    """Most power it may draw at present."""
     default_power_limit_w: float | None = None
-    """The card's own limit."""
     sm_clock_mhz: int | None = None
-    """Of its multiprocessors."""
     corrected_ecc_errors: int | None = None
-    """Memory errors since the driver started, mended."""
     uncorrected_ecc_errors: int | None = None
-    """And not mended."""
 
 
 class Nvml:

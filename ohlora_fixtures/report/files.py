@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base import safe_text
-from ..base.words import Language
+from ..base.messages import Language
 from ..choice.selection import Selection
 from ..results.answers import Answers
 from ..results.comparison import Comparison, Row

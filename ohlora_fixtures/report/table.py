@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..base import safe_text
-from ..base.words import Language
+from ..base.messages import Language
 from ..choice.selection import Selection
 from ..quality.grading import Quality
 from ..results.comparison import Cell, Comparison, Row

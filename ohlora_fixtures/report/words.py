@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.words import Language, Texts, read
+from ..base.messages import Language, Texts, read_texts
 
 
 def texts() -> Texts:
     """Every text by key; messages have theirs in `base/`."""
-    return read(Path(__file__).with_name("words.toml"))
+    return read_texts(Path(__file__).with_name("words.toml"))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from ..base.messages import verbatim
 from ..inputs.cases import FINE_TUNING, INFERENCE, PLAN
 from ..meters.card import CardReading
 from ..meters.memory import MemoryReading
-from ..meters.utilization import Utilization
+from ..meters.meter import Utilization
 from ..planner.plan import Plan
 from .environment import Environment
 from .record import SCHEMA, Assessment, Experiment, Measured, Record, plain, record_of

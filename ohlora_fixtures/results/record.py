@@ -15,8 +15,7 @@ from ..inputs.cases import INFERENCE, Case
 from ..inputs.settings import Settings
 from ..meters.card import CardReading
 from ..meters.memory import MemoryReading, is_leak
-from ..meters.meter import Measurement, steady
-from ..meters.utilization import Utilization
+from ..meters.meter import Measurement, Utilization, steady
 from ..planner.plan import Plan
 from ..workloads.fine_tuning import FineTuned
 from ..workloads.inference import Answered

@@ -32,19 +32,12 @@ class Device:
     """The session's device and the instruments for it."""
 
     source: ModelSource
-    """Where models come from, and onto which device they go."""
     clock: WallClock
-    """Times a run."""
     memory: Memory
-    """Reads a run's memory."""
     card: CardWatch | None = None
-    """Watches a GPU while a case runs."""
     cap: MemoryCap | None = None
-    """Keeps a GPU's memory to the budget."""
     peaks: Peaks = field(default_factory=Peaks)
-    """What a GPU can do at most."""
     environment: Environment = field(default_factory=unknown_environment)
-    """What records say of it."""
 
     @property
     def cap_mib(self) -> float | None:
@@ -75,10 +68,7 @@ def environment_ahead(settings: Settings) -> Environment:
 
 @contextmanager
 def opened_device(settings: Settings, context: CudaContext) -> Iterator[Device]:
-    """Make the device ready: threads pinned on the CPU; on a GPU memory capped, workspace and attention settled.
-
-    Afterwards PyTorch's settings of the GPU are as they were.
-    """
+    """Make the device ready; afterwards PyTorch's settings of the GPU are as they were."""
     import torch
 
     quieten_libraries()

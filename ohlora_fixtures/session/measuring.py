@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ..base.errors import CandidateError
 from ..base.messages import message
-from ..inputs.candidates import Candidate
 from ..inputs.dataset import Dialogues
-from ..inputs.gpu_profiles import Peaks
 from ..inputs.protocol import Protocol
 from ..inputs.settings import Settings
-from ..inputs.variants import Variant
-from ..meters.meter import Measurement, measure, timed
-from ..meters.utilization import Utilization, decoding_utilization, training_utilization
-from ..planner.plan import Plan
-from ..planner.planner import MeasuredTokenizer, Planner
+from ..meters.meter import Measurement, Utilization, decoding_utilization, measure, timed, training_utilization
+from ..planner.planner import MeasuredTokenizer
 from ..quality.assessment import NOT_JUDGED, Assessor
 from ..results.fit import above_budget
 from ..results.flat import extra_info
@@ -40,52 +35,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 
-@dataclass(frozen=True)
-class Expectation:
-    """A case on a card at full size, planned with the tokenizer it is measured with: for the very same lengths."""
-
-    planner: Planner
-    """The session's."""
-    candidate: Candidate
-    """The case's."""
-    variant: Variant | None
-    """The case's; None for inference."""
-    tokenizer: MeasuredTokenizer
-    """The measured model's."""
-    peaks: Peaks
-    """The card's."""
-
-    def plan(self) -> Plan | None:
-        """The case's plan; None for a candidate that cannot be planned, which its own plan's case tells."""
-        try:
-            return self.planner.plan(self.candidate, self.variant, self.tokenizer)
-        except CandidateError:
-            return None
-
-    def utilization(self, measurement: Measurement[Answered | FineTuned], warm_up: int) -> Utilization:
-        """How near the case came to the card's limits; nothing where its work cannot be counted."""
-        result = measurement.result
-        lengths = result.lengths if isinstance(result, Answered) else ()
-        try:
-            work_each = self.planner.work_each(self.candidate, self.variant, self.tokenizer, lengths)
-        except CandidateError:
-            return Utilization()
-        share = decoding_utilization if isinstance(result, Answered) else training_utilization
-        return share(work_each, measurement.seconds_each, warm_up, self.peaks)
-
-
-@pytest.fixture
-def expectation(
-    request: pytest.FixtureRequest, settings: Settings, device: Device, candidate: Candidate, loaded_model: LoadedModel
-) -> Expectation | None:
-    """What is known of the case beforehand, for a full-size model on a GPU."""
-    if device.card is None or device.source.scale != "full":
-        return None
-    tokenizer = MeasuredTokenizer(loaded_model.tokenizer, loaded_model.tokenizer_origin)
-    planner = request.config.stash[PLANNER]
-    return Expectation(planner, candidate, cases.variant_of(request.node), tokenizer, device.peaks)
-
-
 @pytest.fixture
 def meter(
     request: pytest.FixtureRequest,
@@ -94,18 +43,30 @@ def meter(
     draft: Draft,
     loaded_model: LoadedModel,
     returned_memory: None,
-    expectation: Expectation | None,
 ) -> Callable[..., Measurement[Any]]:
     """Runs a workload once, measured by the suite's own meters and by pytest-benchmark.
 
-    `meter(work, *arguments, total=50, unit="steps", warm_up=5)` calls `work(*arguments, tick)`.
+    `meter(work, *arguments, total=50, unit="steps", warm_up=5)` calls `work(*arguments, tick)`. On a GPU a full-size
+    case is planned, too, with the tokenizer it is measured with: for the very same lengths.
     """
+    has_plan = device.card is not None and device.source.scale == "full"
+    planner = request.config.stash[PLANNER]
+    tokenizer = MeasuredTokenizer(loaded_model.tokenizer, loaded_model.tokenizer_origin)
+    planned = (loaded_model.candidate, cases.variant_of(request.node), tokenizer)
+
+    def utilization(measurement: Measurement[Any], warm_up: int) -> Utilization:
+        is_inference = isinstance(measurement.result, Answered)
+        work_each = planner.work_each(*planned, measurement.result.lengths if is_inference else ())
+        share = decoding_utilization if is_inference else training_utilization
+        return share(work_each, measurement.seconds_each, warm_up, device.peaks)
 
     def run(work: Callable[..., Any], *arguments: Any, total: int, unit: str, warm_up: int) -> Measurement[Any]:
         draft.measured = replace(
             draft.measured, parameters=loaded_model.parameters, tokenizer=loaded_model.tokenizer_origin
         )
-        draft.plan = expectation.plan() if expectation else None
+        if has_plan:
+            with suppress(CandidateError):  # of one that cannot be planned its own plan's case tells
+                draft.plan = planner.plan(*planned)
         benchmark.group = cases.case_of(request.node).workload
         try:
             progress = progress_on_terminal(request.config, device.memory.now_mib, total, unit)
@@ -121,8 +82,9 @@ def meter(
         left_behind = request.config.stash.get(LEFT_BEHIND, None)
         if measured.card.taints is not None and left_behind is not None:
             measured = replace(measured, card=replace(measured.card, taints=(*measured.card.taints, left_behind)))
-        if expectation is not None:
-            measured = replace(measured, utilization=expectation.utilization(measurement, warm_up))
+        if has_plan:
+            with suppress(CandidateError):  # its work cannot be counted
+                measured = replace(measured, utilization=utilization(measurement, warm_up))
         draft.measured = measured
         benchmark.extra_info.update(extra_info(draft.record(request.node, Outcome("passed"))))
         if measured.has_diverged:
@@ -181,14 +143,10 @@ def assess_tuned(
 
 @pytest.fixture
 def enforce_budget(settings: Settings) -> Callable[[float | None], None]:
-    """Fails the case, in one sentence, if its peak on the device, in MiB, exceeds the VRAM budget.
-
-    Without a figure for the device, as on the CPU, there is nothing to judge.
-    """
+    """Fails the case if its peak on the device, in MiB, exceeds the VRAM budget; None, as on the CPU, is not judged."""
 
     def enforce(peak_device_mib: float | None) -> None:
-        above = None if peak_device_mib is None else above_budget(peak_device_mib, settings.budget_mib)
-        if above is not None:
+        if peak_device_mib is not None and (above := above_budget(peak_device_mib, settings.budget_mib)):
             raise CaseFailure("over_budget", above)
 
     return enforce

@@ -13,8 +13,8 @@ import pytest
 
 from ..base.errors import InputError
 from ..base.installation import DATA
+from ..base.messages import Language, report_language
 from ..base.units import parse_size_mib
-from ..base.words import Language, report_language
 from ..choice.choosing import Choosing
 from ..choice.selection import parse_weights
 from ..inputs.candidates import Candidate, read_candidates, select_group, select_names
@@ -38,9 +38,7 @@ class Reporting:
     memory_limits: tuple[Limit, ...]
     """How far memory may grow over a stored run's; empty where nothing is to be held against one."""
     language: Language
-    """Of the page."""
     choosing: Choosing
-    """How the final choice is made."""
 
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -50,10 +48,7 @@ _FILE_SCHEME = "file://"
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Declare every option, on the command line and in ini files.
-
-    None is every option's default, since any other would hide the ini setting.
-    """
+    """Declare every option for command line and ini files; any default but None would hide the ini setting."""
     group = parser.getgroup("ohlora", "which LLM to LoRA-fine-tune on this GPU")
     for option in OPTIONS:
         action = "append" if option.repeatable else "store"
@@ -69,10 +64,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
-    """Read and check everything that can be checked without a model.
-
-    Raises InputError for the first thing that cannot be used.
-    """
+    """Read all that can be checked without a model; raises InputError for the first thing that cannot be used."""
     protocol = parse_protocol([*(config.getini("protocol") or ()), *(config.getoption("protocol") or ())])
     dialogues = read_dialogues(_path(config, "dataset") or DATA / "dialogues.csv")
     for rows in (protocol.fine_tuning_rows, protocol.prompt_rows):
@@ -113,28 +105,21 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
 
 
 def _chosen(config: pytest.Config, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """The candidates asked for: by name before by group, but what the command line says before an ini file."""
-    is_by_group = config.getoption("candidate") is None and config.getoption("candidate_group") is not None
-    names = None if is_by_group else _value(config, "candidate")
-    if names is not None:
-        return select_names(candidates, names)
-    return select_group(candidates, _value(config, "candidate_group") or "seed")
+    option, value = _first_given(config, "candidate", "candidate_group")
+    return select_names(candidates, value) if option == "candidate" else select_group(candidates, value or "seed")
 
 
 def _variants(config: pytest.Config) -> tuple[Variant, ...]:
-    """The ways to fine-tune asked for; the command line goes over an ini file, names over ranks."""
     file = _path(config, "variants_file")
     known = read_variants(file or DATA / "variants.toml")
-    is_by_rank = config.getoption("variants") is None and config.getoption("lora_ranks") is not None
     if None not in (config.getoption("variants"), config.getoption("lora_ranks")):
         raise InputError("--lora-ranks is short for --variants: give one of them, such as --variants r8,r16-dora")
-    names = None if is_by_rank else _value(config, "variants")
-    ranks = _value(config, "lora_ranks")
-    if names is None and ranks is not None:
-        return variants_of_ranks(known, ranks)
-    if names is None:
-        return known if file else select_variants(known, ",".join(DEFAULT))
-    return select_variants(known, names)
+    option, value = _first_given(config, "variants", "lora_ranks")
+    if option == "lora_ranks":
+        return variants_of_ranks(known, value)
+    if option is None and file:
+        return known
+    return select_variants(known, value if option else ",".join(DEFAULT))
 
 
 def _choosing(config: pytest.Config, candidates: Iterable[Candidate], dialogues: Dialogues) -> Choosing:
@@ -168,13 +153,12 @@ def _gpu_profile(config: pytest.Config, known: tuple[GpuProfile, ...]) -> GpuPro
 
 
 def _resumed_dir(config: pytest.Config) -> Path | None:
-    """The folder to go on in; the command line goes over an ini file's."""
-    is_option = config.getoption("resume") is not None
-    if is_option and config.getoption("results_dir") is not None:
+    if None not in (config.getoption("resume"), config.getoption("results_dir")):
         raise InputError("--resume writes to the folder it names: leave --results-dir out")
     if config.getoption("resume_anyway") and _value(config, "resume") is None:
         raise InputError("--resume-anyway needs a session to resume: add --resume DIR")
-    folder = _path(config, "resume") if is_option or config.getoption("results_dir") is None else None
+    option, _ = _first_given(config, "resume", "results_dir")
+    folder = _path(config, "resume") if option == "resume" else None
     if folder is not None and not folder.is_dir():
         raise InputError(f"results folder {folder} is not a folder: give --resume that of an interrupted session")
     return folder
@@ -193,9 +177,15 @@ def _results_dir(config: pytest.Config) -> Path:
     return folder
 
 
+def _first_given(config: pytest.Config, *names: str) -> tuple[str | None, str]:
+    """Which option is given, and its value: the command line goes over an ini file, an earlier name over a later."""
+    given = [(name, config.getoption(name)) for name in names] + [(name, config.getini(name) or None) for name in names]
+    return next(((name, value) for name, value in given if value is not None), (None, ""))
+
+
 def _value(config: pytest.Config, name: str) -> str | None:
-    value: str | None = config.getoption(name)
-    return value if value is not None else config.getini(name) or None
+    option, value = _first_given(config, name)
+    return value if option else None
 
 
 def _read(config: pytest.Config, name: str, parse: Callable[[str], Parsed]) -> Parsed | None:

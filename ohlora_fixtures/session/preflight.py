@@ -66,10 +66,7 @@ def _build_for(capability: Capability) -> str:
 
 
 def model_source(settings: Settings) -> ModelSource:
-    """Settle scale, weights and device for this machine.
-
-    Raises InputError for options that do not go together on it.
-    """
+    """Settle scale, weights and device for this machine; raises InputError for options that do not go together."""
     import torch
 
     has_cuda = torch.cuda.is_available()

@@ -169,10 +169,7 @@ def is_watched(config: pytest.Config) -> bool:
 def progress_on_terminal(
     config: pytest.Config, memory_mib: Callable[[], float | None], total: int, unit: str
 ) -> Iterator[Tick | None]:
-    """What to call after each of a running case's steps or prompts; it writes past pytest's capturing.
-
-    None where nobody watches, as in a pipe or an xdist worker.
-    """
+    """What to call after each step or prompt of a case; None where nobody watches, as in a pipe or a worker."""
     remaining = config.stash.get(REMAINING, None)
     if remaining is None:
         yield None

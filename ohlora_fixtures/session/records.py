@@ -34,13 +34,9 @@ class Draft:
     environment: Environment | None = None
     """What a plan is made for."""
     measured: Measured = field(default_factory=Measured)
-    """What was measured so far."""
     plan: Plan | None = None
-    """Its plan."""
     quality: Assessment = field(default_factory=Assessment)
-    """How good its model is."""
     answers: list[GivenAnswer] = field(default_factory=list)
-    """What its model has answered."""
     leaked_mib: float | None = None
     """How much more was live after the case than before it."""
 

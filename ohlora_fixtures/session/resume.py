@@ -28,21 +28,14 @@ class Resumed:
     folder: Path
     """Its results folder, which is this session's too."""
     records: tuple[Record, ...]
-    """What it has left."""
     kept: frozenset[Case]
-    """The cases that are not run again."""
     is_torn: bool
-    """Whether its last line had broken off."""
     differences: tuple[Message, ...]
     """What is not as it was, such as `torch was 2.12.0 and is 2.13.0`; empty if all is."""
     may_differ: bool
-    """Whether the user wants to go on all the same."""
 
     def accepted(self) -> Self:
-        """The same, if it may be resumed.
-
-        Raises InputError if something differs that must not.
-        """
+        """The same, if it may be resumed; raises InputError if something differs that must not."""
         if self.differences and not self.may_differ:
             raise InputError(
                 f"results folder {self.folder} cannot be resumed: {'; '.join(map(str, self.differences))}: undo "
@@ -51,10 +44,7 @@ class Resumed:
         return self
 
     def on_device(self, device: Environment, profiles: Iterable[GpuProfile]) -> Self:
-        """The same once scale, weights and device are known, on which cases are about to be measured.
-
-        Raises InputError if one differs from a record's and must not.
-        """
+        """The same once the device to measure on is known; raises InputError if it differs and must not."""
         same_cards = [set(profile.card) for profile in profiles]
         found, now = list(self.differences), _place(device)
         for record in self.records:
@@ -95,10 +85,7 @@ def identity(settings: Settings) -> dict[str, Any]:
 
 
 def read_identity(folder: Path) -> dict[str, Any]:
-    """What `session.json` keeps.
-
-    Raises InputError if it cannot be read.
-    """
+    """What `session.json` keeps; raises InputError if it cannot be read, or is of another version."""
     path = folder / SESSION
     found, parts = read_object(path), ("candidates", "protocol", "gpu_profile", "versions")
     if found is None or not all(isinstance(found.get(part), dict) for part in parts):
@@ -126,10 +113,7 @@ def environment_after(path: Path, now: dict[str, Any]) -> dict[str, Any]:
 
 
 def resumed(settings: Settings, then: Mapping[str, Any], records: tuple[Record, ...], *, is_torn: bool) -> Resumed:
-    """What of an earlier session this one takes over.
-
-    Raises InputError if something differs that must not.
-    """
+    """What of an earlier session this one takes over; raises InputError if something differs that must not."""
     budget_mib, is_strict = settings.budget_mib, settings.strict_gpu
     return Resumed(
         folder=settings.results_dir,

@@ -28,10 +28,7 @@ from .options import Reporting
 
 
 class Session:
-    """Collects the records of one pytest session and writes its results folder.
-
-    Under pytest-xdist a worker makes the records and the controller keeps them.
-    """
+    """Collects one pytest session's records, in pytest-xdist its controller, and writes its results folder."""
 
     def __init__(self, settings: Settings, reporting: Reporting) -> None:
         self._reporting = reporting
@@ -184,10 +181,7 @@ class Session:
         self._stored_runs.append(stored_run)
 
     def exit_status(self, exit_status: int) -> int:
-        """The whole session's exit status.
-
-        It fails too if memory grew too much, if a kept case has not passed, or if something is not on disk.
-        """
+        """The session's: it fails too if memory grew too much, a kept case has not passed, or something is unwritten."""
         kept = [self._records[case] for case in self.kept_cases]
         if exit_status == pytest.ExitCode.NO_TESTS_COLLECTED and kept:  # all that was asked for is there
             exit_status = pytest.ExitCode.OK
@@ -197,10 +191,7 @@ class Session:
         return pytest.ExitCode.TESTS_FAILED if has_failed and exit_status == pytest.ExitCode.OK else exit_status
 
     def finish(self, selected: Iterable[pytest.Item]) -> None:
-        """Write what a case has left whose teardown was interrupted, judge memory, and write the comparison's files.
-
-        The selected items should all have told of their memory.
-        """
+        """Write what an interrupted teardown left, judge the selected items' memory, write the comparison's files."""
         for case in list(self._unended):
             self._write(case)
         settings, found, beside = self._settings, self._comparison(), ""

@@ -20,7 +20,6 @@ class Worker:
     place: int
     """Which of the visible GPUs is its own, counted from 0."""
     kept: list[str]
-    """The ids of the cases that are not run again."""
 
 
 class Places:

@@ -70,10 +70,7 @@ def attach_adapter(
 
 
 def check_adapter(variant: Variant) -> Any:
-    """Peft's class for a variant's kind of adapter, which has all the variant's keys.
-
-    Raises CandidateError for a kind or a key that peft does not have.
-    """
+    """Peft's class for a variant's kind of adapter; raises CandidateError for a kind or key that peft does not have."""
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
     by_name = {kind.value: config for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()}

@@ -19,9 +19,7 @@ class AnswerLength(NamedTuple):
     """How long one answer is."""
 
     prompt_tokens: int
-    """Tokens of its prompt."""
     new_tokens: int
-    """Tokens generated for it."""
     is_cut_off: bool
     """Whether it reached the protocol's length before the model ended it."""
 
@@ -33,7 +31,6 @@ class Answered:
     answers: tuple[str, ...]
     """The model's answers, in the prompts' order: untrusted text."""
     lengths: tuple[AnswerLength, ...]
-    """How long each is."""
 
     @property
     def tokens(self) -> int:
@@ -48,10 +45,7 @@ def answer(
     protocol: Protocol,
     tick: Callable[[], None],
 ) -> Answered:
-    """Sample an answer to each prompt up to the protocol's length, calling `tick` after each.
-
-    Raises CandidateError for a prompt that leaves no room for an answer.
-    """
+    """Sample an answer to each prompt, calling `tick` after each; raises CandidateError where none has room."""
     from transformers import set_seed
 
     set_seed(protocol.seed)

@@ -18,9 +18,7 @@ class Likelihood(NamedTuple):
     nats: float
     """Negative logarithm of its probability, as its tokenizer splits it, without the token that would end it."""
     tokens: int
-    """Its tokens."""
     characters: int
-    """Its characters."""
 
 
 def likelihoods(

@@ -31,15 +31,11 @@ class ModelSource:
     scale: str
     """`full` for the candidate's own size, `mini` for a replica."""
     weights: str
-    """`hub` for pretrained weights, `random` for none."""
     model_dir: Path | None
     """Folder that holds `<candidate name>/` with weights and tokenizer, instead of the Hub."""
     allow_remote_code: bool
-    """Whether a candidate that asks for its repository's Python code gets it."""
     device: str
-    """The torch device, such as `cuda:0` or `cpu`."""
     seed: int
-    """Seed of random weights."""
 
 
 @dataclass
@@ -47,11 +43,9 @@ class LoadedModel:
     """A candidate ready to work."""
 
     candidate: Candidate
-    """Which candidate."""
     model: PreTrainedModel
     """The base model, in bfloat16, on the session's device."""
     tokenizer: PreTrainedTokenizerBase
-    """Its tokenizer."""
     tokenizer_origin: str
     """`own`, or `stand-in` for one trained on the dataset."""
     parameters: int
@@ -83,10 +77,7 @@ def quieten_libraries() -> None:
 
 
 def outline(candidate: Candidate) -> Outline:
-    """Build the candidate's architecture at full size on no device and look at it.
-
-    Raises CandidateError if transformers cannot build the architecture.
-    """
+    """Look at the candidate's architecture at full size, on no device; raises CandidateError if it cannot be built."""
     from torch.nn import Linear
     from transformers.pytorch_utils import Conv1D
 
@@ -98,10 +89,7 @@ def outline(candidate: Candidate) -> Outline:
 
 
 def build_on_meta(candidate: Candidate) -> PreTrainedModel:
-    """The candidate's full-size model in bfloat16 with shapes and no weights.
-
-    Raises CandidateError if transformers cannot build the architecture.
-    """
+    """The full-size model in bfloat16, with shapes and no weights; raises CandidateError if it cannot be built."""
     import torch
 
     try:
@@ -145,10 +133,7 @@ def tokenizer_at_hand(candidate: Candidate, model_dir: Path | None) -> Path | No
 
 
 def load_tokenizer(candidate: Candidate, where: str, **origin: Any) -> PreTrainedTokenizerBase:
-    """The candidate's own tokenizer from a folder or the Hub, ready to pad training rows.
-
-    Raises CandidateError if it cannot end a text.
-    """
+    """The candidate's own tokenizer, ready to pad training rows; raises CandidateError if it cannot end a text."""
     from transformers import AutoTokenizer
 
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(where, **origin)

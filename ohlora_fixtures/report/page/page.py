@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...base import safe_text
-from ...base.messages import Message
-from ...base.words import Language
+from ...base.messages import Language, Message
 from ...choice.selection import Selection
 from ...results.answers import Answers
 from ...results.comparison import Comparison
