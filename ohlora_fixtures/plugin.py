@@ -115,7 +115,7 @@ class SessionHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_compare_machine_info(self, compared_benchmark: dict[str, Any]) -> None:
         """When pytest-benchmark has read a stored run to compare with: compare memory with it, too."""
-        self._session.compare_with(compared_benchmark)
+        self._session.stored_runs.append(compared_benchmark)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:

@@ -120,11 +120,11 @@ def _highest_temperature_c(samples: Sequence[Condition]) -> int | None:
 
 def _low_clocks(samples: Sequence[Condition]) -> list[Message]:
     reasons = [each.clock_reasons for each in samples if each.clock_reasons is not None]
-    found = []
-    for bit, cause in _CAUSES_OF_LOW_CLOCKS.items():
-        if count := sum(bool(each & bit) for each in reasons):
-            found.append(message("taint.throttled", cause=message(cause), count1=count, count2=len(reasons)))
-    return found
+    return [
+        message("taint.throttled", cause=message(cause), count1=count, count2=len(reasons))
+        for bit, cause in _CAUSES_OF_LOW_CLOCKS.items()
+        if (count := sum(bool(each & bit) for each in reasons))
+    ]
 
 
 def _ecc_errors(samples: Sequence[Condition]) -> list[Message]:

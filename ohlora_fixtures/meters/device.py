@@ -24,13 +24,11 @@ def choose_gpu(environment: dict[str, str] | os._Environ[str], gpu_count: int, w
     GPUs are numbered as NVML and nvidia-smi number them, where CUDA by itself would put the fastest first. It must
     come before CUDA is initialised. Without GPUs, or with CUDA_VISIBLE_DEVICES empty, nothing changes.
     """
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
-    names = (
-        [str(index) for index in range(gpu_count)] if visible is None else [n for n in visible.split(",") if n.strip()]
-    )
+    visible = environment.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpu_count))))
+    names = [name.strip() for name in visible.split(",") if name.strip()]
     if gpu_count and names:
         environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-        environment["CUDA_VISIBLE_DEVICES"] = names[worker % len(names)].strip()
+        environment["CUDA_VISIBLE_DEVICES"] = names[worker % len(names)]
 
 
 def describe_cpu() -> str:

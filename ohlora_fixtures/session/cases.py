@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from fnmatch import filter as fnmatch_filter
 from fnmatch import fnmatch
 from importlib.util import find_spec
@@ -25,11 +25,8 @@ _ORDER = (PLAN, INFERENCE, FINE_TUNING)
 
 def are_asked_for(config: pytest.Config) -> bool:
     """Whether there is a bench file at or under any path, or with `--pyargs` any module, that pytest was given."""
-    for argument in config.args:
-        path = _path_of(argument.partition("::")[0], config)
-        if fnmatch(path.name, _FILES) or _holds_bench(path, config.getini("norecursedirs")):
-            return True
-    return False
+    paths = [_path_of(argument.partition("::")[0], config) for argument in config.args]
+    return any(fnmatch(path.name, _FILES) or _holds_bench(path, config.getini("norecursedirs")) for path in paths)
 
 
 def _path_of(argument: str, config: pytest.Config) -> Path:
@@ -105,11 +102,6 @@ def are_planned(items: Collection[pytest.Item], planner: Planner) -> bool:
     return all(case_of(item).is_planned for item in items) and all(
         planner.is_kept(candidate_of(item), variant_of(item)) for item in items
     )
-
-
-def measured_ids(items: Iterable[pytest.Item]) -> list[str]:
-    """The ids of the measured cases among items."""
-    return [item.name for item in items if is_case(item) and not case_of(item).is_planned]
 
 
 def parsed(node_id: str, settings: Settings) -> Case | None:

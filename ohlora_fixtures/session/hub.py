@@ -77,8 +77,7 @@ def download_config(repo: str, path: Path) -> None:
 def weight_files(names: Sequence[str]) -> list[str]:
     """The files that transformers would read weights from."""
     for start, end in _WEIGHTS:
-        found = [name for name in names if name.startswith(start) and name.endswith(end)]
-        if found:
+        if found := [name for name in names if name.startswith(start) and name.endswith(end)]:
             return found
     return []
 
@@ -95,12 +94,7 @@ def _is_cached(candidate: Candidate) -> bool:
 def _files(candidate: Candidate) -> Sequence[Any]:
     """The repository's files; none if the Hub answers with an error of its own, which loading will meet again."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
     who = f"candidate {candidate.name!r}: the repository {candidate.repo}"
     api = HfApi()

@@ -40,7 +40,8 @@ class Session:
         self._answers: Answers = {}
         self._unended: dict[Case, Record] = {}
         """Cases that are being torn down."""
-        self._stored_runs: list[dict[str, Any]] = []
+        self.stored_runs: list[dict[str, Any]] = []
+        """Those that pytest-benchmark compares times with; memory is set beside theirs, too."""
         self._verdicts: list[memory_growth.MemoryGrowth] = []
         self._selection: Selection | None = None
         self._environment: dict[str, Any] | None = None
@@ -176,12 +177,8 @@ class Session:
             self._store.write(name_of(case.candidate), partial(write_answers, answers=own))
         del self._unended[case]
 
-    def compare_with(self, stored_run: dict[str, Any]) -> None:
-        """Set this session's memory beside that of a run that pytest-benchmark compares with."""
-        self._stored_runs.append(stored_run)
-
     def exit_status(self, exit_status: int) -> int:
-        """The session's: it fails too if memory grew too much, a kept case has not passed, or something is unwritten."""
+        """The status with which the session ends: memory that grew too much, a kept case or the disk can fail it."""
         kept = [self._records[case] for case in self.kept_cases]
         if exit_status == pytest.ExitCode.NO_TESTS_COLLECTED and kept:  # all that was asked for is there
             exit_status = pytest.ExitCode.OK
@@ -196,9 +193,9 @@ class Session:
             self._write(case)
         settings, found, beside = self._settings, self._comparison(), ""
         if limits := self._reporting.memory_limits:
-            names = cases.measured_ids(selected)
+            names = [item.name for item in selected if cases.is_case(item) and not cases.case_of(item).is_planned]
             ran = self._records.values()
-            self._verdicts = [memory_growth.held_against(limits, ran, run, names) for run in self._stored_runs]
+            self._verdicts = [memory_growth.held_against(limits, ran, run, names) for run in self.stored_runs]
             beside = stored_run.markdown(limits, self._verdicts)
         self._selection = self._reporting.choosing.choose(found, self._answers, settings.results_dir)
         findings = files.Findings(found, self._selection, self._answers, self._environment)
@@ -208,7 +205,7 @@ class Session:
     def summary(self, terminal: Terminal) -> str:
         """The comparison and the choice for a terminal, and where their files are."""
         parts = [files.closing(self._comparison(), self._selection, terminal)]
-        parts += [stored_run.memory_beside(self._records.values(), run) for run in self._stored_runs]
+        parts += [stored_run.memory_beside(self._records.values(), run) for run in self.stored_runs]
         if limits := self._reporting.memory_limits:
             parts.append(stored_run.terminal(limits, self._verdicts, terminal.width))
         if self._selection is not None:

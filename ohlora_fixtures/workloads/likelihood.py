@@ -22,11 +22,7 @@ class Likelihood(NamedTuple):
 
 
 def likelihoods(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    template: str,
-    rows: Sequence[Dialogue],
-    max_tokens: int,
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template: str, rows: Sequence[Dialogue], max_tokens: int
 ) -> tuple[Likelihood, ...]:
     """Each row's answer read in one pass; rows of more than `max_tokens` tokens are left out.
 
