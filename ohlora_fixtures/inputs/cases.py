@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 from .variants import VariantName
 
@@ -45,6 +45,12 @@ class Case:
         return replace(self, is_planned=True)
 
     @classmethod
+    def of_bench(cls, bench: str, candidate: str, variant: str | None) -> Self:
+        """What the function `bench_<bench>` runs; a plan is of inference if it has no variant."""
+        workload = bench if bench != PLAN else INFERENCE if variant is None else FINE_TUNING
+        return cls(candidate, workload, variant, is_planned=bench == PLAN)
+
+    @classmethod
     def parse(cls, node_id: str, candidates: Iterable[str], variants: Iterable[str]) -> Self | None:
         """The case with this id or pytest node id, of these candidates and variants; None if it is none of theirs.
 
@@ -54,19 +60,16 @@ class Case:
         if found is None:
             return None
         bench, inside = found[1], found[2]
-        by_end: dict[str, dict[str, Any]] = {f"-{name}": {"variant": name} for name in variants}
+        by_end: dict[str, str | None] = {} if bench == INFERENCE else {f"-{name}": name for name in variants}
         if bench == PLAN:
-            by_end = {end: {**of, "workload": FINE_TUNING} for end, of in by_end.items()}
-            by_end[f"-{INFERENCE}"] = {"workload": INFERENCE}
-        elif bench == INFERENCE:
-            by_end = {"": {}}
-        elif bench != FINE_TUNING:  # somebody's own, with a variant or without
-            by_end[""] = {}
+            by_end[f"-{INFERENCE}"] = None
+        elif bench != FINE_TUNING:  # inference, or somebody's own, with a variant or without
+            by_end[""] = None
         known = set(candidates)
-        for end, of in sorted(by_end.items(), key=lambda item: len(item[0])):
+        for end, variant in sorted(by_end.items(), key=lambda item: len(item[0])):
             candidate = inside.removesuffix(end) if inside.endswith(end) else ""
             if candidate in known:
-                return cls(**{"candidate": candidate, "workload": bench, "is_planned": bench == PLAN, **of})
+                return cls.of_bench(bench, candidate, variant)
         return None
 
 

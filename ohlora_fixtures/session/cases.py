@@ -80,9 +80,10 @@ def is_case(item: pytest.Item) -> bool:
 def case_of(item: pytest.Item) -> Case:
     """Which case an item is."""
     assert isinstance(item, pytest.Function)
-    bench, variant = item.originalname.removeprefix(BENCH), variant_of(item)
-    workload = bench if bench != PLAN else INFERENCE if variant is None else FINE_TUNING
-    return Case(candidate_of(item).name, workload, variant.name if variant else None, is_planned=bench == PLAN)
+    variant = variant_of(item)
+    return Case.of_bench(
+        item.originalname.removeprefix(BENCH), candidate_of(item).name, variant.name if variant else None
+    )
 
 
 def candidate_of(item: pytest.Item) -> Candidate:

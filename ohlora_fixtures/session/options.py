@@ -2,11 +2,11 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 from uuid import uuid4
 
 import pytest
@@ -27,8 +27,6 @@ from ..inputs.variants import DEFAULT, Variant, read_variants, select_variants, 
 from ..meters.nvml import Nvml
 from ..quality.grades import read_grades
 from ..results.memory_growth import Limit, parse_limits
-
-Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
     known_profiles = read_profiles(DATA / "gpus.toml")
     gpu_profile = _gpu_profile(config, known_profiles)
     candidates = read_candidates(_path(config, "candidates") or DATA / "candidates.toml")
-    resumed_dir = _resumed_dir(config)
+    resumed_dir, budget = _resumed_dir(config), _value(config, "vram_budget")
     settings = Settings(
         candidates=_chosen(config, candidates),
         dialogues=dialogues,
@@ -89,7 +87,7 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
         scale=scale,
         weights=weights,
         model_dir=model_dir,
-        budget_mib=_read(config, "vram_budget", parse_size_mib) or parse_size_mib("12GB"),
+        budget_mib=parse_size_mib("12GB" if budget is None else budget),
         gpu_profile=gpu_profile,
         known_profiles=(gpu_profile, *known_profiles),
         results_dir=resumed_dir or _results_dir(config),
@@ -134,7 +132,8 @@ def _choosing(config: pytest.Config, candidates: Iterable[Candidate], dialogues:
 
 def _memory_limits(config: pytest.Config) -> tuple[Limit, ...]:
     """The limits in force: those of an ini file wait for a session that compares."""
-    limits = _read(config, "memory_compare_fail", parse_limits) or ()
+    asked = _value(config, "memory_compare_fail")
+    limits = () if asked is None else parse_limits(asked)
     if config.getoption("benchmark_compare", None):
         return limits
     if config.getoption("memory_compare_fail") is not None:
@@ -186,11 +185,6 @@ def _first_given(config: pytest.Config, *names: str) -> tuple[str | None, str]:
 def _value(config: pytest.Config, name: str) -> str | None:
     option, value = _first_given(config, name)
     return value if option else None
-
-
-def _read(config: pytest.Config, name: str, parse: Callable[[str], Parsed]) -> Parsed | None:
-    value = _value(config, name)
-    return None if value is None else parse(value)
 
 
 def _path(config: pytest.Config, name: str) -> Path | None:
