@@ -1,4 +1,4 @@
-"""What is said of results: a key and its values, a sentence in Korean or in English only where it is printed."""
+"""What is said: a key and its values, a sentence in Korean or in English only where it is printed; texts in both."""
 
 import re
 import string

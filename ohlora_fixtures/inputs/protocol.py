@@ -52,6 +52,7 @@ class Protocol:
     learning_rate: _Number = 2e-4
     """Peak learning rate, decayed linearly to zero."""
     optimizer: Annotated[str, Meta(description="a name")] = "adamw_torch"
+    """A name that `transformers` knows."""
     max_grad_norm: _Number = 1.0
     gradient_checkpointing: Annotated[bool, Meta(description="true or false")] = False
     """Recompute activations in the backward pass instead of keeping them."""

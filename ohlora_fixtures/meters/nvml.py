@@ -24,7 +24,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Condition:
-    """A card at one moment; None where NVML does not tell."""
+    """A card at one moment, its memory errors since the driver started; None where NVML does not tell."""
 
     clock_reasons: int | None = None
     """Bits of NVML's clock event reasons."""
