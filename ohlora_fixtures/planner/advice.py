@@ -104,7 +104,7 @@ class Advisor:
             found = largest_within(
                 self._limit_bytes, lambda x: played(on_line(x), is_rough=True).peak_reserved_bytes, start, limit
             )
-            while found > 0 and (planned := played(on_line(found))).peak_reserved_bytes > self._limit_bytes:
+            while found > 0 and played(on_line(found)).peak_reserved_bytes > self._limit_bytes:
                 found -= 1
             if found == 0 or [step.events for step in on_line(found)] == [step.events for step in traced(found)]:
                 return found

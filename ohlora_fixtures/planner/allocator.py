@@ -121,8 +121,7 @@ class Pool:
             self._free_ending_at.pop(address + found, None)
         self._live[address] = found
         self.allocated_bytes += found
-        if self.allocated_bytes > self.peak_allocated_bytes:
-            self.peak_allocated_bytes = self.allocated_bytes
+        self.peak_allocated_bytes = max(self.peak_allocated_bytes, self.allocated_bytes)
         return address
 
     def free(self, address: int) -> None:
