@@ -1,7 +1,5 @@
 """What a choice could not know, and what speaks against its options without excluding them."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..base.messages import Message, message

@@ -1,7 +1,5 @@
 """From a comparison to its choice: who judges the answers, what they say, and what is chosen on it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

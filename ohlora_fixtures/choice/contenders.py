@@ -1,7 +1,5 @@
 """Who may be chosen: candidates in a variant, what stands in their way, and their figures at full size."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The final choice and its reserve: hard conditions first, then a weighted ranking that shows how firm it is."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How firm a weighted ranking is: the Pareto front, and how far a weight can move before another option leads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

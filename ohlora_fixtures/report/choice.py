@@ -1,7 +1,5 @@
 """The final choice in words: for a terminal, as Markdown, as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tables beside the comparison: what else would fit, what plans are made of, plan against measurement, quality."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from ..planner.plan import Advice

@@ -1,7 +1,5 @@
 """Figures as people read them: as many digits as mean something, and thousands set apart."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The files that a results folder's findings become, and how a session ends on a terminal."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence

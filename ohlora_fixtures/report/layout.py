@@ -1,7 +1,5 @@
 """Texts and tables laid out for a terminal, where a Hangul syllable takes two columns, and tables as Markdown."""
 
-from __future__ import annotations
-
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence

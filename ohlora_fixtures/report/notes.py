@@ -1,7 +1,5 @@
 """What must be said of a comparison's figures, a sentence each."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Every table, file and page that shows figures takes them from here. A unit is th
 called, and what it means, the texts say under its name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from operator import attrgetter

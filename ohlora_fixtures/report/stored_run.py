@@ -1,7 +1,5 @@
 """Memory beside a stored run's, as pytest-benchmark sets times beside each other, and the verdict on it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """The comparison as one table, a line a candidate: on a terminal as much as there is room for, in Markdown all."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """The texts of reports, `words.toml`, in Korean and English side by side, and the cutting of texts too long."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

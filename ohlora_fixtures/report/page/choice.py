@@ -1,7 +1,5 @@
 """The choice as the page tells it: two cards, why, what was left out, and how firm it is."""
 
-from __future__ import annotations
-
 from ...choice.contenders import Option
 from ...choice.selection import CRITERIA, Selection
 from ...quality.grading import Quality

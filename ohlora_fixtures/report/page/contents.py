@@ -1,7 +1,5 @@
 """What the page's sections are made of: cases, tables of them, and drawings with their legend."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The page's lists that go with no chart: every figure, the study's, how it was run, and the answers by prompt."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Loss curves, a panel a candidate: training loss of each step by variant, held-out loss before and after."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

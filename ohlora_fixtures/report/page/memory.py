@@ -1,7 +1,5 @@
 """Peak memory by variant, a panel a candidate: the plan stacked by what it is made of, what was measured below it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 

@@ -1,7 +1,5 @@
 """`report.html`: one file that says which candidate, and why, and shows every figure behind it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -194,7 +192,7 @@ def _minute(moment: Any) -> str:
 
 
 @cache
-def _template() -> Template:
+def _template() -> "Template":
     """The page's template: all that is put into it is escaped, and rid of what no reader sees."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

@@ -1,7 +1,5 @@
 """Quality against memory and against time, with the Pareto front, for every option that has a quality."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby

@@ -4,8 +4,6 @@ Colours, fonts and line styles are the page's: everything drawn has a class, so 
 Coordinates are user units, which the page shows as 1 to 1.3 pixels each.
 """
 
-from __future__ import annotations
-
 import math
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """Time: the whole run, a step and a prompt; a panel a quantity, so that candidates compare."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
