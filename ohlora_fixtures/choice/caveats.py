@@ -22,9 +22,12 @@ def unknown(options: Sequence[Option], found: Sequence[Contender], weights: Mapp
         concerned = [each for each in found if any(record.quality.not_judged == reason for record in each.records)]
         key = "unknown.not_judged" if len(concerned) == len(found) else "unknown.not_judged_of"
         yield message(key, options=_names(concerned), not_judged=reason)
-    if unjudged := [each for each in found if not each.is_judged_by_budget]:
-        key = "unknown.budget_of_any" if len(unjudged) == len(found) else "unknown.budget"
-        yield message(key, options=_names(unjudged))
+    without_peak = [
+        each for each in found if all(record.peak_device_mib is None for record in each.fine_tuning.records)
+    ]
+    if without_peak:
+        key = "unknown.budget_of_any" if len(without_peak) == len(found) else "unknown.budget"
+        yield message(key, options=_names(without_peak))
 
 
 def cautions(options: Sequence[Option], found: Sequence[Contender], bases: Collection[str]) -> Iterator[Message]:
@@ -38,15 +41,13 @@ def cautions(options: Sequence[Option], found: Sequence[Contender], bases: Colle
         yield message("caution.planned")
     if len(budgets := sorted(budgets_mib(found))) > 1:
         yield message("caution.budgets", budgets=", ".join(f"{budget:.0f} MiB" for budget in budgets))
-    devices = {record.environment.device for each in found for record in each.measured} - {None}
-    if len(devices) > 1:
+    measured = [record for each in found for record in each.records if not record.case.is_planned]
+    if len(devices := {record.environment.device for record in measured} - {None}) > 1:
         yield message("caution.devices", count=len(devices))
     yield from _cautions_on_quality(options)
-    if overfitted := [
-        each for each in found if any(record.quality.is_overfitted for record in each.fine_tuning.records)
-    ]:
+    if overfitted := [each for each in found if any(record.quality.is_overfitted for record in each.records)]:
         yield message("caution.overfitted", options=_names(overfitted))
-    if doubtful := [each for each in found if any(record.taints for record in each.measured)]:
+    if doubtful := [each for each in found if any(record.taints for record in each.records)]:
         yield message("caution.doubtful", options=_names(doubtful))
 
 

@@ -25,13 +25,11 @@ class Choosing:
     """How a choice is made."""
 
     weights: Mapping[str, float]
-    """By criterion."""
     any_license: bool
     """Whether licences that bind are no obstacle."""
     grades: Grades | None = None
     """A person's grades; None for those that the results folder holds."""
     judge: JudgeSettings | None = None
-    """A language model as judge."""
 
     def choose(self, comparison: Comparison, answers: Answers, folder: Path) -> Selection:
         """Choose; a judge, if there is one, keeps its verdicts in the results folder."""
@@ -41,7 +39,9 @@ class Choosing:
         told: list[Message] = []
         sources = []
         try:
-            sources.append((self.grades or _grades_in(folder)).of(answers))
+            written = [path for path in (folder / FOLDER, folder / GRADES) if path.exists()]
+            grades = self.grades or read_grades(written, may_be_none=True)
+            sources.append(grades.of(answers))
         except InputError as error:
             told.append(message("agreement.mistake", mistake=told_by(error), folder=folder))
         if self.judge is not None:
@@ -53,20 +53,13 @@ class Choosing:
         return select(comparison, qualities, self.weights, any_license=self.any_license, agreement=tuple(told))
 
 
-def _grades_in(folder: Path) -> Grades:
-    """What a person has written into a results folder: into its answers files, or a file of its own."""
-    paths = [path for path in (folder / FOLDER, folder / GRADES) if path.exists()]
-    return read_grades(paths, may_be_none=True)
-
-
 def _is_trained(record: Record | None) -> bool:
     return record is not None and (record.environment.weights, record.environment.scale) == ("hub", "full")
 
 
 def _qualities(case: Case, record: Record | None, sources: Iterable[Judged]) -> Iterator[Quality]:
     for source in sources:
-        quality = source.quality(case)
-        if quality is not None:
+        if (quality := source.quality(case)) is not None:
             yield quality
     if record is not None and record.quality.score is not None and _is_trained(record):
         score = record.quality.score

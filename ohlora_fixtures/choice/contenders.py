@@ -1,6 +1,6 @@
 """Who may be chosen: candidates in a variant, what stands in their way, and their figures at full size."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..base.messages import Message, message
@@ -16,38 +16,22 @@ class Contender:
     """A candidate in one variant, with its records at full size."""
 
     candidate: Candidate
-    """Which candidate."""
     variant: str
-    """Which variant."""
     fine_tuning: Cell
-    """Its fine-tuning."""
     inference: Cell
-    """The candidate's inference."""
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """Those there are."""
+        """Those there are, of fine-tuning before inference."""
         return (*self.fine_tuning.records, *self.inference.records)
-
-    @property
-    def measured(self) -> list[Record]:
-        """Those of what was measured."""
-        return [record for record in self.records if not record.case.is_planned]
-
-    @property
-    def is_judged_by_budget(self) -> bool:
-        """Whether fine-tuning's peak on the device was measured or planned."""
-        return any(record.peak_device_mib is not None for record in self.fine_tuning.records)
 
 
 @dataclass(frozen=True)
 class Option:
-    """A candidate in one variant."""
+    """A candidate in one variant, with what it is ranked by."""
 
     candidate: Candidate
-    """Which candidate."""
     variant: str
-    """Which variant."""
     figures: Mapping[str, float | None]
     """By criterion, its figure: quality 0 to 100, leaderboard percent, seconds, MiB; None if not known."""
     scores: Mapping[str, float | None]
@@ -63,51 +47,36 @@ class Exclusion:
     """What is no option, and why."""
 
     candidate: str
-    """Which candidate."""
     variant: str | None
-    """In which variant; None for every variant."""
+    """None for every variant."""
     reason: Message
-    """Why."""
 
 
-def _seconds(cell: Cell) -> float | None:
-    return None if cell.measured is None else cell.measured.seconds
-
-
-def _peak_mib(cell: Cell) -> float | None:
-    return None if cell.measured is None else cell.measured.peak_device_mib
-
-
-def _planned_mib(cell: Cell) -> float | None:
-    """A plan's peak; that made for the very lengths of a measured run goes before."""
-    found = (record.plan.peak_device_mib for record in cell.records if record.plan is not None)
-    return next((mib for mib in found if mib is not None), None)
-
-
-def _after_mib(cell: Cell) -> float | None:
-    return None if cell.measured is None else cell.measured.measured.memory.allocated_after_mib
-
-
-_Bases = Mapping[str, Callable[[Contender], float | None]]
-"""By quantity, and whether a plan's, how a figure is read from it; None if it is not known."""
-
-
-def _memory_bases(cell_of: Callable[[Contender], Cell]) -> _Bases:
-    return {
-        "peak_device_mib": lambda each: _peak_mib(cell_of(each)),
-        "planned peak_device_mib": lambda each: _planned_mib(cell_of(each)),
-        "allocated_after_mib": lambda each: _after_mib(cell_of(each)),
-    }
-
-
-BASES: Mapping[str, _Bases] = {
-    "leaderboard": {"leaderboard_average": lambda each: each.candidate.leaderboard_average},
-    "fine_tuning_seconds": {"seconds": lambda each: _seconds(each.fine_tuning)},
-    "fine_tuning_memory": _memory_bases(lambda each: each.fine_tuning),
-    "inference_seconds": {"seconds a prompt": lambda each: _seconds(each.inference)},
-    "inference_memory": _memory_bases(lambda each: each.inference),
+_MEMORY = ("peak_device_mib", "planned peak_device_mib", "allocated_after_mib")
+BASES: Mapping[str, Sequence[str]] = {
+    "leaderboard": ("leaderboard_average",),
+    "fine_tuning_seconds": ("seconds",),
+    "fine_tuning_memory": _MEMORY,
+    "inference_seconds": ("seconds a prompt",),
+    "inference_memory": _MEMORY,
 }
-"""By criterion, what its figure may be read from, the best first."""
+"""By criterion, the quantities that its figure may be read from, the best first."""
+
+
+def figure(contender: Contender, criterion: str, basis: str) -> float | None:
+    """A criterion's figure, read from one of its bases; None if it is not known."""
+    if criterion == "leaderboard":
+        return contender.candidate.leaderboard_average
+    cell = contender.inference if criterion.startswith("inference") else contender.fine_tuning
+    if basis.startswith("planned"):  # what is planned for the very lengths of a measured run goes before
+        found = (record.plan.peak_device_mib for record in cell.records if record.plan is not None)
+        return next((mib for mib in found if mib is not None), None)
+    record = cell.measured
+    if record is None:
+        return None
+    if basis.startswith("seconds"):
+        return record.seconds
+    return record.peak_device_mib if basis == "peak_device_mib" else record.measured.memory.allocated_after_mib
 
 
 def budgets_mib(found: Iterable[Contender]) -> set[float]:
@@ -117,8 +86,9 @@ def budgets_mib(found: Iterable[Contender]) -> set[float]:
 
 def shared_basis(criterion: str, contenders: Sequence[Contender]) -> str:
     """The best basis that all contenders have; where none is, the one that most have."""
-    bases = BASES[criterion]
-    return max(bases, key=lambda name: sum(bases[name](each) is not None for each in contenders))
+    return max(
+        BASES[criterion], key=lambda basis: sum(figure(each, criterion, basis) is not None for each in contenders)
+    )
 
 
 def contenders(comparison: Comparison, *, any_license: bool) -> Iterator[Contender | Exclusion]:

@@ -11,7 +11,7 @@ from ..inputs.cases import Case, answering_case
 from ..quality.grading import COMPUTED, JUDGE, PERSON, Quality
 from ..results.comparison import Comparison
 from . import caveats
-from .contenders import BASES, Contender, Exclusion, Option, budgets_mib, contenders, shared_basis
+from .contenders import BASES, Contender, Exclusion, Option, budgets_mib, contenders, figure, shared_basis
 from .sensitivity import LARGEST_WEIGHT, Shift, front, shifts, total
 
 CRITERIA = (
@@ -41,7 +41,6 @@ class Selection:
     excluded: tuple[Exclusion, ...]
     """What does not meet them."""
     weights: Mapping[str, float]
-    """By criterion."""
     front: tuple[Option, ...]
     """The Pareto front of quality against fine-tuning memory and time, among options of which all three are known."""
     shifts: tuple[Shift, ...]
@@ -149,7 +148,7 @@ def _options(
 ) -> Iterator[Option]:
     judged = [_best_known(qualities, each) for each in found]
     figures = {"quality": [None if quality is None else quality.score for quality in judged]}
-    figures |= {name: [BASES[name][basis](each) for each in found] for name, basis in bases.items()}
+    figures |= {name: [figure(each, name, basis) for each in found] for name, basis in bases.items()}
     budget_mib = max(budgets_mib(found), default=0.0)
     scores = {name: list(_scores(name, own, budget_mib)) for name, own in figures.items()}
     for at, each in enumerate(found):

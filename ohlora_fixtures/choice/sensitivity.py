@@ -22,9 +22,8 @@ class Shift:
     """How far one weight can move, all others as they are, before another candidate is chosen."""
 
     criterion: str
-    """Whose weight."""
     weight: float
-    """What it is."""
+    """What it is now."""
     turns_at: float
     """Where the choice changes; the weight itself, if two candidates are level."""
     side: str
