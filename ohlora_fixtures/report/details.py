@@ -1,19 +1,14 @@
 """Tables beside the comparison: what else would fit, what plans are made of, plan against measurement, quality."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ..planner.plan import Advice
 from ..results.comparison import Comparison
 from ..results.record import Record
 from . import digits, quantities
 from .layout import Column, figures, in_mib, words
 from .notes import plan_is_off_by
 
-BREAKDOWN_HEADING = (
-    "MiB at the moment of peak allocation; reserved is the allocator's segments, card adds the CUDA context."
-)
-PLAN_HEADING = "Both are for the run's own lengths. Off by: the plan's error as a share of what was measured."
-LIMIT_HEADING = (
+_LIMIT_HEADING = (
     "Rates after the warm-up; operations and bytes are those of matrix products and attention alone, counted with "
     "PyTorch's FLOP counter: lower bounds. Temperature is the hottest sample, clock the slowest."
 )
@@ -34,22 +29,38 @@ _LIMITS = (
 )
 
 
-def advice_heading(comparison: Comparison) -> str:
-    """What the advice is about."""
-    record, found = _advised(comparison)[0]
-    return (
-        f"What else would fit into {record.experiment.budget_mib:.0f} MiB, with {found.variant}, batch "
-        f"{found.batch_size} and rows as long as the longest; found by planning:"
+def sections(comparison: Comparison) -> Iterator[tuple[str, str, list[Column]]]:
+    """The title, the heading and the columns of each table that has a row."""
+    found = (
+        (
+            "Plan against measurement",
+            "Both are for the run's own lengths. Off by: the plan's error as a share of what was measured.",
+            _plan_against_measurement(comparison),
+        ),
+        ("How near the hardware's limits", _LIMIT_HEADING, _limits(comparison)),
+        ("What else would fit", *advice(comparison)),
+        (
+            "What the planned peak is made of",
+            "MiB at the moment of peak allocation; reserved is the allocator's segments, card adds the CUDA context.",
+            _breakdown(comparison),
+        ),
+        ("How good the answers are", QUALITY_HEADING, _quality(comparison)),
     )
+    return (each for each in found if each[2][0].cells)
 
 
-def advice(comparison: Comparison) -> list[Column]:
-    """A row for each candidate that has been advised; no columns without one."""
-    advised = _advised(comparison)
-    if not advised:
-        return []
+def advice(comparison: Comparison) -> tuple[str, list[Column]]:
+    """What the advice is about, empty if there is none, and a row for each candidate that has been advised."""
+    advised = [(record, record.plan.advice) for record in comparison.plans if record.plan and record.plan.advice]
     found = [each for _, each in advised]
-    return [
+    heading = ""
+    if advised:
+        budget_mib, first = advised[0][0].experiment.budget_mib, found[0]
+        heading = (
+            f"What else would fit into {budget_mib:.0f} MiB, with {first.variant}, batch {first.batch_size} and rows "
+            "as long as the longest; found by planning:"
+        )
+    return heading, [
         words("candidate", (record.case.candidate for record, _ in advised)),
         figures("longest\nrow", (digits.count(each.row_tokens) for each in found)),
         figures("largest\nbatch", (digits.count(each.largest_batch or None) for each in found)),
@@ -58,11 +69,9 @@ def advice(comparison: Comparison) -> list[Column]:
     ]
 
 
-def breakdown(comparison: Comparison) -> list[Column]:
-    """A row for each planned case; no columns without one."""
+def _breakdown(comparison: Comparison) -> list[Column]:
+    """A row for each planned case."""
     found = [(record, record.plan) for record in comparison.plans if record.plan and record.plan.breakdown_mib]
-    if not found:
-        return []
     names = dict.fromkeys(name for _, plan in found for name in plan.breakdown_mib or ())
     return [
         words("case", (_name(record, "inference") for record, _ in found)),
@@ -73,12 +82,10 @@ def breakdown(comparison: Comparison) -> list[Column]:
     ]
 
 
-def plan_against_measurement(comparison: Comparison) -> list[Column]:
-    """A row for each case that has been planned and measured; no columns without one."""
+def _plan_against_measurement(comparison: Comparison) -> list[Column]:
+    """A row for each case that has been planned and measured."""
     names = ("peak_reserved_mib", "peak_allocated_mib")
     records = [record for record in comparison.measured if None not in [plan_is_off_by(record, name) for name in names]]
-    if not records:
-        return []
     columns = [words("case", (each.case.id for each in records))]
     for name in names:
         measured = (getattr(each.measured.memory, name) for each in records)
@@ -90,24 +97,19 @@ def plan_against_measurement(comparison: Comparison) -> list[Column]:
     return [*columns, in_mib("CUDA context: measured", (each.measured.memory.context_mib for each in records))]
 
 
-def limits(comparison: Comparison) -> list[Column]:
-    """A row for each case of which it is known how near the card's limits it came; no columns without one."""
-    shown = [each for each in quantities.MEASURED if each.name in _LIMITS]
-    records = [record for record in comparison.measured if any(each.read(record) is not None for each in shown)]
-    if not records:
-        return []
-    known = quantities.known(shown, records)
+def _limits(comparison: Comparison) -> list[Column]:
+    """A row for each case of which it is known how near the card's limits it came."""
+    shown = quantities.known((each for each in quantities.MEASURED if each.name in _LIMITS), comparison.measured)
+    records = [record for record in comparison.measured if quantities.known(shown, [record])]
     return [
         words("case", (record.case.id for record in records)),
-        *(figures(_words(each.name), map(each.write, records)) for each in known),
+        *(figures(_words(each.name), map(each.write, records)) for each in shown),
     ]
 
 
-def quality(comparison: Comparison) -> list[Column]:
-    """A row for each judged model, untuned or tuned; no columns without one."""
+def _quality(comparison: Comparison) -> list[Column]:
+    """A row for each judged model, untuned or tuned."""
     records = [record for record in comparison.measured if record.quality.score is not None]
-    if not records:
-        return []
     found = [record.quality for record in records]
     trained = ((each.untuned_trained_nats_per_character, each.trained_nats_per_character) for each in found)
     held_out = ((each.untuned_held_out_nats_per_character, each.held_out_nats_per_character) for each in found)
@@ -121,11 +123,6 @@ def quality(comparison: Comparison) -> list[Column]:
         figures("nats, held-out rows", map(_before_and_after, held_out)),
         words("overfitted", ("yes" if each.is_overfitted else "" for each in found)),
     ]
-
-
-def _advised(comparison: Comparison) -> list[tuple[Record, Advice]]:
-    """The plans that come with advice."""
-    return [(record, record.plan.advice) for record in comparison.plans if record.plan and record.plan.advice]
 
 
 def _before_and_after(nats: Sequence[float | None]) -> str:

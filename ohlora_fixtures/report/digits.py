@@ -13,21 +13,18 @@ def _in(form: str) -> Callable[[float | None], str]:
 
 
 mib = _in(",.0f")
-"""A size in whole MiB."""
 points = _in(".1f")
 """A score of up to 100."""
 score = _in(".2f")
 """A score from 0 to 1, or an average."""
 share = _in(".0%")
-"""A share of 1 as percent."""
+"""Of 1."""
 difference = _in("+.2%")
-"""How far a figure is from another, as percent of that."""
+"""How far a figure is from another, as a share of that."""
 nats = _in(".3f")
 """A loss, in nats a token or a character."""
 count = _in(",")
-"""A whole number."""
 rate = _in(",.1f")
-"""A rate."""
 
 
 def seconds(time: float | None) -> str:

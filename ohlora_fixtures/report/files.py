@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..choice.selection import Selection
 from ..results.answers import Answers
 from ..results.comparison import Comparison, Row
 from . import choice, details, table
-from .layout import Column, Terminal, as_markdown, for_terminal
+from .layout import Terminal, as_markdown, for_terminal
 from .notes import REHEARSAL, notes, together
 from .page import page
 from .quantities import MEASURED, PLANNED, QUALITY
@@ -25,11 +25,8 @@ class Findings:
     """What there is to tell."""
 
     comparison: Comparison
-    """The records beside each other."""
     selection: Selection
-    """What is chosen."""
     answers: Answers
-    """What the models said."""
     environment: Mapping[str, Any] | None
     """What `environment.json` says; None without one."""
 
@@ -47,14 +44,14 @@ def closing(comparison: Comparison, selection: Selection | None, terminal: Termi
     """The table, and what changes how it is to be read; for `-q` the table alone, for `-v` everything."""
     parts = [terminal.filled(REHEARSAL, "yellow")] if comparison.is_rehearsal else []
     parts.append(table.terminal(comparison, selection, terminal))
-    if terminal.verbosity > 0 and (advised := details.advice(comparison)):
-        parts += [terminal.filled(details.advice_heading(comparison)), for_terminal(advised, terminal.width)]
-    if terminal.verbosity >= 0:
-        is_all = terminal.verbosity > 0
-        told = [
-            note.text if is_all else note.brief or note.text for note in notes(comparison) if is_all or note.is_caution
-        ]
-        parts.append("\n".join(map(terminal.noted, told)))
+    told: list[str] = []
+    if terminal.verbosity > 0:
+        heading, advised = details.advice(comparison)
+        parts += [terminal.filled(heading), for_terminal(advised, terminal.width)] if heading else []
+        told = [note.text for note in notes(comparison)]
+    elif terminal.verbosity == 0:
+        told = [note.brief or note.text for note in notes(comparison) if note.is_caution]
+    parts.append("\n".join(map(terminal.noted, told)))
     return "\n\n".join(filter(None, parts))
 
 
@@ -66,17 +63,8 @@ def _markdown(found: Findings, language: Language) -> str:
         table.markdown(comparison, found.selection, language),
         "\n".join(f"- {safe_text.markdown(note.text)}" for note in notes(comparison)),
     ]
-    advised = details.advice(comparison)
-    sections: Sequence[tuple[str, str, list[Column]]] = (
-        ("Plan against measurement", details.PLAN_HEADING, details.plan_against_measurement(comparison)),
-        ("How near the hardware's limits", details.LIMIT_HEADING, details.limits(comparison)),
-        ("What else would fit", details.advice_heading(comparison) if advised else "", advised),
-        ("What the planned peak is made of", details.BREAKDOWN_HEADING, details.breakdown(comparison)),
-        ("How good the answers are", details.QUALITY_HEADING, details.quality(comparison)),
-    )
-    for title, heading, columns in sections:
-        if columns:
-            parts += [f"## {title}", heading, as_markdown(columns)]
+    for title, heading, columns in details.sections(comparison):
+        parts += [f"## {title}", heading, as_markdown(columns)]
     return "\n\n".join(parts) + "\n"
 
 

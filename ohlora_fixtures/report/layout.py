@@ -30,7 +30,6 @@ class Terminal:
     """What a session's end is written for."""
 
     width: int
-    """Columns."""
     verbosity: int = 0
     """As pytest has it: below 0 for `-q`, above 0 for `-v`."""
     paint: Paint = plain
@@ -76,12 +75,11 @@ class Column:
     """One column: its head, and a cell of one line or more for each row."""
 
     head: str
-    """The head, lines separated by newlines."""
+    """In lines separated by newlines, as each cell is."""
     cells: list[str]
-    """A cell a row, lines separated by newlines."""
+    """A cell a row."""
     is_text: bool = True
     """Whether it reads from the left, as words do, and not from the right, as figures do."""
-
     group: str = ""
     """Neighbours of one group stay in one table, if there is room for them in one."""
     colour: Callable[[str], str] | None = None
@@ -107,7 +105,7 @@ class Column:
 
 
 def words(head: str, cells: Iterable[str], term: str | None = None) -> Column:
-    """A column that reads from the left."""
+    """A column of words."""
     return Column(head, list(cells), term=term)
 
 

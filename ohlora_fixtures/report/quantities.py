@@ -4,6 +4,7 @@ Every table, file and page that shows figures takes them from here. A unit is th
 called, and what it means, the texts say under its name.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -19,7 +20,7 @@ class Quantity:
     """One figure of a record."""
 
     name: str
-    """Its name, with its unit, such as `peak_device_mib`."""
+    """Such as `peak_device_mib`."""
     form: Callable[[Any], str]
     """How it is written for people."""
     is_planned: bool = False
@@ -40,10 +41,8 @@ class Quantity:
     @property
     def bare_name(self) -> str:
         """Its name without its unit."""
-        return next((self.name.removesuffix(unit) for unit in _UNITS if self.name.endswith(unit)), self.name)
+        return re.sub("_(mib|seconds|mhz|c)$", "", self.name)
 
-
-_UNITS = ("_mib", "_seconds", "_mhz", "_c")
 
 MEMORY = (
     Quantity("allocated_after_mib", digits.mib),

@@ -26,7 +26,6 @@ _MARKS = {"~": "planned", "*": "doubtful", "OOM": "out of memory"}
 _LONGEST_VERDICT = 20
 """Characters: beyond it the variants that fit are counted, not named."""
 _WORDS = {"out_of_memory": "OOM", "error": "error", "failed": "failed", "skipped": "skipped"}
-_VERDICTS = {"fits": "fits", "over": "over", "failed": "failed", "not_judged": "not judged"}
 _COLOURS = {"fits": "green", "over": "red", "failed": "red"}
 
 
@@ -35,7 +34,6 @@ class _Offer:
     """A column, or several of which none says much alone, if there is room for them."""
 
     columns: tuple[Column, ...]
-    """The columns."""
     importance: int
     """The lower, the earlier it gets its room."""
     what: str
@@ -202,12 +200,12 @@ def verdict_of(row: Row) -> str:
     by_variant = {case.variant: cell.fit.verdict for case, cell in row.cells.items() if case.variant and cell.records}
     known = set(by_variant.values()) - {"not_judged"}
     if answering in ("over", "failed") or not known:
-        return _VERDICTS[answering]
+        return answering.replace("_", " ")
     if known == {"fits"}:
-        return _VERDICTS["fits"]
+        return "fits"
     fitting = [variant for variant, verdict in by_variant.items() if verdict == "fits"]
     if not fitting:
-        return _VERDICTS["over" if "over" in known else "failed"]
+        return "over" if "over" in known else "failed"
     named = f"only {'/'.join(fitting)}"
     return named if len(named) <= _LONGEST_VERDICT else f"only {len(fitting)} of {len(by_variant)}"
 

@@ -17,7 +17,6 @@ class Say:
     """Says texts in one language."""
 
     language: Language
-    """Which one."""
 
     def __call__(self, key: str, **values: object) -> str:
         """A text with values put into its braces; raises KeyError for one that does not exist."""

@@ -1,11 +1,11 @@
 """What the page's sections are made of: cases, tables of them, and drawings with their legend."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from markupsafe import Markup
 
-from ...inputs.cases import INFERENCE
 from ...planner.plan import Plan
 from ...results.comparison import Cell, Comparison
 from ...results.record import Record
@@ -22,15 +22,13 @@ class Shown:
     number: int
     """The candidate's place among all, from 1 on, by which the quality chart names it."""
     candidate: str
-    """Its name."""
     place: int
     """The variant's place among all, which gives its colour and shape."""
     variant: str | None
-    """The variant's name; None for inference."""
+    """None for inference."""
     name: str
     """What it is called beside its candidate."""
     cell: Cell
-    """What is known of it."""
 
     @property
     def full_name(self) -> str:
@@ -38,15 +36,28 @@ class Shown:
         return f"{self.candidate} {self.name}"
 
     @property
+    def measured(self) -> Record | None:
+        """What was measured, on a mini replica or at full size."""
+        return self.cell.measured
+
+    @property
     def full_size(self) -> Record | None:
         """What was measured, unless a mini replica stood in for it: its time and memory compare nothing."""
-        record = self.cell.measured
-        return None if record is None or record.environment.scale == "mini" else record
+        return None if self.measured is None or self.measured.environment.scale == "mini" else self.measured
 
     @property
     def plan(self) -> Plan | None:
         """What was planned."""
         return self.cell.plan.plan if self.cell.plan else None
+
+
+_Known = TypeVar("_Known")
+
+
+def known_of(cases: Iterable[Shown], read: Callable[[Shown], _Known | None]) -> tuple[list[Shown], list[_Known]]:
+    """The cases of which something is known, and what is."""
+    known = [(case, each) for case in cases if (each := read(case)) is not None]
+    return [case for case, _ in known], [each for _, each in known]
 
 
 def cases_of(found: Comparison, say: Say) -> list[Shown]:
@@ -81,13 +92,6 @@ def outcome(record: Record, say: Say) -> str:
     return say(f"outcome.{record.outcome.kind}")
 
 
-def warm_up(record: Record) -> int:
-    """How many of a record's steps or prompts were its warm-up."""
-    name = "warm_up_prompts" if record.case.workload == INFERENCE else "warm_up_steps"
-    told = record.experiment.protocol.get(name)
-    return told if isinstance(told, int) and told > 0 else 0
-
-
 def catalogued(quantities: Iterable[Quantity], cases: Iterable[Shown], say: Say) -> Iterator[Column]:
     """A column for each quantity, with a cell a case."""
     cases = list(cases)
@@ -111,9 +115,7 @@ class Table:
     """A table whose first column names its rows."""
 
     caption: str
-    """What it holds."""
     columns: tuple[Column, ...]
-    """Its columns."""
     is_open: bool = False
     """Whether it is seen at once."""
 
@@ -130,7 +132,6 @@ class Panel:
     title: str
     """What it is about, such as a candidate's name."""
     svg: Markup
-    """The drawing."""
     term: str | None = None
     """The glossary's entry for what it shows."""
     table: Table | None = None
@@ -142,9 +143,7 @@ class Mark:
     """An entry of a legend."""
 
     sample: Markup
-    """What it looks like."""
     meaning: str
-    """What it stands for."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +153,8 @@ class Figure:
     lead: str
     """What there is to see, in a sentence or two."""
     panels: tuple[Panel, ...]
-    """The drawings."""
     legend: tuple[Mark, ...]
-    """What their marks mean."""
     tables: tuple[Table, ...]
-    """Numbers of all of them."""
+    """Numbers of all panels."""
     notes: tuple[str, ...] = ()
     """What must not be missed, a sentence each."""

@@ -1,7 +1,7 @@
 """The page's lists that go with no chart: every figure, the study's, how it was run, and the answers by prompt."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...inputs.cases import INFERENCE, Case
@@ -13,7 +13,7 @@ from ..layout import Column, figures, in_mib, words
 from ..quantities import MEASURED, PLANNED, QUALITY, Quantity, known
 from ..table import verdict_of
 from ..words import Say
-from .contents import Shown, Table, cases_of, catalogued, outcome, subjects
+from .contents import Shown, Table, cases_of, catalogued, known_of, outcome, subjects
 
 
 def candidates(found: Comparison, say: Say) -> Table:
@@ -44,19 +44,18 @@ def _verdict(row: Row, say: Say) -> str:
 def measured(found: Comparison, say: Say) -> Table:
     """Every measured case's figures, replicas' included."""
     caption = say("listing.measured_replicas" if found.is_rehearsal else "listing.measured")
-    return _figures(caption, [(case, case.cell.measured) for case in cases_of(found, say)], MEASURED, say)
+    return _figures(caption, *known_of(cases_of(found, say), lambda case: case.measured), MEASURED, say)
 
 
 def planned(found: Comparison, say: Say) -> Table:
     """Every planned case's figures."""
-    return _figures(say("listing.planned"), [(case, case.cell.plan) for case in cases_of(found, say)], PLANNED, say)
+    planned = known_of(cases_of(found, say), lambda case: case.cell.plan)
+    return _figures(say("listing.planned"), *planned, PLANNED, say)
 
 
 def _figures(
-    caption: str, listed: Iterable[tuple[Shown, Record | None]], catalogue: Sequence[Quantity], say: Say
+    caption: str, cases: Sequence[Shown], records: Sequence[Record], catalogue: Sequence[Quantity], say: Say
 ) -> Table:
-    shown = [(case, record) for case, record in listed if record is not None]
-    cases, records = [case for case, _ in shown], [record for _, record in shown]
     outcomes = (outcome(record, say) + ("*" if record.taints else "") for record in records)
     columns = (
         *subjects(cases, say),
@@ -68,8 +67,7 @@ def _figures(
 
 def published(found: Comparison, say: Say) -> Table:
     """The study's figures beside ours; a mini replica's are none of ours, its plan's memory is."""
-    listed = [(case, study) for case in cases_of(found, say) if (study := case.cell.published) is not None]
-    cases, studied = [case for case, _ in listed], [study for _, study in listed]
+    cases, studied = known_of(cases_of(found, say), lambda case: case.cell.published)
     ours = [case.full_size for case in cases]
     allocated = (each.measured.memory.allocated_after_mib if each else None for each in ours)
     predicted = (case.plan.allocated_after_mib if case.plan else None for case in cases)
@@ -96,10 +94,9 @@ def _comparable_seconds(record: Record | None) -> float | None:
 
 def quality(found: Comparison, say: Say) -> Table:
     """How good each model is, and what its computed score is made of; the untuned model first."""
-    listed = [(case, record) for case in cases_of(found, say) if (record := case.cell.measured) is not None]
-    judged = [(case, record) for case, record in listed if known(QUALITY, [record])]
-    judged.sort(key=lambda each: (each[0].number, each[0].variant is not None))
-    cases, records = [case for case, _ in judged], [record for _, record in judged]
+    untuned_first = sorted(cases_of(found, say), key=lambda case: (case.number, case.variant is not None))
+    judged = (case for case in untuned_first if case.measured and known(QUALITY, [case.measured]))
+    cases, records = known_of(judged, lambda case: case.measured)
     columns = [
         words(say("head.candidate"), (case.candidate for case in cases)),
         words(say("head.case"), (case.variant or say("answers.untuned") for case in cases)),

@@ -1,9 +1,8 @@
 """Loss curves, a panel a candidate: training loss of each step by variant, held-out loss before and after."""
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import groupby
 
 from markupsafe import Markup
 
@@ -13,48 +12,38 @@ from .. import digits
 from ..layout import figures, words
 from ..words import Say
 from . import svg
-from .contents import Figure, Mark, Panel, Shown, Table, subjects, trained
+from .contents import Figure, Mark, Panel, Shown, Table, known_of, subjects, trained
 
 _HEIGHT = 190.0
 _MOST_POINTS = 150
 """Of a curve: more could not be told apart, and would make a long run's page large."""
 
 
-@dataclass(frozen=True)
 class _Trained:
-    """A fine-tuning case whose losses are known."""
+    """A fine-tuning case, and what is drawn of its losses."""
 
-    case: Shown
-    """Which."""
-    record: Record
-    """Its record."""
-    points: list[tuple[int, float]]
-    """Its curve."""
-
-    @property
-    def held_out(self) -> list[tuple[str, int, float]]:
+    def __init__(self, case: Shown, record: Record) -> None:
+        self.case, self.quality, self.losses = case, record.quality, record.measured.losses or ()
+        self.points = points_of(self.losses)
+        ends = (
+            ("before", 0, self.quality.untuned_held_out_loss),
+            ("after", len(self.losses), self.quality.held_out_loss),
+        )
+        self.held_out = [(when, step, loss) for when, step, loss in ends if loss is not None]
         """When, at which step, and the loss, as far as it is known."""
-        quality, steps = self.record.quality, len(self.record.measured.losses or ())
-        ends = (("before", 0, quality.untuned_held_out_loss), ("after", steps, quality.held_out_loss))
-        return [(when, step, loss) for when, step, loss in ends if loss is not None]
-
-    @property
-    def plotted(self) -> list[float]:
-        """Every loss that is drawn."""
-        return [*(loss for _, loss in self.points), *(loss for *_, loss in self.held_out)]
+        self.plotted = [*(loss for _, loss in self.points), *(loss for *_, loss in self.held_out)]
 
 
 def figure(found: Comparison, say: Say) -> Figure | None:
     """The figure; None where no losses were recorded. Those of mini replicas are shown: the page marks them."""
-    measured = ((case, case.cell.measured) for case in trained(found, say))
-    known = [_Trained(case, record, points_of(record.measured.losses or ())) for case, record in measured if record]
-    drawn = [each for each in known if each.plotted]
+    measured = zip(*known_of(trained(found, say), lambda case: case.measured), strict=True)
+    drawn = [each for each in itertools.starmap(_Trained, measured) if each.plotted]
     if not drawn:
         return None
     up = svg.scale(0, max(loss for each in drawn for loss in each.plotted), _HEIGHT - 34, 24, most_ticks=4)
-    by_name = {name: list(own) for name, own in groupby(drawn, key=lambda each: each.case.candidate)}
-    panels = tuple(Panel(name, _panel(name, own, up, say), "loss", _table(own, say)) for name, own in by_name.items())
-    overfitted = [each.case.full_name for each in drawn if each.record.quality.is_overfitted]
+    by_name = itertools.groupby(drawn, key=lambda each: each.case.candidate)
+    panels = tuple(_panel(name, list(own), up, say) for name, own in by_name)
+    overfitted = [each.case.full_name for each in drawn if each.quality.is_overfitted]
     notes = (say("loss.overfitted_note", names=", ".join(overfitted)),) if overfitted else ()
     return Figure(say("loss.lead"), panels, _legend(found.variants, say), (_held_out_table(drawn, say),), notes)
 
@@ -70,8 +59,8 @@ def points_of(losses: Sequence[float | None]) -> list[tuple[int, float]]:
     return points
 
 
-def _panel(name: str, drawn: Sequence[_Trained], up: svg.Scale, say: Say) -> Markup:
-    steps = max(len(each.record.measured.losses or ()) for each in drawn)
+def _panel(name: str, drawn: Sequence[_Trained], up: svg.Scale, say: Say) -> Panel:
+    steps = max(len(each.losses) for each in drawn)
     across = svg.scale(0, steps, 34, svg.WIDTH - 14)
     parts = [
         *svg.y_axis(up, 34, svg.WIDTH - 4, digits.tick, say("axis.loss")),
@@ -79,7 +68,8 @@ def _panel(name: str, drawn: Sequence[_Trained], up: svg.Scale, say: Say) -> Mar
         *(part for each in drawn for part in _curve(each, across, up, say)),
     ]
     said = "; ".join(_said(each, say) for each in drawn)
-    return svg.drawing(_HEIGHT, say("loss.description", candidate=name, cases=said), parts)
+    drawing = svg.drawing(_HEIGHT, say("loss.description", candidate=name, cases=said), parts)
+    return Panel(name, drawing, "loss", _table(drawn, say))
 
 
 def _curve(drawn: _Trained, across: svg.Scale, up: svg.Scale, say: Say) -> list[Markup]:
@@ -101,7 +91,7 @@ def _curve(drawn: _Trained, across: svg.Scale, up: svg.Scale, say: Say) -> list[
 def _said(drawn: _Trained, say: Say) -> str:
     first, last = (drawn.points[0][1], drawn.points[-1][1]) if drawn.points else (None, None)
     said = say("loss.said", variant=drawn.case.name, first=digits.nats(first), last=digits.nats(last))
-    return f"{said}, {say('loss.overfitted')}" if drawn.record.quality.is_overfitted else said
+    return f"{said}, {say('loss.overfitted')}" if drawn.quality.is_overfitted else said
 
 
 def _legend(variants: Iterable[str], say: Say) -> tuple[Mark, ...]:
@@ -117,18 +107,15 @@ def _legend(variants: Iterable[str], say: Say) -> tuple[Mark, ...]:
 
 
 def _held_out_table(drawn: Sequence[_Trained], say: Say) -> Table:
-    records = [each.record for each in drawn]
-    losses = [record.measured.losses or (None,) for record in records]
+    losses, quality = [each.losses or (None,) for each in drawn], [each.quality for each in drawn]
     verdicts = {None: digits.NONE, True: say("loss.overfitted"), False: say("loss.not_overfitted")}
-    before = (record.quality.untuned_held_out_loss for record in records)
-    after = (record.quality.held_out_loss for record in records)
     columns = (
         *subjects([each.case for each in drawn], say),
         figures(say("head.first_loss"), (digits.nats(each[0]) for each in losses), "loss"),
         figures(say("head.last_loss"), (digits.nats(each[-1]) for each in losses), "loss"),
-        figures(say("loss.held_out_before"), map(digits.nats, before), "held_out"),
-        figures(say("loss.held_out_after"), map(digits.nats, after), "held_out"),
-        words(say("head.overfitted"), (verdicts[record.quality.is_overfitted] for record in records), "overfitted"),
+        figures(say("loss.held_out_before"), (digits.nats(each.untuned_held_out_loss) for each in quality), "held_out"),
+        figures(say("loss.held_out_after"), (digits.nats(each.held_out_loss) for each in quality), "held_out"),
+        words(say("head.overfitted"), (verdicts[each.is_overfitted] for each in quality), "overfitted"),
     )
     return Table(say("loss.held_out_caption"), columns)
 

@@ -14,7 +14,7 @@ from ..notes import plan_is_off_by
 from ..quantities import MEMORY
 from ..words import Say
 from . import svg
-from .contents import Figure, Mark, Panel, Shown, Table, cases_of, catalogued, subjects, verdict
+from .contents import Figure, Mark, Panel, Shown, Table, cases_of, catalogued, known_of, subjects, verdict
 
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "weights": ("base_weights",),
@@ -56,8 +56,8 @@ def figure(found: Comparison, say: Say) -> Figure | None:
     budgets = sorted({record.experiment.budget_mib for record in found.records})
     near = [budget for budget in budgets if not highest or budget <= highest * _FAR]
     along = svg.scale(0, max([highest, *near]), 4, svg.WIDTH - 20, most_ticks=7)
-    by_name = {name: list(own) for name, own in groupby(cases, key=lambda case: case.candidate)}
-    panels = tuple(Panel(name, _panel(name, own, along, budgets, say)) for name, own in by_name.items())
+    by_name = groupby(cases, key=lambda case: case.candidate)
+    panels = tuple(Panel(name, _panel(name, list(own), along, budgets, say)) for name, own in by_name)
     tables = (_planned_table(cases, say), _measured_table(cases, say), _advice_table(cases, say))
     shown = tuple(table for table in tables if table.rows)
     return Figure(_lead(cases, budgets, say), panels, _legend(cases, say), shown)
@@ -203,10 +203,9 @@ def _sample(kind: str, part: str) -> Markup:
 
 def _planned_table(cases: Iterable[Shown], say: Say) -> Table:
     """What each planned peak is made of."""
-    planned = [(case, case.plan) for case in cases if case.plan is not None]
-    plans = [plan for _, plan in planned]
+    cases, plans = known_of(cases, lambda case: case.plan)
     columns = (
-        *subjects([case for case, _ in planned], say),
+        *subjects(cases, say),
         *(
             in_mib(say.name("breakdown", name), ((plan.breakdown_mib or {}).get(name) for plan in plans), "breakdown")
             for name in dict.fromkeys(name for plan in plans for name in plan.breakdown_mib or ())
@@ -214,36 +213,36 @@ def _planned_table(cases: Iterable[Shown], say: Say) -> Table:
         in_mib(say("breakdown.unsplit"), map(_unsplit_mib, plans), "breakdown"),
         in_mib(say("head.context"), (plan.context_mib for plan in plans), "context"),
         in_mib(say("head.peak_device"), (plan.peak_device_mib for plan in plans), "peak_device"),
-        words(say("head.verdict"), (verdict(Cell(plan=case.cell.plan), say) for case, _ in planned)),
+        words(say("head.verdict"), (verdict(Cell(plan=case.cell.plan), say) for case in cases)),
     )
     return Table(say("memory.planned_caption"), columns)
 
 
 def _measured_table(cases: Iterable[Shown], say: Say) -> Table:
     """What each case was measured to need, beside the plan for the very lengths of its run."""
-    measured = [(case, record) for case in cases if (record := case.full_size) is not None]
-    reserved = (record.plan.peak_reserved_mib if record.plan else None for _, record in measured)
-    off_by = (plan_is_off_by(record, "peak_reserved_mib") for _, record in measured)
+    cases, records = known_of(cases, lambda case: case.full_size)
+    reserved = (record.plan.peak_reserved_mib if record.plan else None for record in records)
+    off_by = (plan_is_off_by(record, "peak_reserved_mib") for record in records)
     columns = (
-        *subjects([case for case, _ in measured], say),
-        *catalogued(MEMORY, [case for case, _ in measured], say),
+        *subjects(cases, say),
+        *catalogued(MEMORY, cases, say),
         in_mib(say("head.planned_reserved"), reserved, "peak_reserved"),
         figures(say("head.off_by"), map(digits.difference, off_by), "plan"),
-        words(say("head.verdict"), (verdict(Cell(record), say) for _, record in measured)),
+        words(say("head.verdict"), (verdict(Cell(record), say) for record in records)),
     )
     return Table(say("memory.measured_caption"), columns)
 
 
 def _advice_table(cases: Iterable[Shown], say: Say) -> Table:
     """What else would fit, as far as plans say so."""
-    advised = [(case, case.plan.advice) for case in cases if case.plan is not None and case.plan.advice is not None]
+    cases, advice = known_of(cases, lambda case: case.plan.advice if case.plan else None)
     columns = (
-        words(say("head.candidate"), (case.candidate for case, _ in advised)),
-        words(say("head.variant"), (each.variant for _, each in advised), "plan"),
+        words(say("head.candidate"), (case.candidate for case in cases)),
+        words(say("head.variant"), (each.variant for each in advice), "plan"),
         *(
-            figures(say(f"advice.{name}"), (digits.count(getattr(each, name) or None) for _, each in advised), "plan")
+            figures(say(f"advice.{name}"), (digits.count(getattr(each, name) or None) for each in advice), "plan")
             for name in _ADVICE
         ),
-        in_mib(say("advice.checkpointing_saves"), (each.checkpointing_saves_mib for _, each in advised), "plan"),
+        in_mib(say("advice.checkpointing_saves"), (each.checkpointing_saves_mib for each in advice), "plan"),
     )
     return Table(say("advice.caption"), columns)

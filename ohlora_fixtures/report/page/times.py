@@ -7,13 +7,14 @@ from itertools import groupby
 
 from markupsafe import Markup
 
+from ...inputs.cases import INFERENCE
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
 from ..layout import figures, words
 from ..words import Say
 from . import svg
-from .contents import Figure, Mark, Panel, Shown, Table, cases_of, outcome, subjects, warm_up
+from .contents import Figure, Mark, Panel, Shown, Table, cases_of, known_of, outcome, subjects
 
 _LINE, _NAME, _STRIP = 15.0, 18.0, 40.0
 """Heights of a case's line, of a candidate's name, and of a strip of prompts."""
@@ -32,7 +33,6 @@ class Spread:
     low: float
     """Lower quartile."""
     median: float
-    """Median."""
     high: float
     """Upper quartile."""
 
@@ -40,27 +40,36 @@ class Spread:
 def spread(record: Record) -> Spread | None:
     """Of a record's steps or prompts; around the median where it has no single times; None without any figure."""
     measured = record.measured
-    rest = (measured.seconds_each or ())[warm_up(record) :]
+    rest = (measured.seconds_each or ())[_warm_up(record) :]
     if len(rest) > 1:
         return Spread(*statistics.quantiles(rest, n=4, method="inclusive"))  # as `steady_iqr_seconds`
     median, half = measured.steady_median_seconds, (measured.steady_iqr_seconds or 0.0) / 2
     return None if median is None else Spread(median - half, median, median + half)
 
 
+def _warm_up(record: Record) -> int:
+    """How many of a record's steps or prompts were its warm-up."""
+    name = "warm_up_prompts" if record.case.workload == INFERENCE else "warm_up_steps"
+    told = record.experiment.protocol.get(name)
+    return told if isinstance(told, int) and told > 0 else 0
+
+
 def figure(found: Comparison, say: Say) -> Figure | None:
     """The figure; None where nothing was timed at full size."""
-    timed = [(case, record) for case in cases_of(found, say) if (record := case.full_size) is not None]
+    cases, records = known_of(cases_of(found, say), lambda case: case.full_size)
+    timed = list(zip(cases, records, strict=True))
     trained = [(case, record) for case, record in timed if case.variant is not None]
-    strips = _prompts_panel([record for case, record in timed if case.variant is None], say)
+    strips = _prompts_panel([record for record in records if record.case.variant is None], say)
     panels = [_panel(trained, "run", _whole, say), _panel(trained, "step", spread, say), strips]
     shown = tuple(panel for panel in panels if panel is not None)
     if not shown:
         return None
-    marks = [Mark(_sample(), say("time.legend"))]
+    line = (svg.line([(0, 6), (9, 6)], "stem series-0"), svg.line([(3, 6), (15, 6)], "spread series-0"))
+    marks = [Mark(svg.sample(*line, svg.marker("circle", 9, 6, "series-0")), say("time.legend"))]
     if strips:
         marks.append(Mark(svg.sample(_dot(9, 6)), say("time.legend_prompt")))
         marks.append(Mark(svg.sample(svg.marker("cross", 9, 6, "warm-up")), say("time.legend_warm_up")))
-    return Figure(say("time.lead"), shown, tuple(marks), (_table(timed, say),))
+    return Figure(say("time.lead"), shown, tuple(marks), (_table(cases, records, say),))
 
 
 _Timed = Sequence[tuple[Shown, Record]]
@@ -109,19 +118,10 @@ def _line(case: Shown, record: Record, read: Spread | None, at: tuple[svg.Scale,
     ]
 
 
-def _sample() -> Markup:
-    return svg.sample(
-        svg.line([(0, 6), (9, 6)], "stem series-0"),
-        svg.line([(3, 6), (15, 6)], "spread series-0"),
-        svg.marker("circle", 9, 6, "series-0"),
-    )
-
-
-def _table(timed: _Timed, say: Say) -> Table:
-    records = [record for _, record in timed]
+def _table(cases: Sequence[Shown], records: Sequence[Record], say: Say) -> Table:
     reads = list(map(spread, records))
     columns = (
-        *subjects([case for case, _ in timed], say),
+        *subjects(cases, say),
         figures(say("head.seconds"), (digits.seconds(record.measured.seconds) for record in records), "seconds"),
         figures(say("head.steady_median"), (digits.seconds(each.median if each else None) for each in reads), "steady"),
         figures(say("head.quartile_low"), (digits.seconds(each.low if each else None) for each in reads), "steady"),
@@ -133,7 +133,10 @@ def _table(timed: _Timed, say: Say) -> Table:
 
 def _prompts_panel(records: Sequence[Record], say: Say) -> Panel | None:
     """Every prompt's time, a strip of dots a candidate; None where no prompts were timed."""
-    settled = [time for record in records for time in _settled(record)]
+    settled: list[float] = []
+    for record in records:
+        times = record.measured.seconds_each or ()
+        settled += times[_warm_up(record) :] or times
     settled += [read.high for record in records if (read := spread(record)) is not None]
     if not settled:
         return None
@@ -143,12 +146,6 @@ def _prompts_panel(records: Sequence[Record], say: Say) -> Panel | None:
     axis = svg.x_axis(along, 4, bottom, digits.tick, say("axis.seconds"))
     drawn = svg.drawing(bottom + 34, say("time.prompt_description"), [*axis, *parts])
     return Panel(say("time.prompt"), drawn, "steady", _prompts_table(records, say))
-
-
-def _settled(record: Record) -> Sequence[float]:
-    """The times after the warm-up, or all if none is left."""
-    times = record.measured.seconds_each or ()
-    return times[warm_up(record) :] or times
 
 
 def _strip(record: Record, along: svg.Scale, top: float, say: Say) -> list[Markup]:
@@ -162,7 +159,7 @@ def _strip(record: Record, along: svg.Scale, top: float, say: Say) -> list[Marku
     for number, time in enumerate(record.measured.seconds_each or ()):
         y = middle + _SCATTERED[number % len(_SCATTERED)]
         hint = say("time.hint", number=number + 1, seconds=digits.seconds(time))
-        if number >= warm_up(record):
+        if number >= _warm_up(record):
             parts.append(_dot(along(time), y, hint))
         elif time <= along.high:
             parts.append(svg.marker("cross", along(time), y, "warm-up", hint))
@@ -180,15 +177,10 @@ def _dot(x: float, y: float, hint: str | None = None) -> Markup:
 def _prompts_table(records: Sequence[Record], say: Say) -> Table:
     most = max(len(record.measured.seconds_each or ()) for record in records)
     numbers = words(say("head.prompt_number"), (f"{number + 1}" for number in range(most)))
-    times = (
-        figures(record.case.candidate, (_time(record, number) for number in range(most)), "steady")
-        for record in records
-    )
-    return Table(say("time.prompt_caption"), (numbers, *times))
-
-
-def _time(record: Record, number: int) -> str:
-    times = record.measured.seconds_each or ()
-    if number >= len(times):
-        return digits.NONE
-    return digits.seconds(times[number]) + ("*" if number < warm_up(record) else "")
+    columns = [numbers]
+    for record in records:
+        times = enumerate(record.measured.seconds_each or ())
+        told = [digits.seconds(time) + "*" * (number < _warm_up(record)) for number, time in times]
+        unknown = [digits.NONE] * (most - len(told))
+        columns.append(figures(record.case.candidate, told + unknown, "steady"))
+    return Table(say("time.prompt_caption"), tuple(columns))
