@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ohlora_fixtures.choice.choosing import Choosing
-from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS
+from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, Choosing
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.planner.plan import Plan

@@ -14,8 +14,7 @@ from test_untrusted import HOSTILE, is_obeyed
 
 from conftest import at_most
 from ohlora_fixtures.base.safe_text import json_page
-from ohlora_fixtures.choice.choosing import Choosing
-from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS
+from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Choosing
 from ohlora_fixtures.report import choice
 from ohlora_fixtures.report.layout import Terminal
 from ohlora_fixtures.results.comparison import compare

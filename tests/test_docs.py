@@ -16,8 +16,7 @@ from made import made
 
 from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.base.installation import DATA
-from ohlora_fixtures.choice.choosing import Choosing
-from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS
+from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, Choosing
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.gpu_profiles import choose_profile, read_profiles

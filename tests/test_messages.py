@@ -16,8 +16,7 @@ from test_untrusted import HOSTILE, SPECIFIED
 from ohlora_fixtures.base import messages
 from ohlora_fixtures.base.errors import CandidateError, InputError
 from ohlora_fixtures.base.messages import LANGUAGES, Message, message, texts, told_by, verbatim
-from ohlora_fixtures.choice.choosing import Choosing
-from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS
+from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, Choosing
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.inputs.judge_settings import JudgeSettings
 from ohlora_fixtures.inputs.protocol import parse_protocol

@@ -13,9 +13,9 @@ from made import changed
 
 from ohlora_fixtures.base.messages import LANGUAGES, language_of, verbatim
 from ohlora_fixtures.inputs.cases import answering_case
+from ohlora_fixtures.report import page as page_module
 from ohlora_fixtures.report import words
-from ohlora_fixtures.report.page import page as page_module
-from ohlora_fixtures.report.page.page import html
+from ohlora_fixtures.report.page import html
 from ohlora_fixtures.report.words import texts
 from ohlora_fixtures.results.answers import GivenAnswer
 

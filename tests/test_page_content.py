@@ -11,7 +11,7 @@ from test_page import Document, page_of
 
 from ohlora_fixtures.choice.selection import Selection
 from ohlora_fixtures.inputs.cases import Case, answering_case
-from ohlora_fixtures.report.page import page as page_module
+from ohlora_fixtures.report import page as page_module
 from ohlora_fixtures.report.page.listings import by_prompt
 from ohlora_fixtures.report.quantities import MEASURED, PLANNED, QUALITY, known
 from ohlora_fixtures.report.words import texts

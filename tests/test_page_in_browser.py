@@ -6,7 +6,7 @@ from browser import CHROMIUM, Browser
 from test_page import HOSTILE, STATES, whole
 
 from ohlora_fixtures.inputs.cases import answering_case
-from ohlora_fixtures.report.page.page import html
+from ohlora_fixtures.report.page import html
 from ohlora_fixtures.results.answers import GivenAnswer
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the page is not looked at")

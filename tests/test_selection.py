@@ -10,8 +10,7 @@ from made import changed, said
 
 from conftest import at_most
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.choice.choosing import Choosing
-from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, parse_weights, select
+from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Choosing, parse_weights, select
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.results.comparison import compare
 

@@ -13,8 +13,7 @@ from ..base.files import replace_text
 from ..base.installation import DATA, REFERENCE
 from ..base.messages import Message, language_of, message
 from ..base.safe_text import json_page
-from ..choice.choosing import Choosing
-from ..choice.selection import DEFAULT_WEIGHTS, Selection
+from ..choice.selection import DEFAULT_WEIGHTS, Choosing, Selection
 from ..inputs.candidates import read_candidates
 from ..inputs.cases import Case
 from ..report import files

@@ -9,8 +9,7 @@ from ..base.errors import InputError
 from ..base.files import replace_text
 from ..base.installation import DATA, REFERENCE
 from ..base.messages import message, report_language
-from ..choice.choosing import Choosing
-from ..choice.selection import parse_weights
+from ..choice.selection import Choosing, parse_weights
 from ..inputs.candidates import Candidate, kept_candidate, read_candidates
 from ..inputs.judge_settings import judge_settings
 from ..inputs.settings import option_named

@@ -11,10 +11,9 @@ from ..base.messages import Language
 from ..choice.selection import Selection
 from ..results.answers import Answers
 from ..results.comparison import Comparison, Row
-from . import choice, details, table
+from . import choice, details, page, table
 from .layout import Terminal, as_markdown, for_terminal
 from .notes import REHEARSAL, notes, together
-from .page import page
 from .quantities import MEASURED, PLANNED, QUALITY
 
 _YES_OR_NO = {"fits": True, "over": False, "failed": False, "not_judged": None}

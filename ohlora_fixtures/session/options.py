@@ -15,8 +15,7 @@ from ..base.errors import InputError
 from ..base.installation import DATA
 from ..base.messages import Language, report_language
 from ..base.units import parse_size_mib
-from ..choice.choosing import Choosing
-from ..choice.selection import parse_weights
+from ..choice.selection import Choosing, parse_weights
 from ..inputs.candidates import Candidate, read_candidates, select_group, select_names
 from ..inputs.dataset import Dialogues, read_dialogues
 from ..inputs.gpu_profiles import GpuProfile, choose_profile, read_profiles

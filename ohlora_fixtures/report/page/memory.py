@@ -43,9 +43,6 @@ _HEIGHTS = {"planned": 12, "measured": 7}
 _FAR = 3
 """A budget so many times the highest peak would leave no room for the peaks."""
 
-_ADVICE = ("batch_size", "row_tokens", "largest_batch", "largest_rank")
-"""What is counted in a plan's advice."""
-
 
 def figure(found: Comparison, say: Say) -> Figure | None:
     """The figure; None without any plan or measurement at full size."""
@@ -59,8 +56,12 @@ def figure(found: Comparison, say: Say) -> Figure | None:
     by_name = groupby(cases, key=lambda case: case.candidate)
     panels = tuple(Panel(name, _panel(name, list(own), along, budgets, say)) for name, own in by_name)
     tables = (_planned_table(cases, say), _measured_table(cases, say), _advice_table(cases, say))
-    shown = tuple(table for table in tables if table.rows)
-    return Figure(_lead(cases, budgets, say), panels, _legend(cases, say), shown)
+    kinds = [kind for kind in _HEIGHTS if any(kind in _sizes(case) for case in cases)]
+    lead = [
+        say("memory.lead", budget=" / ".join(map(digits.mib, budgets))),
+        *(say(f"memory.lead_{kind}") for kind in kinds),
+    ]
+    return Figure(" ".join(lead), panels, _legend(kinds, say), tuple(table for table in tables if table.rows))
 
 
 def parts_of(plan: Plan) -> list[tuple[str, float]]:
@@ -95,15 +96,13 @@ def _reached(sizes: _Sizes) -> float | None:
 
 
 def _unsplit_mib(sizes: _Sizes) -> float | None:
-    """What was reserved and not allocated at the peaks."""
     if sizes.peak_reserved_mib is None or sizes.peak_allocated_mib is None:
         return None
     return sizes.peak_reserved_mib - sizes.peak_allocated_mib
 
 
 def _panel(name: str, cases: Sequence[Shown], along: svg.Scale, budgets: Sequence[float], say: Say) -> Markup:
-    bars: list[Markup] = []
-    texts: list[Markup] = []
+    bars, texts = list[Markup](), list[Markup]()
     told = [_said(case, say) for case in cases]
     own_line = _NAME_HEIGHT if any(svg.width_of("".join(said)) > _LONGEST_LINE for said in told) else 0
     height = _ROW_HEIGHT + own_line
@@ -176,20 +175,9 @@ def _budget_line(budget: float, along: svg.Scale, bottom: float, say: Say) -> li
     return [svg.line([(x, 12), (x, bottom)], "budget"), svg.text(min(x + 20, along.end), 9, said, "budget-name", "end")]
 
 
-def _kinds(cases: Iterable[Shown]) -> list[str]:
-    """Which of the two kinds of bars there are."""
-    found = {kind for case in cases for kind in _sizes(case)}
-    return [kind for kind in _HEIGHTS if kind in found]
-
-
-def _lead(cases: Sequence[Shown], budgets: Sequence[float], say: Say) -> str:
-    lead = say("memory.lead", budget=" / ".join(map(digits.mib, budgets)))
-    return " ".join([lead, *(say(f"memory.lead_{kind}") for kind in _kinds(cases))])
-
-
-def _legend(cases: Sequence[Shown], say: Say) -> tuple[Mark, ...]:
+def _legend(kinds: Iterable[str], say: Say) -> tuple[Mark, ...]:
     entries = []
-    for kind in _kinds(cases):
+    for kind in kinds:
         parts = [part for part in _TEXTURES if part != "whole"] if kind == "planned" else []
         entries += [Mark(_sample(kind, part), say(f"memory.part_{part}")) for part in parts]
         entries.append(Mark(_sample(kind, "whole"), say(f"memory.legend_{kind}")))
@@ -202,7 +190,6 @@ def _sample(kind: str, part: str) -> Markup:
 
 
 def _planned_table(cases: Iterable[Shown], say: Say) -> Table:
-    """What each planned peak is made of."""
     cases, plans = known_of(cases, lambda case: case.plan)
     columns = (
         *subjects(cases, say),
@@ -234,14 +221,13 @@ def _measured_table(cases: Iterable[Shown], say: Say) -> Table:
 
 
 def _advice_table(cases: Iterable[Shown], say: Say) -> Table:
-    """What else would fit, as far as plans say so."""
     cases, advice = known_of(cases, lambda case: case.plan.advice if case.plan else None)
     columns = (
         words(say("head.candidate"), (case.candidate for case in cases)),
         words(say("head.variant"), (each.variant for each in advice), "plan"),
         *(
             figures(say(f"advice.{name}"), (digits.count(getattr(each, name) or None) for each in advice), "plan")
-            for name in _ADVICE
+            for name in ("batch_size", "row_tokens", "largest_batch", "largest_rank")
         ),
         in_mib(say("advice.checkpointing_saves"), (each.checkpointing_saves_mib for each in advice), "plan"),
     )

@@ -19,6 +19,9 @@ _CHOSEN = ("choice", "reserve")
 _KINDS = (*_CHOSEN, "front", "option", "excluded")
 """What a point can be, what matters most first."""
 
+_COSTS = {"memory": "fine_tuning_memory", "time": "fine_tuning_seconds"}
+"""By panel, the criterion that quality stands against."""
+
 _HEIGHT = 380.0
 _LEFT, _TOP, _BOTTOM = 34.0, 24.0, _HEIGHT - 36.0
 """Where the plot begins and ends."""
@@ -33,23 +36,21 @@ class Point:
     """An option, or what would be one had it not been excluded."""
 
     case: Shown
-    """Which."""
     quality: float
     """0 to 100."""
     interval: tuple[float, float] | None
-    """Its 95 % interval, lower and upper end."""
+    """Its 95 % interval."""
     costs: Mapping[str, float | None]
     """`memory` in MiB and `time` in seconds."""
     kind: str
     """One of `_KINDS`."""
     is_on_front: bool
-    """Whether it is a member of the Pareto front."""
 
 
 def figure(found: Comparison, selection: Selection | None, say: Say) -> Figure | None:
     """The figure; None without a quality that stands beside a memory or a time."""
     points = list(_points(trained(found, say), selection))
-    panels = [_panel(points, cost, say) for cost in ("memory", "time")]
+    panels = [_panel(points, cost, say) for cost in _COSTS]
     shown = tuple(panel for panel in panels if panel is not None)
     if not shown:
         return None
@@ -65,17 +66,13 @@ def _points(cases: Iterable[Shown], selection: Selection | None) -> Iterator[Poi
         option, record = options.get((case.candidate, str(case.variant))), case.full_size
         if selection is not None and option is not None:
             if (quality := option.quality) is not None:
-                costs = {cost: option.figures.get(f"fine_tuning_{name}") for cost, name in _COSTS.items()}
+                costs = {cost: option.figures.get(name) for cost, name in _COSTS.items()}
                 kind, is_on_front = _kind(option, selection), option in selection.front
                 yield Point(case, quality.score, quality.interval, costs, kind, is_on_front)
         elif record is not None and (score := record.quality.score) is not None:
             costs = {"memory": record.peak_device_mib, "time": record.seconds}
             kind = "option" if selection is None else "excluded"
             yield Point(case, score, record.quality.interval, costs, kind, is_on_front=False)
-
-
-_COSTS = {"memory": "memory", "time": "seconds"}
-_AXES = {"memory": "axis.mib", "time": "axis.seconds"}
 
 
 def _kind(option: Option, selection: Selection) -> str:
@@ -95,7 +92,7 @@ def _panel(points: Iterable[Point], cost: str, say: Say) -> Panel | None:
     by_weight = sorted(placed, key=lambda each: -_KINDS.index(each[0].kind))  # what matters is drawn over the rest
     parts = [
         *svg.y_axis(up, _LEFT, svg.WIDTH - 4, digits.tick, say("axis.quality")),
-        *svg.x_axis(across, _TOP, _BOTTOM, digits.tick, say(_AXES[cost])),
+        *svg.x_axis(across, _TOP, _BOTTOM, digits.tick, say("axis.mib" if cost == "memory" else "axis.seconds")),
         *_front(placed),
         *(svg.line([(x, up(end)) for end in point.interval], "error-bar") for point, x, _ in placed if point.interval),
         *_kin(placed),
@@ -122,10 +119,9 @@ def _front(placed: Sequence[_Placed]) -> list[Markup]:
 
 def _kin(placed: Sequence[_Placed]) -> list[Markup]:
     """A line through a candidate's points, from variant to variant."""
-    ways: dict[int, list[tuple[float, float]]] = {}
-    for point, x, y in placed:
-        ways.setdefault(point.case.number, []).append((x, y))
-    return [svg.line(way, "kin") for way in ways.values() if len(way) > 1]
+    by_candidate = groupby(placed, key=lambda each: each[0].case.number)
+    ways = [[(x, y) for _, x, y in own] for _, own in by_candidate]
+    return [svg.line(way, "kin") for way in ways if len(way) > 1]
 
 
 def _marker(point: Point, x: float, y: float) -> Markup:
@@ -187,7 +183,6 @@ def _legend(points: Sequence[Point], say: Say) -> tuple[Mark, ...]:
 
 
 def _table(points: Sequence[Point], say: Say) -> Table:
-    """Their numbers."""
     ends = [point.interval or (None, None) for point in points]
     columns = (
         words(say("head.number"), (f"{point.case.number}" for point in points)),

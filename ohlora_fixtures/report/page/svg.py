@@ -33,13 +33,11 @@ class Scale:
     """Where figures lie along an axis."""
 
     low: float
-    """The figure at its start."""
     high: float
-    """The figure at its end."""
+    """The figures at its ends."""
     start: float
-    """Where it starts."""
     end: float
-    """Where it ends."""
+    """Where these lie."""
     ticks: tuple[float, ...]
     """Figures to mark."""
 
