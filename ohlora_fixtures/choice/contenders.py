@@ -41,6 +41,11 @@ class Option:
     quality: Quality | None
     """The quality in `figures`."""
 
+    @property
+    def name(self) -> str:
+        """Candidate and variant."""
+        return f"{self.candidate.name} {self.variant}"
+
 
 @dataclass(frozen=True)
 class Exclusion:

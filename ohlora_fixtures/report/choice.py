@@ -70,11 +70,11 @@ def conclusion(selection: Selection) -> Iterator[str]:
         yield f"No choice: {'no criterion with a weight is known for any option' if selection.ranking else why}"
         return
     what = "Provisional choice, answers not judged" if selection.is_provisional else "Final choice"
-    yield f"{what}: {name_of(choice)} ({_quality(choice.quality)}total {choice.total:.1f} of 100)"
+    yield f"{what}: {choice.name} ({_quality(choice.quality)}total {choice.total:.1f} of 100)"
     if reserve is None:
         yield "Reserve: none, no other candidate meets the conditions"
     else:
-        yield f"Reserve: {name_of(reserve)} ({_quality(reserve.quality)}total {reserve.total:.1f})"
+        yield f"Reserve: {reserve.name} ({_quality(reserve.quality)}total {reserve.total:.1f})"
 
 
 _WEIGHED = (
@@ -88,7 +88,7 @@ def _reasons(selection: Selection) -> Iterator[str]:
     if selection.choice is not None:
         yield f"weights: {', '.join(f'{name}={weight:g}' for name, weight in selection.weights.items())}"
         if selection.front:
-            yield f"Pareto front of quality, memory and time: {', '.join(map(name_of, selection.front))}"
+            yield f"Pareto front of quality, memory and time: {', '.join(each.name for each in selection.front)}"
         yield from _turns(selection.shifts)
         if selection.reserve is not None and {each.criterion for each in selection.shifts} != {*CRITERIA}:
             yield f"no {'other' if selection.shifts else 'single'} weight, moved alone, changes the choice"
@@ -116,7 +116,7 @@ def _turns(shifts: Iterable[Shift]) -> Iterator[str]:
     """What would be chosen instead, with every weight that could bring it about."""
     weights: dict[str, list[str]] = {}
     for each in shifts:
-        weights.setdefault(name_of(each.becomes), []).append(f"{each.criterion} {each.side} {each.turns_at:.3g}")
+        weights.setdefault(each.becomes.name, []).append(f"{each.criterion} {each.side} {each.turns_at:.3g}")
     for option, those in weights.items():
         yield f"{option} would be chosen with a weight of {', or of '.join(those)}"
 
@@ -124,11 +124,6 @@ def _turns(shifts: Iterable[Shift]) -> Iterator[str]:
 def written(criterion: str, figure: float) -> str:
     """A criterion's figure and unit."""
     return _FORMS[criterion.rpartition("_")[2]](figure)
-
-
-def name_of(option: Option) -> str:
-    """What an option is called."""
-    return f"{option.candidate.name} {option.variant}"
 
 
 def _quality(quality: Quality | None) -> str:
@@ -140,7 +135,7 @@ def _columns(selection: Selection) -> list[Column]:
     options = selection.ranking
     heads = {name: f"{name.replace('_', ' ')}\nweight {selection.weights[name]:g}" for name in CRITERIA}
     return [
-        words("option", (f"{name_of(each)}{'*' if id(each) in front else ''}" for each in options)),
+        words("option", (f"{each.name}{'*' if id(each) in front else ''}" for each in options)),
         figures("total", (digits.points(each.total) for each in options)),
         words("judged by", (SOURCES[each.quality.source] if each.quality else digits.NONE for each in options)),
         *(figures(head, [_figure(each, name) for each in options]) for name, head in heads.items()),
@@ -150,9 +145,9 @@ def _columns(selection: Selection) -> list[Column]:
 def _figure(option: Option, criterion: str) -> str:
     figure, score = option.figures[criterion], option.scores[criterion]
     if score is None:
-        return "-"
+        return digits.NONE
     if figure is None:
-        return f"({score:.2f})"
+        return f"({digits.score(score)})"
     grade = f"{option.quality.grade} " if criterion == "quality" and option.quality else ""
     return f"{grade}{written(criterion, figure)} ({digits.score(score)})"
 
@@ -164,6 +159,6 @@ def _place(option: Option) -> dict[str, Any]:
 def _facts(option: Option | None) -> Mapping[str, Any] | None:
     if option is None:
         return None
-    quality = option.quality
-    judged = {"quality": None if quality is None else vars(quality)}
-    return {**_place(option), "total": option.total, "figures": option.figures, "scores": option.scores, **judged}
+    quality = option.quality and vars(option.quality)
+    ranked_by = {"total": option.total, "figures": option.figures, "scores": option.scores, "quality": quality}
+    return _place(option) | ranked_by

@@ -34,6 +34,11 @@ def distinct(values: Iterable[str | None]) -> list[str]:
     return list(dict.fromkeys(value for value in values if value is not None))
 
 
+def devices_of(records: Iterable[Record]) -> list[str]:
+    """The devices that records were measured on or planned for."""
+    return distinct(record.environment.device for record in records)
+
+
 def together(values: Iterable[str | None]) -> str | None:
     """Each value once, in words; None if there is none."""
     return " and ".join(distinct(values)) or None
@@ -65,12 +70,12 @@ def mixed_notes(comparison: Comparison) -> list[Message]:
     """A message for each way in which records differ that ought to be alike; none for one session's own."""
     records, ran = comparison.records, comparison.measured
     found = []
-    if len(devices := distinct(record.environment.device for record in ran)) > 1:
+    if len(devices := devices_of(ran)) > 1:
         on = {device: [each.case.candidate for each in ran if each.environment.device == device] for device in devices}
         names = [message("names.on_device", device=device, names=listed(distinct(on[device]))) for device in devices]
         found.append(message("note.devices", count=len(devices), names=names))
     for key, values in (
-        ("note.cards", distinct(record.environment.device for record in comparison.plans)),
+        ("note.cards", devices_of(comparison.plans)),
         ("note.weights", distinct(record.environment.weights for record in ran)),
         ("note.protocol_hash", distinct(record.experiment.protocol_hash for record in records)),
         ("note.dataset_sha256", distinct(record.experiment.dataset_sha256 for record in records)),
@@ -192,7 +197,7 @@ def _on_planned(comparison: Comparison) -> Iterator[str]:
     whose = "all candidates" if len(estimated) == len(comparison.rows) else ", ".join(estimated)
     lengths = f"; lengths of {whose} estimated from characters a token" if estimated else ""
     context = "" if some.plan.context_mib is None else f", {some.plan.context_mib:.0f} MiB of it for the CUDA context"
-    cards = distinct(record.environment.device for record in planned)
+    cards = devices_of(planned)
     card = " or ".join(cards) if len(cards) > 1 else f"{some.environment.device}{context}"
     yield f"plan: what the full-size model would need at most on a {card}{lengths}"
 

@@ -12,7 +12,7 @@ from ..results.record import Record
 from . import digits
 from .choice import SOURCES
 from .layout import Column, Terminal, aligned, as_markdown, for_terminal, needed, width_of
-from .notes import distinct, meaning_of_mib, together
+from .notes import devices_of, meaning_of_mib
 from .words import Say, cut
 
 _PROMPT, _STUDY = "prompt", "the study's figures"
@@ -121,10 +121,8 @@ class _Glance:
         if self._is_timed:
             for of, column in self._by_case("s", _seconds):
                 yield _Offer((column,), 4 if of == _PROMPT else 3, "seconds", of)
-        if len(distinct(record.environment.device for record in self._ran)) > 1:
-            yield self._words(
-                "device", lambda row: together(record.environment.device for record in row.measured) or "", 6
-            )
+        if len(devices_of(self._ran)) > 1:
+            yield self._words("device", lambda row: " and ".join(devices_of(row.measured)), 6)
         yield self._words("size", size_of, 7)
         yield self._words("Ko-LLM\naverage", lambda row: digits.points(row.candidate.leaderboard_average), 8)
         yield self._words("licence", lambda row: row.candidate.binding_license, 9)
@@ -140,8 +138,7 @@ class _Glance:
         where, what = f"measured on {_on(self._ran)}", meaning_of_mib(self._comparison)
         if self._planned and not self._is_measured:
             timed = f", seconds {where}" if self._is_timed else ""
-            cards = distinct(record.environment.device for record in self._planned)
-            where = f"planned at full size for a {' or '.join(cards)}{timed}"
+            where = f"planned at full size for a {' or '.join(devices_of(self._planned))}{timed}"
             what = "most memory on the device"
         budgets = dict.fromkeys(f"{record.experiment.budget_mib:.0f}" for record in self._comparison.records)
         told = [f"MiB: {what}"]
@@ -216,10 +213,10 @@ def size_of(row: Row) -> str:
 
 
 def _planned_mib(cell: Cell) -> str:
-    plan = cell.plan
-    if plan is None or plan.peak_device_mib is None:
-        return digits.NONE if plan is None else _WORDS.get(plan.outcome.kind, digits.NONE)
-    return digits.mib(plan.peak_device_mib)
+    if cell.plan is None:
+        return digits.NONE
+    peak_mib = cell.plan.peak_device_mib
+    return _WORDS.get(cell.plan.outcome.kind, digits.NONE) if peak_mib is None else digits.mib(peak_mib)
 
 
 def _seconds(cell: Cell) -> str:
@@ -239,7 +236,6 @@ def _doubt(record: Record) -> str:
 
 
 def _on(records: Sequence[Record]) -> str:
-    """Which device."""
-    devices = distinct(record.environment.device for record in records)
+    devices = devices_of(records)
     several = f"{len(devices)} devices" if len(devices) > 1 else "".join(devices)
     return f"{several} (capped)" if any(record.measured.cap_mib is not None for record in records) else several

@@ -15,8 +15,7 @@ from ...choice.selection import Selection
 from ...results.answers import Answers
 from ...results.comparison import Comparison
 from .. import digits
-from ..choice import name_of
-from ..notes import distinct, listed, mixed_notes
+from ..notes import devices_of, distinct, listed, mixed_notes
 from ..words import Say, texts
 from . import choice, listings, losses, memory, quality, svg, times
 from .contents import Figure, Table
@@ -65,8 +64,7 @@ def html(
     return _template().render(
         say=say,
         svg=svg,
-        name_of=name_of,
-        title=say("page.title", option=name_of(chosen)) if chosen else say("page.heading"),
+        title=say("page.title", option=chosen.name) if chosen else say("page.heading"),
         marks=[*marks(comparison), *(["partial"] if is_partial else [])],
         shown=len(names),
         candidates=candidates,
@@ -172,8 +170,8 @@ def _facts(found: Comparison, environment: Mapping[str, Any] | None, say: Say) -
         "fact.candidates": digits.count(len(found.rows)) if found.rows else "",
         "fact.variants": names(found.variants),
         "fact.budget": " / ".join(f"{digits.mib(mib)} MiB" for mib in budgets),
-        "fact.measured_on": names(record.environment.device for record in found.measured),
-        "fact.planned_for": names(record.environment.device for record in found.plans),
+        "fact.measured_on": names(devices_of(found.measured)),
+        "fact.planned_for": names(devices_of(found.plans)),
         "fact.began": _minute(moments.get("started_utc") or moments.get("merged_utc")),
         "fact.protocol": names(record.experiment.protocol_hash for record in found.records),
     }

@@ -4,7 +4,7 @@ from ...choice.contenders import Option
 from ...choice.selection import CRITERIA, Selection
 from ...quality.grading import Quality
 from .. import digits
-from ..choice import name_of, written
+from ..choice import written
 from ..layout import figures, words
 from ..words import Say
 from .contents import Table
@@ -52,17 +52,14 @@ def why(selection: Selection, say: Say) -> list[str]:
     choice, reserve = selection.choice, selection.reserve
     if choice is None or reserve is None:
         return []
-    ahead: list[str] = []
-    behind: list[str] = []
+    said: dict[str, list[str]] = {"choice.ahead": [], "choice.behind": []}
     for name in CRITERIA:
         ours, theirs = choice.scores.get(name), reserve.scores.get(name)
-        if ours is not None and theirs is not None and selection.weights.get(name):
-            said = say(
-                "choice.against", criterion=say.name("criterion", name), ours=f"{ours:.2f}", theirs=f"{theirs:.2f}"
-            )
-            (ahead if ours > theirs else behind if ours < theirs else []).append(said)
-    both = (("choice.ahead", ahead), ("choice.behind", behind))
-    return [say(key, criteria=", ".join(names)) for key, names in both if names]
+        if ours is not None and theirs is not None and ours != theirs and selection.weights.get(name):
+            both = {"ours": digits.score(ours), "theirs": digits.score(theirs)}
+            key = "choice.ahead" if ours > theirs else "choice.behind"
+            said[key].append(say("choice.against", criterion=say.name("criterion", name), **both))
+    return [say(key, criteria=", ".join(names)) for key, names in said.items() if names]
 
 
 def exclusions(selection: Selection, say: Say) -> Table:
@@ -84,7 +81,7 @@ def ranking(selection: Selection, say: Say) -> Table:
         for name in CRITERIA
     )
     columns = (
-        words(say("head.option"), map(name_of, options)),
+        words(say("head.option"), (each.name for each in options)),
         figures(say("head.total"), (digits.points(each.total) for each in options), "total"),
         *scores,
     )
