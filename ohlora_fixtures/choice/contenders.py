@@ -123,7 +123,6 @@ def _at_full_size(cell: Cell) -> Cell:
 
 
 def _obstacle(row: Row, *, any_license: bool) -> Message | None:
-    """What stands in a candidate's way in every variant."""
     candidate = row.candidate
     if not candidate.free_license and not any_license:
         return message("reason.licence", licence=candidate.binding_license)

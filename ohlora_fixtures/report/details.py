@@ -70,7 +70,6 @@ def advice(comparison: Comparison) -> tuple[str, list[Column]]:
 
 
 def _breakdown(comparison: Comparison) -> list[Column]:
-    """A row for each planned case."""
     found = [(record, record.plan) for record in comparison.plans if record.plan and record.plan.breakdown_mib]
     names = dict.fromkeys(name for _, plan in found for name in plan.breakdown_mib or ())
     return [

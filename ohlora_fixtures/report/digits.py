@@ -8,7 +8,6 @@ NONE = "-"
 
 
 def _in(form: str) -> Callable[[float | None], str]:
-    """Writes a figure in a form that `format` knows."""
     return lambda figure: NONE if figure is None else format(figure, form)
 
 

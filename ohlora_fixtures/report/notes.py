@@ -22,7 +22,6 @@ class Note:
     """One sentence below a table."""
 
     text: str
-    """The sentence."""
     is_caution: bool = True
     """Whether figures are read otherwise for it; what is not one explains what they always are."""
     brief: str = ""
@@ -82,8 +81,12 @@ def mixed_notes(comparison: Comparison) -> list[Message]:
     ):
         if len(values) > 1:
             found.append(message(key, values=[_short(value) for value in values]))
-    if versions := _versions(records):
-        found.append(message("note.versions", versions=versions))
+    versions: dict[str, dict[str, None]] = {}
+    for record in records:
+        for package, version in record.environment.versions.items():
+            versions.setdefault(package, {})[version] = None
+    if told := [f"{package} {', '.join(several)}" for package, several in versions.items() if len(several) > 1]:
+        found.append(message("note.versions", versions=told))
     return found
 
 
@@ -154,7 +157,6 @@ def _on_settings(ran: Sequence[Record]) -> Iterator[Note]:
 
 
 def _on_limits(ran: Sequence[Record]) -> Iterator[str]:
-    """Which part of the card's peaks was reached."""
     each = [record.measured.utilization for record in ran]
     flops = [(one.flops_utilization, one.matrix_peak_tflops) for one in each]
     bandwidth = [(one.bandwidth_utilization, one.bandwidth_peak_gb_per_second) for one in each]
@@ -170,7 +172,6 @@ def _on_limits(ran: Sequence[Record]) -> Iterator[str]:
 
 
 def _on_plans_beside(ran: Iterable[Record]) -> Iterator[str]:
-    """How far plans were off."""
     names = ("peak_reserved_mib", "peak_allocated_mib")
     found = [[plan_is_off_by(record, name) for name in names] for record in ran]
     compared = [[abs(share) for share in both if share is not None] for both in found if None not in both]
@@ -223,18 +224,8 @@ def _on_failures(records: Iterable[Record]) -> Iterator[Note]:
 
 
 def _on_taints(records: Iterable[Record]) -> Iterator[Note]:
-    """Each taint once, with the cases it is about."""
     cases: dict[str, list[str]] = {}
     for record in records:
         for taint in record.taints:
             cases.setdefault(str(taint), []).append(record.case.id)
     return (Note(f"tainted (*): {taint}: {', '.join(names)}") for taint, names in cases.items())
-
-
-def _versions(records: Iterable[Record]) -> list[str]:
-    """Of each package that comes in several versions, which."""
-    found: dict[str, dict[str, None]] = {}
-    for record in records:
-        for package, version in record.environment.versions.items():
-            found.setdefault(package, {})[version] = None
-    return [f"{package} {', '.join(versions)}" for package, versions in found.items() if len(versions) > 1]

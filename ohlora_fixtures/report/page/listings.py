@@ -35,7 +35,6 @@ def candidates(found: Comparison, say: Say) -> Table:
 
 
 def _verdict(row: Row, say: Say) -> str:
-    """The table's verdict on a candidate, in the page's language."""
     word = verdict_of(row)
     which = word.removeprefix("only ")
     return say(f"verdict.{word.replace(' ', '_')}") if which == word else say("verdict.only", which=which)

@@ -102,7 +102,6 @@ def _panel(timed: _Timed, quantity: str, read: Callable[[Record], Spread | None]
 
 
 def _line(case: Shown, record: Record, read: Spread | None, at: tuple[svg.Scale, float], say: Say) -> list[Markup]:
-    """A case's line, at a height along a scale."""
     along, y = at
     named = svg.text(0, y + 4, svg.fitted(case.name, along.start - 4), "ticks")
     if read is None:
