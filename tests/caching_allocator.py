@@ -1,12 +1,15 @@
 """PyTorch's CUDA caching allocator as a whole, made of the planner's pools: to hold against the real one."""
 
-from ohlora_fixtures.planner.allocator import SMALL_REQUEST_MAX_BYTES, Pool
+from math import inf
+
+from ohlora_fixtures.planner.allocator import SMALL_REQUEST_MAX_BYTES, OutOfMemoryError, Pool
 
 
 class CachingAllocator:
     """Both pools together, as `torch.cuda.memory_stats` sees them."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: float = inf) -> None:
+        self._limit_bytes = limit_bytes
         self.small, self.large = Pool(is_small=True), Pool(is_small=False)
         self.peak_allocated_bytes = 0
         """Most bytes in live blocks so far (`allocated_bytes.all.peak`)."""
@@ -14,9 +17,19 @@ class CachingAllocator:
         """Most bytes in segments so far (`reserved_bytes.all.peak`)."""
 
     def malloc(self, size_bytes: int) -> int:
-        """Allocate at least one byte; returns a handle."""
-        pool = self.small if size_bytes <= SMALL_REQUEST_MAX_BYTES else self.large
-        handle = pool.malloc(size_bytes) << 1 | pool.is_small
+        """Allocate at least one byte; returns a handle.
+
+        Raises OutOfMemoryError where the limit does not allow for it, once both pools have given back what they can.
+        """
+        pool, other = (self.small, self.large) if size_bytes <= SMALL_REQUEST_MAX_BYTES else (self.large, self.small)
+        pool.limit_bytes = self._limit_bytes - other.reserved_bytes
+        try:
+            address = pool.malloc(size_bytes)
+        except OutOfMemoryError:
+            self.empty_cache()
+            pool.limit_bytes = self._limit_bytes - other.reserved_bytes
+            address = pool.malloc(size_bytes)
+        handle = address << 1 | pool.is_small
         self.peak_allocated_bytes = max(self.peak_allocated_bytes, self.allocated_bytes)
         self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
         return handle

@@ -33,9 +33,9 @@ def test_the_budget_itself_is_within_it(peak_mib, verdict):
 def test_the_sentence_names_both_figures_and_the_difference():
     assert above_budget(12288.0, 12288.0) is None
     assert str(above_budget(12900.0, 12288.0)) == (
-        "peak device memory 12900.00 MiB is 612.00 MiB (5.0%) above the VRAM budget of 12288.00 MiB"
+        "device memory of 12900.00 MiB is 612.00 MiB (5.0%) above the VRAM budget of 12288.00 MiB"
     )
-    assert str(fit_of(None, planned(2049.0)).reason).startswith("planned: peak device memory 2049.00 MiB is 1.00 MiB")
+    assert str(fit_of(None, planned(2049.0)).reason).startswith("planned: device memory of 2049.00 MiB is 1.00 MiB")
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_budget_and_memory_running_out_are_verdicts_and_the_session_goes_on(suit
     result.assert_outcomes(passed=2, failed=2, deselected=24)
     records = flat_records(suite.path / "out")
     assert [record["outcome"] for record in records] == ["passed", "over_budget", "out_of_memory", "passed"]
-    over = "peak device memory 12288.50 MiB is 0.50 MiB (0.0%) above the VRAM budget of 12288.00 MiB"
+    over = "device memory of 12288.50 MiB is 0.50 MiB (0.0%) above the VRAM budget of 12288.00 MiB"
     full = "memory ran out at a request for 2048.00 MiB"
     assert [record["reason"] for record in records] == [None, over, full, None]
     assert (records[1]["peak_device_mib"], records[1]["seconds"] > 0) == (12288.5, True)

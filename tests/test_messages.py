@@ -103,8 +103,8 @@ def test_messages_hold_others_and_several_in_a_row():
 
 def test_a_message_tells_its_figures_with_its_own_digits():
     said = above_budget(12900.0, 12288.0)
-    assert str(said) == ("peak device memory 12900.00 MiB is 612.00 MiB (5.0%) above the VRAM budget of 12288.00 MiB")
-    assert said.text("ko") == "장치 최대 메모리 12900.00 MiB가 VRAM 예산 12288.00 MiB보다 612.00 MiB(5.0%) 많음"
+    assert str(said) == ("device memory of 12900.00 MiB is 612.00 MiB (5.0%) above the VRAM budget of 12288.00 MiB")
+    assert said.text("ko") == "장치 메모리 12900.00 MiB가 VRAM 예산 12288.00 MiB보다 612.00 MiB(5.0%) 많음"
     assert said.values["peak"] == 12900.0
 
 

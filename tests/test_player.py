@@ -6,8 +6,8 @@ from array import array
 import pytest
 from caching_allocator import CachingAllocator
 
-from ohlora_fixtures.planner.allocator import Category, Trace
-from ohlora_fixtures.planner.player import WASTED, play
+from ohlora_fixtures.planner.allocator import Category, OutOfMemoryError, Trace
+from ohlora_fixtures.planner.player import WASTED, fits, play
 from ohlora_fixtures.planner.steps import NotComposableError, cut, events_at
 
 MIB = 2**20
@@ -89,9 +89,33 @@ def test_a_run_put_together_from_its_kinds_of_steps_is_the_run(seed):
         still_held.append(-1 - allocation)
     assert composed.allocated_bytes == plain(still_held)[0].allocated_bytes
 
-    rough = play(run.beginning, [step_of[kind] for kind in kinds[1:]], is_rough=True)
-    assert rough.peak_reserved_bytes <= composed.peak_reserved_bytes
-    assert rough.peak_allocated_bytes == composed.peak_allocated_bytes
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_a_run_needs_is_the_limit_under_which_the_whole_allocator_gets_through(seed):
+    trace, ends, _ = a_run(seed)
+    run = cut(trace, ends)
+    played = play(run.beginning, run.steps)
+    whole = trace.until(ends[-2])
+    assert gets_through(whole.events, played.needs_bytes)
+    assert not gets_through(whole.events, played.needs_bytes - 8 * MIB)  # of which the small pool may give some back
+    assert played.peak_allocated_bytes <= played.needs_bytes <= played.peak_reserved_bytes
+    assert fits(run.beginning, run.steps, played.needs_bytes)
+    assert not fits(run.beginning, run.steps, played.needs_bytes - 2 * MIB)
+
+
+def gets_through(events, limit_bytes):
+    allocator, handles = CachingAllocator(limit_bytes), []
+    try:
+        for event in events:
+            if event > 0:
+                handles.append(allocator.malloc(event))
+            elif event:
+                allocator.free(handles[-1 - event])
+            else:
+                allocator.empty_cache()
+    except OutOfMemoryError:
+        return False
+    return True
 
 
 def plain_live(trace):

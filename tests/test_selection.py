@@ -16,7 +16,7 @@ from ohlora_fixtures.results.comparison import compare
 
 FREE = candidate("free")
 BOUND = candidate("bound", free_license=False, binding_license="Gemma Terms of Use", leaderboard_average=90.0)
-TOO_MUCH = "peak device memory 12288.01 MiB is 0.01 MiB (0.0%) above the VRAM budget of 12288.00 MiB"
+TOO_MUCH = "device memory of 12288.01 MiB is 0.01 MiB (0.0%) above the VRAM budget of 12288.00 MiB"
 
 
 def exclusions(found):

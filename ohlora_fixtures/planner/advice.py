@@ -6,6 +6,7 @@ are lines in the batch size and in the rank, so two traces give all others, and 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from ..base.units import MIB
 from ..inputs.variants import rank_of
 from .candidate_planner import CandidatePlanner, Run, shape_of
 from .plan import Advice
-from .player import Played, play
+from .player import fits, play
 from .steps import NotComposableError, Step, step_at
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ class Advisor:
         """
         planner, variant = self._planner, self._planner.advised
         is_on, run = planner.traced.checkpoints(variant), planner.run(variant)
-        as_it_is = play(run.beginning, [run.step_of[self._rows, self._tokens]]).peak_reserved_bytes
+        as_it_is = play(run.beginning, [run.step_of[self._rows, self._tokens]]).needs_bytes
         two = [planner.batches[0], planner.longest_batch]
         changed = play(planner.traced.fine_tuning(variant, two, gradient_checkpointing=not is_on).trace)
-        saved_bytes = as_it_is - changed.peak_reserved_bytes
+        saved_bytes = as_it_is - changed.needs_bytes
         return Advice(
             variant=variant.name,
             batch_size=self._rows,
@@ -70,7 +71,7 @@ class Advisor:
             step = self._planner.cut_run(variant, [batch, first])[0].steps[0]
             return [run.beginning, usual, step, step]
 
-        return self._largest(on_line, traced, self._rows, LARGEST_BATCH)
+        return self._largest(on_line, traced, LARGEST_BATCH)
 
     def _largest_rank(self, variant: Variant, run: Run) -> int | None:
         other = self._planner.other
@@ -89,46 +90,22 @@ class Advisor:
             found, _ = self._planner.cut_run(variant.at_rank(RANK_STEP * multiple), batches)
             return [found.beginning, *found.steps * 2]
 
-        start = max(rank_of(variant) // RANK_STEP, 1)
-        return RANK_STEP * self._largest(on_line, traced, start, LARGEST_RANK // RANK_STEP)
+        return RANK_STEP * self._largest(on_line, traced, LARGEST_RANK // RANK_STEP)
 
     def _largest(
-        self, on_line: Callable[[int], Sequence[Step]], traced: Callable[[int], Sequence[Step]], start: int, limit: int
+        self, on_line: Callable[[int], Sequence[Step]], traced: Callable[[int], Sequence[Step]], limit: int
     ) -> int:
-        """The largest value whose run fits, found on the line, and traced itself as a check."""
+        """The largest value up to a limit whose run fits, 0 if none does: found on the line, and traced as a check."""
 
-        def played(run: Sequence[Step], *, is_rough: bool = False) -> Played:
-            return play(run[0], run[1:], is_rough=is_rough)
+        def search(run_at: Callable[[int], Sequence[Step]]) -> int:
+            def is_too_large(value: int) -> bool:
+                run = run_at(value)
+                return not fits(run[0], run[1:], self._limit_bytes)
+
+            return bisect_left(range(1, limit + 1), x=True, key=is_too_large)
 
         with suppress(NotComposableError):
-            found = largest_within(
-                self._limit_bytes, lambda x: played(on_line(x), is_rough=True).peak_reserved_bytes, start, limit
-            )
-            while found > 0 and played(on_line(found)).peak_reserved_bytes > self._limit_bytes:
-                found -= 1
+            found = search(on_line)
             if found == 0 or [step.events for step in on_line(found)] == [step.events for step in traced(found)]:
                 return found
-        return largest_within(self._limit_bytes, lambda x: played(traced(x)).peak_reserved_bytes, start, limit)
-
-
-def largest_within(most: float, value_at: Callable[[int], int], start: int, limit: int) -> int:
-    """The largest x from 1 to `limit` with a value of at most `most`; 0 if there is none.
-
-    The values must rise with x, about as a line does. Every probe is where a line through the nearest two
-    known points would reach `most`; every second one halves the rest instead.
-    """
-    value_of = {start: value_at(start)}
-    low, high = (start, limit + 1) if value_of[start] <= most else (0, start)
-    while high - low > 1:
-        if len(value_of) == 1:
-            probe = 2 * start if low else start // 2
-        elif len(value_of) % 2 == 0 and low and high <= limit:
-            probe = (low + high) // 2
-        else:
-            first, second = sorted(value_of, key=lambda x: abs(value_of[x] - most))[:2]
-            slope = (value_of[second] - value_of[first]) / (second - first)
-            probe = first + int((most - value_of[first]) / slope) if slope > 0 else (low + high) // 2
-        probe = min(max(probe, low + 1), high - 1)
-        value_of[probe] = value_at(probe)
-        low, high = (probe, high) if value_of[probe] <= most else (low, probe)
-    return low
+        return search(traced)

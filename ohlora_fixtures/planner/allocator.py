@@ -7,6 +7,7 @@ from bisect import bisect_left, insort
 from copy import copy
 from dataclasses import dataclass, field
 from enum import IntEnum
+from math import inf
 
 import numpy as np
 
@@ -76,6 +77,10 @@ _ADDRESS_BITS = 52
 _ADDRESS_MASK = (1 << _ADDRESS_BITS) - 1
 
 
+class OutOfMemoryError(Exception):
+    """A pool needs a segment beyond its limit."""
+
+
 class Pool:
     """One of the two pools: its segments, and the blocks they are split into.
 
@@ -83,9 +88,11 @@ class Pool:
     are unknown, and they decide only between free blocks of the very same size.
     """
 
-    def __init__(self, *, is_small: bool) -> None:
+    def __init__(self, *, is_small: bool, limit_bytes: float = inf) -> None:
         self.is_small = is_small
         """Whether it serves requests up to 1 MiB."""
+        self.limit_bytes = limit_bytes
+        """Most bytes that it can have in segments."""
         self.allocated_bytes = 0
         """In live blocks, rounding and unsplit rests included."""
         self.reserved_bytes = 0
@@ -102,7 +109,10 @@ class Pool:
         self._free_keys: list[int] = []  # size and address in one int, so that sorting them sorts by both
 
     def malloc(self, size_bytes: int) -> int:
-        """Allocate at least one byte; returns the block's address."""
+        """Allocate at least one byte; returns the block's address.
+
+        Raises OutOfMemoryError where a new segment would exceed the limit even without the wholly free ones.
+        """
         size = -(-size_bytes // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES
         keys = self._free_keys
         position = bisect_left(keys, size << _ADDRESS_BITS)
@@ -169,6 +179,10 @@ class Pool:
             segment_bytes = LARGE_SEGMENT_BYTES
         else:
             segment_bytes = -(-size // LARGE_ROUND_BYTES) * LARGE_ROUND_BYTES
+        if self.reserved_bytes + segment_bytes > self.limit_bytes:
+            self.empty_cache()  # `release_cached_blocks`, as `malloc` does when `alloc_block` has failed
+            if self.reserved_bytes + segment_bytes > self.limit_bytes:
+                raise OutOfMemoryError
         address = self._next_address
         self._segments[address] = segment_bytes
         self._next_address += segment_bytes + MIN_BLOCK_BYTES

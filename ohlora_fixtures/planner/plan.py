@@ -28,7 +28,7 @@ class Advice:
     largest_rank: int | None
     """Highest LoRA rank, a multiple of 8; 0 if none fits, None for a variant without a rank."""
     checkpointing_saves_mib: float
-    """What gradient checkpointing takes off the peak of reserved memory."""
+    """What gradient checkpointing takes off the memory that is needed."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,11 @@ class Plan:
     peak_reserved_mib: float | None = None
     """Most in the caching allocator's segments."""
     peak_device_mib: float | None = None
-    """What the card must have: reserved and context."""
+    """What is taken of the card where there is room: reserved and context."""
+    needs_mib: float | None = None
+    """Least memory within which the allocator gets through, giving back what it does not use."""
+    needs_device_mib: float | None = None
+    """What the card must have: needed and context."""
     context_mib: float | None = None
     """The CUDA context's, from the GPU profile."""
     parameters: int | None = None

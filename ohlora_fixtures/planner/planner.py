@@ -189,6 +189,8 @@ class _OpenCandidate:
             peak_allocated_mib=played.peak_allocated_bytes / MIB,
             peak_reserved_mib=played.peak_reserved_bytes / MIB,
             peak_device_mib=played.peak_reserved_bytes / MIB + self._context_mib,
+            needs_mib=played.needs_bytes / MIB,
+            needs_device_mib=played.needs_bytes / MIB + self._context_mib,
             context_mib=self._context_mib,
             breakdown_mib={name: size_bytes / MIB for name, size_bytes in played.at_peak.items()},
         )

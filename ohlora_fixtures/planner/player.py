@@ -10,13 +10,23 @@ and some `SMALL_EVENTS` are through, that stops, and its segments may in truth b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .allocator import EMPTY_CACHE, MIN_BLOCK_BYTES, SMALL_REQUEST_MAX_BYTES, SMALL_SEGMENT_BYTES, Category, Pool, Trace
+from .allocator import (
+    EMPTY_CACHE,
+    LARGE_ROUND_BYTES,
+    MIN_BLOCK_BYTES,
+    SMALL_REQUEST_MAX_BYTES,
+    Category,
+    OutOfMemoryError,
+    Pool,
+    Trace,
+)
 from .steps import INHERITED, NotComposableError, Step
 
 SMALL_EVENTS = 1 << 17
@@ -38,6 +48,24 @@ class Played:
     """Most in segments."""
     at_peak: dict[str, int]
     """What was live when most was allocated, by the names of `Category` in lower case, and `WASTED`."""
+    _parts: Sequence[_Part] = field(repr=False, compare=False)
+    _peak_large_bytes: int
+    """Most in live blocks of the large pool."""
+    _peak_small_reserved_bytes: int
+    """Most in segments of the small pool."""
+
+    @cached_property
+    def needs_bytes(self) -> int:
+        """Least memory, to 2 MiB, within which the allocator gets through, giving unused segments back.
+
+        The small pool is granted all that it takes with room enough: the figure may be a few MiB too high.
+        """
+        reserved_bytes = self.peak_reserved_bytes - self._peak_small_reserved_bytes
+        low, high = (self._peak_large_bytes - 1) // LARGE_ROUND_BYTES, reserved_bytes // LARGE_ROUND_BYTES
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if _completes(self._parts, middle * LARGE_ROUND_BYTES) else (middle, high)
+        return high * LARGE_ROUND_BYTES + self._peak_small_reserved_bytes
 
 
 @dataclass(frozen=True)
@@ -52,7 +80,7 @@ class _Held:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What playing a part came to; the small pool's figures are relative to its level when the part began."""
+    """What playing a part came to; the small pool's figure is relative to its level when the part began."""
 
     layout: object
     """The large pool's layout at the end, and what is left behind: they decide what a next step does."""
@@ -60,29 +88,21 @@ class _Outcome:
     most: int
     position: int
     """The event that reached `most`."""
-    most_small: int
-    """The small pool's share at its own highest."""
     small_gain: int
 
 
-def play(beginning: Trace | Step, steps: Sequence[Step] = (), *, is_rough: bool = False) -> Played:
+def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
     """Play a whole trace, or a beginning and then steps, on a card with room enough; equal steps are the same object.
-
-    A rough play takes a tenth of the time where there are many small blocks: it supposes that they fill their
-    segments, so that the peak of reserved bytes is a lower bound.
 
     Raises NotComposableError for a step that frees another number of allocations than the one before it left.
     """
-    part_of = {id(each): _Part(each) for each in (beginning, *steps)}
-    parts = [part_of[id(each)] for each in (beginning, *steps)]
-    if any(part.inherits != len(before.left_behind) for before, part in pairwise(parts)):
-        raise NotComposableError("a step does not free what the one before it left")
+    parts = _parts(beginning, steps)
     pool = Pool(is_small=False)
     layout: object = (pool.layout(), ())
     held: tuple[_Held, ...] = ()
     pools = {layout: pool}
     known: dict[tuple[object, _Part], _Outcome] = {}
-    most = most_small = small = reserved = 0
+    most = most_large = small = reserved = 0
     most_at = parts[0], held, 0
     for part in parts:
         now = known.get((layout, part))
@@ -91,12 +111,12 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = (), *, is_rough: bool 
             now = known[layout, part] = _play_large(pool, part, held)
             pools.setdefault(now.layout, pool)
             reserved = max(reserved, pool.peak_reserved_bytes)
+            most_large = max(most_large, pool.peak_allocated_bytes)
         if small + now.most > most:
             most, most_at = small + now.most, (part, held, now.position)
-        most_small = max(most_small, small + now.most_small)
         small += now.small_gain
         layout, held = now.layout, now.held
-    small_reserved = -(-most_small // SMALL_SEGMENT_BYTES) * SMALL_SEGMENT_BYTES if is_rough else _play_small(parts)
+    small_reserved = _play_small(parts)
     at_peak = _breakdown(parts[0], *most_at)
     at_peak[WASTED] = most - sum(at_peak.values())
     pool = pools[layout]
@@ -105,7 +125,44 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = (), *, is_rough: bool 
             small -= _rounded(each.size_bytes)
         else:
             pool.free(each.large_address)
-    return Played(pool.allocated_bytes + small, most, reserved + small_reserved, at_peak)
+    allocated = pool.allocated_bytes + small
+    return Played(allocated, most, reserved + small_reserved, at_peak, parts, most_large, small_reserved)
+
+
+def fits(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float) -> bool:
+    """Whether the allocator gets through a run with no more memory than that.
+
+    Raises NotComposableError as `play` does.
+    """
+    parts = _parts(beginning, steps)
+    return _completes(parts, limit_bytes) and _completes(parts, limit_bytes - _play_small(parts))
+
+
+def _completes(parts: Sequence[_Part], limit_bytes: float) -> bool:
+    """Whether the large pool gets through with no more memory than that."""
+    pool = Pool(is_small=False, limit_bytes=limit_bytes)
+    state: tuple[object, tuple[int | None, ...]] = (pool.layout(), ())
+    pools = {state: pool}
+    known: dict[tuple[object, _Part], tuple[object, tuple[int | None, ...]]] = {}
+    for part in parts:
+        if (state, part) not in known:
+            pool = pools[state].copy()
+            try:
+                _, left = _replay(pool, part, part.not_small_events, state[1])
+            except OutOfMemoryError:
+                return False
+            after = known[state, part] = (pool.layout(), tuple(left))
+            pools.setdefault(after, pool)
+        state = known[state, part]
+    return True
+
+
+def _parts(beginning: Trace | Step, steps: Sequence[Step]) -> list[_Part]:
+    part_of = {id(each): _Part(each) for each in (beginning, *steps)}
+    parts = [part_of[id(each)] for each in (beginning, *steps)]
+    if any(part.inherits != len(before.left_behind) for before, part in pairwise(parts)):
+        raise NotComposableError("a step does not free what the one before it left")
+    return parts
 
 
 class _Part:
@@ -126,6 +183,19 @@ class _Part:
         self.not_large = np.flatnonzero(is_small | (deltas == 0))
         self.ids = np.cumsum(self.events > 0) - 1
 
+    @cached_property
+    def not_small_events(self) -> list[tuple[int, int]]:
+        """The events that are not the small pool's, each with the id of the last allocation until then."""
+        return self._at(self.not_small)
+
+    @cached_property
+    def not_large_events(self) -> list[tuple[int, int]]:
+        """Likewise, those that are not the large pool's."""
+        return self._at(self.not_large)
+
+    def _at(self, positions: NDArray[np.int64]) -> list[tuple[int, int]]:
+        return list(zip(self.events[positions].tolist(), self.ids[positions].tolist(), strict=True))
+
     def live_by_category(self, position: int, *, but: Sequence[int] = ()) -> NDArray[np.int64]:
         """Bytes of the own allocations that are live after the event at a position, but for some, by category."""
         is_live = np.zeros(len(self.sizes), dtype=bool)
@@ -139,16 +209,16 @@ class _Part:
 
 
 def _replay(
-    pool: Pool, part: _Part, positions: NDArray[np.int64], inherited: Sequence[int | None]
+    pool: Pool, part: _Part, events: Sequence[tuple[int, int]], inherited: Sequence[int | None]
 ) -> tuple[list[int], list[int | None]]:
-    """Play a part's events at some positions through one pool.
+    """Play a part's events through one pool.
 
     Returns the pool's level after each, and the addresses of what is left behind; addresses, `inherited` ones too,
     are None in the other pool.
     """
     addresses: dict[int, int] = {}
     levels = []
-    for event, allocation in zip(part.events[positions].tolist(), part.ids[positions].tolist(), strict=True):
+    for event, allocation in events:
         if event > 0:
             addresses[allocation] = pool.malloc(event)
         elif event == EMPTY_CACHE:
@@ -166,7 +236,7 @@ def _replay(
 def _play_large(pool: Pool, part: _Part, inherited: Sequence[_Held]) -> _Outcome:
     """Play a part through the large pool, summing up what it does to the small one."""
     start_level = pool.allocated_bytes
-    levels, left = _replay(pool, part, part.not_small, [each.large_address for each in inherited])
+    levels, left = _replay(pool, part, part.not_small_events, [each.large_address for each in inherited])
     small_freed = {
         INHERITED - place: _rounded(each.size_bytes)
         for place, each in enumerate(inherited)
@@ -175,13 +245,12 @@ def _play_large(pool: Pool, part: _Part, inherited: Sequence[_Held]) -> _Outcome
     freed = [small_freed.get(event, 0) for event in part.events[part.not_small].tolist()]
     offsets = -np.cumsum(freed, dtype=np.int64)  # after each event that is not among `small_sums`
     most, position = _highest(part, start_level, np.array(levels, dtype=np.int64) + offsets)
-    most_small, _ = _highest(part, 0, offsets)
     held = tuple(
         _Held(int(part.sizes[each]), int(part.categories[each]), address)
         for each, address in zip(part.left_behind, left, strict=True)
     )
     gain = int(part.small_sums[-1:].sum() + offsets[-1:].sum())
-    return _Outcome((pool.layout(), held), held, most, position, most_small, gain)
+    return _Outcome((pool.layout(), held), held, most, position, gain)
 
 
 def _highest(part: _Part, start_level: int, levels: NDArray[np.int64]) -> tuple[int, int]:
@@ -207,7 +276,7 @@ def _play_small(parts: Sequence[_Part]) -> int:
     pool = Pool(is_small=True)
     inherited: list[int | None] = []
     for part in played:
-        _, inherited = _replay(pool, part, part.not_large, inherited)
+        _, inherited = _replay(pool, part, part.not_large_events, inherited)
     return pool.peak_reserved_bytes
 
 

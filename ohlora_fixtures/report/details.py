@@ -78,6 +78,7 @@ def _breakdown(comparison: Comparison) -> list[Column]:
         in_mib("allocated", (plan.peak_allocated_mib for _, plan in found)),
         in_mib("reserved", (plan.peak_reserved_mib for _, plan in found)),
         in_mib("card", (plan.peak_device_mib for _, plan in found)),
+        in_mib("needed", (plan.needs_device_mib for _, plan in found)),
     ]
 
 

@@ -123,11 +123,14 @@ class _Glance:
                 yield _Offer((column,), 4 if of == _PROMPT else 3, "seconds", of)
         if len(devices_of(self._ran)) > 1:
             yield self._words("device", lambda row: " and ".join(devices_of(row.measured)), 6)
+        if self._planned and not self._is_measured:
+            takes = tuple(column for _, column in self._by_case("MiB\nwith room", _planned_peak))
+            yield _Offer(takes, 10, "what is taken where there is room")
         yield self._words("size", size_of, 7)
         yield self._words("Ko-LLM\naverage", lambda row: digits.points(row.candidate.leaderboard_average), 8)
         yield self._words("licence", lambda row: row.candidate.binding_license, 9)
         if self._is_measured and self._planned:
-            yield _Offer(tuple(column for _, column in self._by_case("MiB\nplan", _planned_mib)), 10, "the plan")
+            yield _Offer(tuple(column for _, column in self._by_case("MiB\nplan", _planned_peak)), 10, "the plan")
         if any(cell.published for row in rows for cell in row.cells.values()):
             both = [*self._by_case("s\nstudy", _study_seconds), *self._by_case("MiB\nstudy", _study_mib)]
             yield _Offer(tuple(column for _, column in both), 11, _STUDY)
@@ -139,7 +142,7 @@ class _Glance:
         if self._planned and not self._is_measured:
             timed = f", seconds {where}" if self._is_timed else ""
             where = f"planned at full size for a {' or '.join(devices_of(self._planned))}{timed}"
-            what = "most memory on the device"
+            what = "least memory on the device; more is taken where there is room"
         budgets = dict.fromkeys(f"{record.experiment.budget_mib:.0f}" for record in self._comparison.records)
         told = [f"MiB: {what}"]
         if any(offer.what == "seconds" for offer in shown):
@@ -177,7 +180,7 @@ class _Glance:
             return _WORDS[record.outcome.kind]
         if is_planned:
             is_marked = self._is_measured and cell.plan and cell.plan.peak_device_mib is not None
-            return f"{'~' if is_marked else ''}{_planned_mib(cell)}"
+            return f"{'~' if is_marked else ''}{_planned(cell, 'needs_device_mib')}"
         return digits.mib(record.memory_mib if record else None)
 
     def _grade(self, row: Row) -> str:
@@ -212,11 +215,15 @@ def size_of(row: Row) -> str:
     return f"{row.candidate.parameters / 1e9:.2f} B{'?' if row.candidate.unverified else ''}"
 
 
-def _planned_mib(cell: Cell) -> str:
+def _planned_peak(cell: Cell) -> str:
+    return _planned(cell, "peak_device_mib")
+
+
+def _planned(cell: Cell, name: str) -> str:
     if cell.plan is None:
         return digits.NONE
-    peak_mib = cell.plan.peak_device_mib
-    return _WORDS.get(cell.plan.outcome.kind, digits.NONE) if peak_mib is None else digits.mib(peak_mib)
+    mib = getattr(cell.plan, name)
+    return _WORDS.get(cell.plan.outcome.kind, digits.NONE) if mib is None else digits.mib(mib)
 
 
 def _seconds(cell: Cell) -> str:

@@ -50,14 +50,14 @@ def fit_of_all(fits: Iterable[Fit]) -> Fit:
     return next((fit for fit in known if fit.verdict != "fits"), known[0] if known else NOT_JUDGED)
 
 
-def above_budget(peak_device_mib: float, budget_mib: float) -> Message | None:
-    """Both figures and the difference, if a peak on the device exceeds the budget; one that equals it keeps to it."""
-    if peak_device_mib <= budget_mib:
+def above_budget(device_mib: float, budget_mib: float) -> Message | None:
+    """Both figures and the difference, if what a card must have exceeds the budget; what equals it keeps to it."""
+    if device_mib <= budget_mib:
         return None
-    difference = peak_device_mib - budget_mib
+    difference = device_mib - budget_mib
     return message(
         "reason.above_budget",
-        peak=peak_device_mib,
+        peak=device_mib,
         budget=budget_mib,
         difference=difference,
         share=difference / budget_mib,
@@ -71,12 +71,12 @@ def reason_of(record: Record) -> Message:
 
 
 def _told_by(record: Record) -> Fit | None:
-    kind, peak_mib, is_planned = record.outcome.kind, record.peak_device_mib, record.case.is_planned
+    kind, needs_mib, is_planned = record.outcome.kind, record.needs_device_mib, record.case.is_planned
     if kind in _TOLD_BY:
         verdict, reason = _TOLD_BY[kind], reason_of(record)
-    elif peak_mib is None or kind == "skipped":
+    elif needs_mib is None or kind == "skipped":
         return None
-    elif above := above_budget(peak_mib, record.experiment.budget_mib):
+    elif above := above_budget(needs_mib, record.experiment.budget_mib):
         verdict, reason = "over", above
     else:
         return Fit("fits", is_planned=is_planned)

@@ -163,10 +163,16 @@ class Record:
 
     @property
     def peak_device_mib(self) -> float | None:
-        """What the card must have, MiB, as planned for a plan and as measured otherwise."""
+        """What is taken of the card, MiB, as planned for a plan, which has room enough, and as measured otherwise."""
         if self.case.is_planned:
             return self.plan.peak_device_mib if self.plan else None
         return self.measured.memory.peak_device_mib
+
+    @property
+    def needs_device_mib(self) -> float | None:
+        """What the card must have, MiB: a plan's own figure if it has one, else the peak."""
+        planned = self.plan.needs_device_mib if self.case.is_planned and self.plan else None
+        return self.peak_device_mib if planned is None else planned
 
     @property
     def taints(self) -> tuple[Message, ...]:

@@ -143,10 +143,10 @@ def assess_tuned(
 
 @pytest.fixture
 def enforce_budget(settings: Settings) -> Callable[[float | None], None]:
-    """Fails the case if its peak on the device, in MiB, exceeds the VRAM budget; None, as on the CPU, is not judged."""
+    """Fails the case if its memory on the device, MiB, exceeds the VRAM budget; None, as on the CPU, is not judged."""
 
-    def enforce(peak_device_mib: float | None) -> None:
-        if peak_device_mib is not None and (above := above_budget(peak_device_mib, settings.budget_mib)):
+    def enforce(device_mib: float | None) -> None:
+        if device_mib is not None and (above := above_budget(device_mib, settings.budget_mib)):
             raise CaseFailure("over_budget", above)
 
     return enforce

@@ -96,9 +96,11 @@ def figures(record: Record) -> str:
         parts.append("rehearsed")
     if record.seconds is not None:
         parts.append(f"{digits.seconds(record.seconds)} s{' a prompt' if record.case.workload == INFERENCE else ''}")
-    if record.peak_device_mib is not None:
-        what, budget = "planned peak" if record.case.is_planned else "peak", record.experiment.budget_mib
-        parts.append(f"{what} {digits.mib(record.peak_device_mib)} MiB of {digits.mib(budget)}")
+    if record.needs_device_mib is not None:
+        what, budget = "needs" if record.case.is_planned else "peak", record.experiment.budget_mib
+        parts.append(f"{what} {digits.mib(record.needs_device_mib)} MiB of {digits.mib(budget)}")
+        if record.needs_device_mib != record.peak_device_mib:
+            parts.append(f"takes {digits.mib(record.peak_device_mib)} where there is room")
     if record.taints:
         parts.append("doubtful")
     return ", ".join(parts)

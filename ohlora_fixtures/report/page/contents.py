@@ -81,7 +81,7 @@ def verdict(cell: Cell, say: Say) -> str:
     told_by = cell.plan if fit.is_planned else cell.measured
     if fit.reason is None or told_by is None:
         return say(f"verdict.{fit.verdict}")
-    over_mib = (told_by.peak_device_mib or 0.0) - told_by.experiment.budget_mib
+    over_mib = (told_by.needs_device_mib or 0.0) - told_by.experiment.budget_mib
     if told_by.outcome.kind in ("passed", "over_budget") and over_mib > 0:
         return say("memory.over", mib=digits.mib(over_mib))
     return outcome(told_by, say)

@@ -121,6 +121,9 @@ def _said(case: Shown, say: Say) -> tuple[str, str, str]:
     """A case's name, its figures, and what is wrong with it, in words."""
     peaks = {kind: sizes.peak_device_mib for kind, sizes in _sizes(case).items()}
     said = [say(f"memory.{kind}_short", mib=digits.mib(mib)) for kind, mib in peaks.items() if mib is not None]
+    if case.plan and case.plan.needs_device_mib is not None:
+        needs, takes = map(digits.mib, (case.plan.needs_device_mib, case.plan.peak_device_mib))
+        said[0] = say("memory.needs_short", needs=needs, takes=takes)
     return case.name, " · ".join(said), verdict(case.cell, say) if case.cell.fit.reason else ""
 
 
@@ -141,6 +144,9 @@ def _bars(case: Shown, along: svg.Scale, top: float, say: Say) -> list[Markup]:
     bars = []
     if (plan := case.plan) is not None:
         bars += _stack(parts_of(plan) or [("whole", plan.peak_device_mib or 0.0)], along, top, "planned", say)
+        if plan.needs_device_mib is not None:
+            x = along(plan.needs_device_mib)
+            bars.append(svg.line([(x, top - 2), (x, top + _HEIGHTS["planned"] + 2)], "needs"))
     measured = _sizes(case).get("measured")
     if measured is not None and (reached := _reached(measured)) is not None:
         context, unsplit = measured.context_mib or 0.0, _unsplit_mib(measured) or 0.0
@@ -181,8 +187,9 @@ def _legend(kinds: Iterable[str], say: Say) -> tuple[Mark, ...]:
         parts = [part for part in _TEXTURES if part != "whole"] if kind == "planned" else []
         entries += [Mark(_sample(kind, part), say(f"memory.part_{part}")) for part in parts]
         entries.append(Mark(_sample(kind, "whole"), say(f"memory.legend_{kind}")))
-    budget = svg.sample(svg.line([(9, 0), (9, 12)], "budget"))
-    return (*entries, Mark(budget, say("memory.legend_budget")))
+    drawn = ("needs", "budget") if "planned" in kinds else ("budget",)
+    lines = (Mark(svg.sample(svg.line([(9, 0), (9, 12)], each)), say(f"memory.legend_{each}")) for each in drawn)
+    return (*entries, *lines)
 
 
 def _sample(kind: str, part: str) -> Markup:
@@ -200,6 +207,7 @@ def _planned_table(cases: Iterable[Shown], say: Say) -> Table:
         in_mib(say("breakdown.unsplit"), map(_unsplit_mib, plans), "breakdown"),
         in_mib(say("head.context"), (plan.context_mib for plan in plans), "context"),
         in_mib(say("head.peak_device"), (plan.peak_device_mib for plan in plans), "peak_device"),
+        in_mib(say("head.needs_device"), (plan.needs_device_mib for plan in plans), "needs_device"),
         words(say("head.verdict"), (verdict(Cell(plan=case.cell.plan), say) for case in cases)),
     )
     return Table(say("memory.planned_caption"), columns)
