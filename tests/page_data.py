@@ -117,6 +117,7 @@ def plan(candidate, variant, chance):
     }
     allocated = sum(breakdown.values())
     reserved = round(allocated * (1.03 + 0.1 * chance.random()) / 2) * 2.0
+    needs = round((allocated + reserved) / 4) * 2.0
     return fact(
         candidate,
         variant,
@@ -130,6 +131,8 @@ def plan(candidate, variant, chance):
         peak_reserved_mib=reserved,
         context_mib=CONTEXT_MIB,
         peak_device_mib=reserved + CONTEXT_MIB,
+        needs_mib=needs,
+        needs_device_mib=needs + CONTEXT_MIB,
         breakdown_mib=breakdown,
         longest_tokens=62 if size else 23,
         advice=dict(_ADVICE) if variant == "r16" else None,

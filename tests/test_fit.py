@@ -38,6 +38,12 @@ def test_the_sentence_names_both_figures_and_the_difference():
     assert str(fit_of(None, planned(2049.0)).reason).startswith("planned: device memory of 2049.00 MiB is 1.00 MiB")
 
 
+def test_a_plan_is_judged_by_what_it_needs_not_by_what_it_takes_where_there_is_room():
+    assert judged(None, planned(3000.0, needs_device_mib=2048.0)) == ("fits", True, None)
+    over = fit_of(None, planned(3000.0, needs_device_mib=2049.0))
+    assert str(over.reason).startswith("planned: device memory of 2049.00 MiB")
+
+
 @pytest.mark.parametrize(
     ("kind", "peak_mib", "verdict", "reason"),
     [

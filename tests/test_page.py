@@ -210,7 +210,8 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     unknown = ("seconds", "seconds_each", "steady_median_seconds", "losses", "quality_score", "untuned_held_out_loss")
     unknown += ("held_out_loss", "taints", "peak_reserved_mib", "peak_device_mib")
     bare = dict.fromkeys(unknown) | {"outcome": "skipped", "peak_rss_growth_mib": 1.0}
-    bare_plan = {"peak_device_mib": None, "breakdown_mib": None, "peak_reserved_mib": None, "outcome": "skipped"}
+    bare_plan = dict.fromkeys(("peak_device_mib", "needs_device_mib", "breakdown_mib", "peak_reserved_mib"))
+    bare_plan["outcome"] = "skipped"
     quality = replace(chosen.choice.quality, source="person", is_tuned=False)
     option = replace(chosen.choice, quality=quality)
     bases = {"fine_tuning_memory": "planned peak_device_mib", "inference_memory": "allocated_after_mib"}
@@ -233,7 +234,7 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     page_of(page_data.compared(lacking, candidates))
     failed = [changed(each, outcome="failed") for each in page_data.rehearsal().measured]
     page_of(page_data.compared(failed, candidates))
-    over = [changed(each, peak_device_mib=10**5) for each in comparison.plans]
+    over = [changed(each, peak_device_mib=10**5, needs_device_mib=None) for each in comparison.plans]
     page_of(page_data.compared(over, candidates))
     monkeypatch.setattr(page_module, "MOST_CANDIDATES", 2)
     monkeypatch.setattr(page_module, "MOST_PROMPTS", 2)

@@ -41,6 +41,8 @@ def test_a_plan_from_command_to_table_and_once_more(plan, suite):
         assert record["weights"] is None
         assert (record["device"], record["gpu_profile"], record["tokenizer"]) == ("Tesla T4", "t4", "estimated")
         assert record["peak_device_mib"] == record["peak_reserved_mib"] + record["context_mib"]
+        assert record["needs_device_mib"] == record["needs_mib"] + record["context_mib"]
+        assert record["peak_allocated_mib"] <= record["needs_mib"] <= record["peak_reserved_mib"]
         assert 0 < record["allocated_after_mib"] <= record["peak_allocated_mib"] <= record["peak_reserved_mib"]
         assert sum(record["breakdown_mib"].values()) == pytest.approx(record["peak_allocated_mib"])
         assert record["seconds"] is record["losses"] is record["tokens"] is None
@@ -141,7 +143,7 @@ def test_a_rehearsal_shows_the_plan_beside_it(suite, tiny):
     output = result.stdout.str()
     assert "REHEARSAL" in output
     planned = next(each for each in flat_records(suite.path / "out") if each["is_planned"])
-    assert f"tiny       fits     {planned['peak_device_mib']:.0f}  0.00 B" in output  # and none of the rehearsal's own
+    assert f"tiny       fits     {planned['needs_device_mib']:.0f} " in output  # and none of the rehearsal's own
     assert "planned at full size for a Quadro M6000, budget 12288 MiB" in output
 
 

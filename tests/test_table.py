@@ -184,7 +184,7 @@ def test_a_replicas_figures_do_not_stand_beside_those_of_the_full_size():
     rehearsed = comparison_of(*every(record, CANDIDATES[:1], **OF_A_REPLICA), *every(planned, CANDIDATES[:1]))
     text = text_of(rehearsed, 160)
     assert text.startswith("REHEARSAL")
-    assert "planned at full size for a Quadro M6000, budget 12288 MiB. MiB: most memory on the device" in text
+    assert "planned at full size for a Quadro M6000, budget 12288 MiB. MiB: least memory on the device" in text
     assert cells(text, GEMMA)[1:8] == ["fits", "8,000", "8,000", "8,000", "8,000", "2.61", "B"]
     assert "60.0" not in text
     alone = text_of(SESSIONS["rehearsed alone"])

@@ -123,7 +123,8 @@ class _Glance:
                 yield _Offer((column,), 4 if of == _PROMPT else 3, "seconds", of)
         if len(devices_of(self._ran)) > 1:
             yield self._words("device", lambda row: " and ".join(devices_of(row.measured)), 6)
-        if self._planned and not self._is_measured:
+        differs = any(each.needs_device_mib != each.peak_device_mib for each in self._planned)
+        if differs and not self._is_measured:
             takes = tuple(column for _, column in self._by_case("MiB\nwith room", _planned_peak))
             yield _Offer(takes, 10, "what is taken where there is room")
         yield self._words("size", size_of, 7)

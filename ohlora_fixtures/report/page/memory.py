@@ -36,7 +36,7 @@ _TEXTURES = {
 
 _ROW_HEIGHT, _NAME_HEIGHT = 45, 15
 """Of a case, and what is added where its name has a line of its own."""
-_LONGEST_LINE = 1.15 * svg.WIDTH
+_LONGEST_LINE = 1.1 * svg.WIDTH
 """Of a case's name and figures, by `svg.width_of`, which takes all for bold: what is longer needs two lines."""
 _HEIGHTS = {"planned": 12, "measured": 7}
 """Of the bars."""
@@ -119,11 +119,13 @@ def _panel(name: str, cases: Sequence[Shown], along: svg.Scale, budgets: Sequenc
 
 def _said(case: Shown, say: Say) -> tuple[str, str, str]:
     """A case's name, its figures, and what is wrong with it, in words."""
-    peaks = {kind: sizes.peak_device_mib for kind, sizes in _sizes(case).items()}
-    said = [say(f"memory.{kind}_short", mib=digits.mib(mib)) for kind, mib in peaks.items() if mib is not None]
-    if case.plan and case.plan.needs_device_mib is not None:
-        needs, takes = map(digits.mib, (case.plan.needs_device_mib, case.plan.peak_device_mib))
-        said[0] = say("memory.needs_short", needs=needs, takes=takes)
+    said = []
+    for kind, sizes in _sizes(case).items():
+        peak = digits.mib(sizes.peak_device_mib)
+        if isinstance(sizes, Plan) and sizes.needs_device_mib is not None:
+            said.append(say("memory.needs_short", needs=digits.mib(sizes.needs_device_mib), takes=peak))
+        elif sizes.peak_device_mib is not None:
+            said.append(say(f"memory.{kind}_short", mib=peak))
     return case.name, " · ".join(said), verdict(case.cell, say) if case.cell.fit.reason else ""
 
 
