@@ -101,6 +101,8 @@ def test_what_a_run_needs_is_the_limit_under_which_the_whole_allocator_gets_thro
     assert played.peak_allocated_bytes <= played.needs_bytes <= played.peak_reserved_bytes
     assert fits(run.beginning, run.steps, played.needs_bytes)
     assert not fits(run.beginning, run.steps, played.needs_bytes - 2 * MIB)
+    assert fits(run.beginning, run.steps, played.needs_bytes, is_rough=True)
+    assert not fits(run.beginning, run.steps, played.needs_bytes - 8 * MIB, is_rough=True)
 
 
 def gets_through(events, limit_bytes):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..base.units import MIB
@@ -98,11 +99,14 @@ class Advisor:
         """The largest value up to a limit whose run fits, 0 if none does: found on the line, and traced as a check."""
 
         def search(run_at: Callable[[int], Sequence[Step]]) -> int:
-            def is_too_large(value: int) -> bool:
+            def is_too_large(value: int, *, is_rough: bool) -> bool:
                 run = run_at(value)
-                return not fits(run[0], run[1:], self._limit_bytes)
+                return not fits(run[0], run[1:], self._limit_bytes, is_rough=is_rough)
 
-            return bisect_left(range(1, limit + 1), x=True, key=is_too_large)
+            found = bisect_left(range(1, limit + 1), x=True, key=partial(is_too_large, is_rough=True))
+            while found and is_too_large(found, is_rough=False):
+                found -= 1
+            return found
 
         with suppress(NotComposableError):
             found = search(on_line)

@@ -122,7 +122,7 @@ def _said(case: Shown, say: Say) -> tuple[str, str, str]:
     said = []
     for kind, sizes in _sizes(case).items():
         peak = digits.mib(sizes.peak_device_mib)
-        if isinstance(sizes, Plan) and sizes.needs_device_mib is not None:
+        if isinstance(sizes, Plan) and sizes.needs_device_mib not in (None, sizes.peak_device_mib):
             said.append(say("memory.needs_short", needs=digits.mib(sizes.needs_device_mib), takes=peak))
         elif sizes.peak_device_mib is not None:
             said.append(say(f"memory.{kind}_short", mib=peak))
