@@ -58,7 +58,7 @@ class Played:
     def needs_bytes(self) -> int:
         """Least memory, to 2 MiB, within which the allocator gets through, giving unused segments back.
 
-        The small pool is granted all that it takes with room enough: the figure may be a few MiB too high.
+        The small pool is granted all that it takes with room enough: the figure is too high by what it could give back.
         """
         reserved_bytes = self.peak_reserved_bytes - self._peak_small_reserved_bytes
         low, high = (self._peak_large_bytes - 1) // LARGE_ROUND_BYTES, reserved_bytes // LARGE_ROUND_BYTES
