@@ -72,3 +72,10 @@ def chosen(candidates, records, qualities=None, weights=None, *, any_license=Fal
 
 def name_of(option):
     return option and (option.candidate.name, option.variant)
+
+
+def exclusions(found):
+    return [(each.candidate, each.variant, str(each.reason)) for each in found.excluded]
+
+
+BOUND = candidate("bound", free_license=False, binding_license="Gemma Terms of Use", leaderboard_average=90.0)

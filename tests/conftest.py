@@ -142,6 +142,24 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     return pytester
 
 
+@pytest.fixture
+def judge(tmp_path: Path) -> Callable[..., object]:
+    """Judges answers; the waits before further tries are kept in `judge.waits`."""
+    from judge_server import KEY, ONE
+
+    from ohlora_fixtures.inputs.judge_settings import judge_settings
+    from ohlora_fixtures.quality.judge import judge_answers
+
+    def run(url, answers=ONE, timeout_seconds=10.0, **how):
+        environment = {"OHLORA_JUDGE_API_KEY": how.get("key", KEY)}
+        settings = judge_settings(url, how.get("model", "grader"), how.get("tokens"), environment)
+        return judge_answers(settings, tmp_path, answers, sleep=run.waits.append, timeout_seconds=timeout_seconds)
+
+    run.waits = []
+    run.kept = tmp_path / "judged.jsonl"
+    return run
+
+
 _LONGEST = ("test_study", "test_crashes")
 
 

@@ -1,9 +1,21 @@
-"""An endpoint on this machine that replies as a test wants it to."""
+"""An endpoint on this machine that replies as a test wants it to, and answers to judge."""
 
 import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from ohlora_fixtures.inputs.cases import answering_case
+from ohlora_fixtures.results.answers import GivenAnswer
+
+KEY = "sk-a-secret"
+HELLO, WHY = GivenAnswer("안녕?", "응, 안녕!"), GivenAnswer("왜?", "그냥.")
+TUNED, UNTUNED = answering_case("a", "r16"), answering_case("a", None)
+ONE = {TUNED: [HELLO]}
+
+
+def many(count):
+    return {TUNED: [GivenAnswer(f"질문 {number}?", "응.") for number in range(count)]}
 
 
 def says(content, **facts):

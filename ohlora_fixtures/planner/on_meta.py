@@ -12,7 +12,7 @@ from unittest.mock import patch
 import accelerate.state
 import accelerate.utils.memory
 import torch
-from torch.library import Library
+from torch import library
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils import _foreach_utils
 from transformers import TrainingArguments
@@ -72,10 +72,8 @@ def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
             gc.collect()
         empty_cache()
 
-    kernels = Library("aten", "IMPL")
-    kernels.impl("dropout", _fused_dropout, "AutogradMeta")
     with ExitStack() as stack:
-        stack.callback(kernels._destroy)
+        stack.enter_context(library._scoped_library("aten", "IMPL")).impl("dropout", _fused_dropout, "AutogradMeta")
         stack.enter_context(patch.object(accelerate.state.PartialState, "default_device", META))
         stack.enter_context(patch.object(accelerate.utils.memory, "clear_device_cache", clear_device_cache))
         stack.enter_context(patch.object(TrainingArguments, "device", property(_meta_device)))

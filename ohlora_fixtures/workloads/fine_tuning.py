@@ -11,6 +11,7 @@ from ..base.messages import message
 from ..inputs.dataset import Example
 from ..inputs.protocol import Protocol
 from ..inputs.variants import Variant
+from .models import is_out_of_memory
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -61,7 +62,9 @@ def attach_adapter(
     set_seed(protocol.seed)
     try:
         adapted: PeftModel = get_peft_model(model, kind(**settings))
-    except (ValueError, TypeError, NotImplementedError) as error:  # the last is peft's for a `bias` that it lacks
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise CandidateError(message("reason.not_adapted", variant=variant.name, error=one_line(error))) from error
     if not hasattr(adapted, "unload"):
         kind_of = variant.adapter["peft_type"]
