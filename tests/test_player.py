@@ -4,9 +4,9 @@ import random
 from array import array
 
 import pytest
-from caching_allocator import CachingAllocator
+from caching_allocator import CachingAllocator, OutOfMemoryError
 
-from ohlora_fixtures.planner.allocator import Category, OutOfMemoryError, Trace
+from ohlora_fixtures.planner.allocator import Category, Trace
 from ohlora_fixtures.planner.player import WASTED, fits, play
 from ohlora_fixtures.planner.steps import NotComposableError, cut, events_at
 

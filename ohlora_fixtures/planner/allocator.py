@@ -7,7 +7,7 @@ from bisect import bisect_left, insort
 from copy import copy
 from dataclasses import dataclass, field
 from enum import IntEnum
-from math import inf
+from typing import Self
 
 import numpy as np
 
@@ -77,10 +77,6 @@ _ADDRESS_BITS = 52
 _ADDRESS_MASK = (1 << _ADDRESS_BITS) - 1
 
 
-class OutOfMemoryError(Exception):
-    """A pool needs a segment beyond its limit."""
-
-
 class Pool:
     """One of the two pools: its segments, and the blocks they are split into.
 
@@ -88,11 +84,9 @@ class Pool:
     are unknown, and they decide only between free blocks of the very same size.
     """
 
-    def __init__(self, *, is_small: bool, limit_bytes: float = inf) -> None:
+    def __init__(self, *, is_small: bool) -> None:
         self.is_small = is_small
         """Whether it serves requests up to 1 MiB."""
-        self.limit_bytes = limit_bytes
-        """Most bytes that it can have in segments."""
         self.allocated_bytes = 0
         """In live blocks, rounding and unsplit rests included."""
         self.reserved_bytes = 0
@@ -109,10 +103,7 @@ class Pool:
         self._free_keys: list[int] = []  # size and address in one int, so that sorting them sorts by both
 
     def malloc(self, size_bytes: int) -> int:
-        """Allocate at least one byte; returns the block's address.
-
-        Raises OutOfMemoryError where a new segment would exceed the limit even without the wholly free ones.
-        """
+        """Allocate at least one byte; returns the block's address."""
         size = -(-size_bytes // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES
         keys = self._free_keys
         position = bisect_left(keys, size << _ADDRESS_BITS)
@@ -159,11 +150,20 @@ class Pool:
                 del self._segments[address]
                 self.reserved_bytes -= size
 
+    @property
+    def held_bytes(self) -> int:
+        """In segments of the small pool that are not wholly free."""
+        free = len(self._free_keys) - bisect_left(self._free_keys, SMALL_SEGMENT_BYTES << _ADDRESS_BITS)
+        return self.reserved_bytes - free * SMALL_SEGMENT_BYTES
+
+    def before_segment(self, segment_bytes: int) -> None:
+        """Called before a segment is taken from the device: where that is short of memory, the place to make room."""
+
     def layout(self) -> tuple[object, ...]:
         """All that decides what the pool does next: two equal layouts behave the same ever after."""
         return tuple(self._free_keys), frozenset(self._live), self.reserved_bytes
 
-    def copy(self) -> Pool:
+    def copy(self) -> Self:
         """An independent pool in the same state; its peaks begin at the present level."""
         twin = copy(self)
         twin.peak_allocated_bytes, twin.peak_reserved_bytes = self.allocated_bytes, self.reserved_bytes
@@ -179,10 +179,7 @@ class Pool:
             segment_bytes = LARGE_SEGMENT_BYTES
         else:
             segment_bytes = -(-size // LARGE_ROUND_BYTES) * LARGE_ROUND_BYTES
-        if self.reserved_bytes + segment_bytes > self.limit_bytes:
-            self.empty_cache()  # `release_cached_blocks`, as `malloc` does when `alloc_block` has failed
-            if self.reserved_bytes + segment_bytes > self.limit_bytes:
-                raise OutOfMemoryError
+        self.before_segment(segment_bytes)
         address = self._next_address
         self._segments[address] = segment_bytes
         self._next_address += segment_bytes + MIN_BLOCK_BYTES

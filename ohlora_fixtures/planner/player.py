@@ -9,10 +9,13 @@ and some `SMALL_EVENTS` are through, that stops, and its segments may in truth b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, repeat
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +25,8 @@ from .allocator import (
     LARGE_ROUND_BYTES,
     MIN_BLOCK_BYTES,
     SMALL_REQUEST_MAX_BYTES,
+    SMALL_SEGMENT_BYTES,
     Category,
-    OutOfMemoryError,
     Pool,
     Trace,
 )
@@ -31,6 +34,8 @@ from .steps import INHERITED, NotComposableError, Step
 
 SMALL_EVENTS = 1 << 17
 """How many events of the small pool are played if there are so many: some 0.2 s worth."""
+FEW_STEPS = 4
+"""What a run needs is sought on so many steps first."""
 
 WASTED = "wasted"
 """The breakdown's name for what rounding and unsplit rests add to the requests."""
@@ -49,23 +54,32 @@ class Played:
     at_peak: dict[str, int]
     """What was live when most was allocated, by the names of `Category` in lower case, and `WASTED`."""
     _parts: Sequence[_Part] = field(repr=False, compare=False)
-    _peak_large_bytes: int
+    _small: _SmallPool = field(repr=False, compare=False)
+    _most_large_bytes: int
     """Most in live blocks of the large pool."""
-    _peak_small_reserved_bytes: int
-    """Most in segments of the small pool."""
 
     @cached_property
     def needs_bytes(self) -> int:
-        """Least memory, to 2 MiB, within which the allocator gets through, giving unused segments back.
+        """Least memory, to 2 MiB, within which the allocator gets through, giving back what it does not use.
 
-        The small pool is granted all that it takes with room enough: the figure is too high by what it could give back.
+        Sought by halving on the longest step and a few before it, and from there on the whole run.
         """
-        reserved_bytes = self.peak_reserved_bytes - self._peak_small_reserved_bytes
-        low, high = (self._peak_large_bytes - 1) // LARGE_ROUND_BYTES, reserved_bytes // LARGE_ROUND_BYTES
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if _completes(self._parts, middle * LARGE_ROUND_BYTES) else (middle, high)
-        return high * LARGE_ROUND_BYTES + self._peak_small_reserved_bytes
+        parts, longest = self._parts, _longest(self._parts)
+        few = [parts[0], *parts[max(1, longest - FEW_STEPS + 1) : longest + 1]]
+        unit = LARGE_ROUND_BYTES
+        low, high = -(-self._most_large_bytes // unit) - 1, -(-self.peak_reserved_bytes // unit)
+        guess = bisect_left(range(high), x=True, lo=low + 1, key=lambda limit: _completes(few, self._small, limit * unit))
+        return unit * _least(lambda limit: _completes(parts, self._small, limit * unit), low, high, guess)
+
+
+def _least(is_enough: Callable[[int], bool], low: int, high: int, guess: int) -> int:
+    """The least number above `low` that is enough, at most `high`, sought from a guess in growing strides."""
+    is_above = is_enough(guess)
+    edge, stride = guess, -1 if is_above else 1
+    while low < edge + stride < high and is_enough(edge + stride) == is_above:
+        edge, stride = edge + stride, 2 * stride
+    low, high = (max(low, edge + stride), edge) if is_above else (edge, min(high, edge + stride))
+    return bisect_left(range(high), x=True, lo=low + 1, key=is_enough)
 
 
 @dataclass(frozen=True)
@@ -116,7 +130,7 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
             most, most_at = small + now.most, (part, held, now.position)
         small += now.small_gain
         layout, held = now.layout, now.held
-    small_reserved = _play_small(parts)
+    small_pool = _play_small(parts)
     at_peak = _breakdown(parts[0], *most_at)
     at_peak[WASTED] = most - sum(at_peak.values())
     pool = pools[layout]
@@ -126,7 +140,7 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
         else:
             pool.free(each.large_address)
     allocated = pool.allocated_bytes + small
-    return Played(allocated, most, reserved + small_reserved, at_peak, parts, most_large, small_reserved)
+    return Played(allocated, most, reserved + small_pool.peak_bytes, at_peak, parts, small_pool, most_large)
 
 
 def fits(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float, *, is_rough: bool = False) -> bool:
@@ -138,21 +152,68 @@ def fits(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float, *, 
     Raises NotComposableError as `play` does.
     """
     parts = _parts(beginning, steps)
-    return _completes(parts, limit_bytes - (_least_small(parts) if is_rough else _play_small(parts)))
+    small = _least_small(parts) if is_rough else _play_small(parts)
+    return _completes(parts, small, limit_bytes)
 
 
-def _completes(parts: Sequence[_Part], limit_bytes: float) -> bool:
-    """Whether the large pool gets through with no more memory than that."""
-    pool = Pool(is_small=False, limit_bytes=limit_bytes)
+class _LimitReachedError(Exception):
+    """A pool needs a segment beyond the limit."""
+
+
+class _LimitedPool(Pool):
+    """The large pool on a card with a limit, which the small pool shares.
+
+    Where the limit is reached, both give wholly free segments back and it is tried again, as `malloc` does by
+    `release_cached_blocks` (`c10/cuda/CUDACachingAllocator.cpp`).
+    """
+
+    def __init__(self, limit_bytes: float) -> None:
+        super().__init__(is_small=False)
+        self.limit_bytes = limit_bytes
+        self._small_bytes = self._small_held_bytes = 0
+
+    def small_pool_holds(self, held_bytes: int) -> None:
+        """Let the small pool have that much in segments that are not wholly free.
+
+        Raises _LimitReachedError where that is too much.
+        """
+        self._small_held_bytes = held_bytes
+        if held_bytes > self._small_bytes:
+            self.before_segment(held_bytes - self._small_bytes)
+            self._small_bytes = held_bytes
+
+    def before_segment(self, segment_bytes: int) -> None:
+        """Make room for a segment of either pool.
+
+        Raises _LimitReachedError where there is none.
+        """
+        if self.reserved_bytes + self._small_bytes + segment_bytes <= self.limit_bytes:
+            return
+        self.empty_cache()
+        self._small_bytes = min(self._small_bytes, self._small_held_bytes)
+        if self.reserved_bytes + self._small_bytes + segment_bytes > self.limit_bytes:
+            raise _LimitReachedError
+
+    def layout(self) -> tuple[object, ...]:
+        """As of any pool."""
+        return *super().layout(), self._small_bytes
+
+
+def _completes(parts: Sequence[_Part], small: _SmallPool, limit_bytes: float) -> bool:
+    """Whether a run gets through under a limit."""
+    pool = _LimitedPool(limit_bytes)
     state: tuple[object, tuple[int | None, ...]] = (pool.layout(), ())
     pools = {state: pool}
     known: dict[tuple[object, _Part], tuple[object, tuple[int | None, ...]]] = {}
     for part in parts:
         if (state, part) not in known:
             pool = pools[state].copy()
+            events = part.not_small_events
+            *held, at_end = small.held_bytes.get(part) or [small.peak_bytes] * (len(events) + 1)
             try:
-                _, left = _replay(pool, part, part.not_small_events, state[1])
-            except OutOfMemoryError:
+                _, left = _replay(pool, part, events, state[1], beside=map(pool.small_pool_holds, held))
+                pool.small_pool_holds(at_end)
+            except _LimitReachedError:
                 return False
             after = known[state, part] = (pool.layout(), tuple(left))
             pools.setdefault(after, pool)
@@ -212,16 +273,23 @@ class _Part:
 
 
 def _replay(
-    pool: Pool, part: _Part, events: Sequence[tuple[int, int]], inherited: Sequence[int | None]
+    pool: Pool,
+    part: _Part,
+    events: Sequence[tuple[int, int]],
+    inherited: Sequence[int | None],
+    *,
+    level: str = "allocated_bytes",
+    beside: Iterable[None] = repeat(None),
 ) -> tuple[list[int], list[int | None]]:
-    """Play a part's events through one pool.
+    """Play a part's events through one pool, and what happens `beside` them: an item of it before each.
 
     Returns the pool's level after each, and the addresses of what is left behind; addresses, `inherited` ones too,
     are None in the other pool.
     """
     addresses: dict[int, int] = {}
     levels = []
-    for event, allocation in events:
+    level_of = attrgetter(level)
+    for (event, allocation), _ in zip(events, beside, strict=False):
         if event > 0:
             addresses[allocation] = pool.malloc(event)
         elif event == EMPTY_CACHE:
@@ -232,7 +300,7 @@ def _replay(
             address = inherited[INHERITED - event]
             if address is not None:
                 pool.free(address)
-        levels.append(pool.allocated_bytes)
+        levels.append(level_of(pool))
     return levels, [addresses.get(each) for each in part.left_behind]
 
 
@@ -269,26 +337,56 @@ def _highest(part: _Part, start_level: int, levels: NDArray[np.int64]) -> tuple[
     return int(totals[best]), int(starts[best] + part.small_sums[starts[best] : end].argmax())
 
 
-def _play_small(parts: Sequence[_Part]) -> int:
-    """Most bytes in the small pool's segments."""
-    longest = max(parts[1:] or parts, key=lambda part: int(part.sizes.sum()))
+@dataclass(frozen=True)
+class _SmallPool:
+    """What a run takes of the small pool."""
+
+    peak_bytes: int
+    """Most in segments."""
+    held_bytes: dict[_Part, list[int]]
+    """By part, most in segments that are not wholly free, before each event of the large pool and after the last."""
+
+
+def _play_small(parts: Sequence[_Part]) -> _SmallPool:
+    longest = parts[_longest(parts)]
     begins = accumulate((len(part.not_large) for part in parts), initial=0)
     played = [part for part, begin in zip(parts, begins, strict=False) if begin < SMALL_EVENTS]
     if longest not in played:
         played.append(longest)
     pool = Pool(is_small=True)
     inherited: list[int | None] = []
+    held_bytes: dict[_Part, NDArray[np.int64]] = {}
     for part in played:
-        _, inherited = _replay(pool, part, part.not_large_events, inherited)
-    return pool.peak_reserved_bytes
+        before = pool.held_bytes
+        levels, inherited = _replay(pool, part, part.not_large_events, inherited, level="held_bytes")
+        now = _most_between(part, np.array([before, *levels], dtype=np.int64))
+        held_bytes[part] = np.maximum(held_bytes.get(part, 0), now)
+    return _SmallPool(pool.peak_reserved_bytes, {part: held.tolist() for part, held in held_bytes.items()})
 
 
-def _least_small(parts: Sequence[_Part]) -> int:
-    """A lower bound of the same: most bytes in small blocks."""
-    first, *others = parts
+def _longest(parts: Sequence[_Part]) -> int:
+    """Which step, of those after the beginning if there are any, allocates most."""
+    return max(range(1, len(parts)), key=lambda number: int(parts[number].sizes.sum()), default=0)
+
+
+def _most_between(part: _Part, levels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Most of the small pool's levels, before its first event and after each, between the large pool's events."""
+    borders = [0, *np.searchsorted(part.not_large, part.not_small), len(levels) - 1]
+    pairs = np.array([(begin, end + 1) for begin, end in pairwise(borders)]).ravel()
+    most: NDArray[np.int64] = np.maximum.reduceat(np.append(levels, 0), pairs)[::2]
+    return most
+
+
+def _least_small(parts: Sequence[_Part]) -> _SmallPool:
+    """A lower bound of the same: small blocks that fill their segments."""
+    first = parts[0]
     left = first.sizes[list(first.left_behind)]
     kept = int(first.small_sums[-1:].sum()) - sum(map(_rounded, left[left <= SMALL_REQUEST_MAX_BYTES].tolist()))
-    return max(int(first.small_sums.max(initial=0)), *(kept + int(each.small_sums.max(initial=0)) for each in others))
+    held_bytes: dict[_Part, list[int]] = {}
+    for part in set(parts):
+        levels = np.append(0, part.small_sums[part.not_large]) + (0 if part is first else kept)
+        held_bytes[part] = _rounded(_most_between(part, levels), SMALL_SEGMENT_BYTES).tolist()
+    return _SmallPool(max(map(max, held_bytes.values())), held_bytes)
 
 
 def _breakdown(first: _Part, part: _Part, inherited: Sequence[_Held], position: int) -> dict[str, int]:
@@ -303,5 +401,5 @@ def _breakdown(first: _Part, part: _Part, inherited: Sequence[_Held], position: 
     return {category.name.lower(): int(totals[category]) for category in Category}
 
 
-def _rounded(size_bytes: int) -> int:
-    return -(-size_bytes // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES
+def _rounded(size_bytes: Any, multiple: int = MIN_BLOCK_BYTES) -> Any:
+    return -(-size_bytes // multiple) * multiple
