@@ -95,6 +95,8 @@ class Pool:
         """Most `allocated_bytes` so far."""
         self.peak_reserved_bytes = 0
         """Most `reserved_bytes` so far."""
+        self._least_rest_bytes = MIN_BLOCK_BYTES if is_small else SMALL_REQUEST_MAX_BYTES + 1
+        """A block is split where at least so much is left (`should_split`)."""
         self._next_address = LARGE_ROUND_BYTES
         self._segments: dict[int, int] = {}
         self._live: dict[int, int] = {}
@@ -108,15 +110,17 @@ class Pool:
         keys = self._free_keys
         position = bisect_left(keys, size << _ADDRESS_BITS)
         if position < len(keys):
-            address = keys.pop(position) & _ADDRESS_MASK
-            found = self._free.pop(address)
+            key = keys.pop(position)
+            address, found = key & _ADDRESS_MASK, key >> _ADDRESS_BITS
+            del self._free[address]
         else:
             address, found = self._new_segment(size)
         rest = found - size
-        if rest >= MIN_BLOCK_BYTES if self.is_small else rest > SMALL_REQUEST_MAX_BYTES:
-            self._free[address + size] = rest
-            self._free_ending_at[address + found] = address + size
-            insort(keys, rest << _ADDRESS_BITS | address + size)
+        if rest >= self._least_rest_bytes:
+            begin = address + size
+            self._free[begin] = rest
+            self._free_ending_at[address + found] = begin
+            insort(keys, rest << _ADDRESS_BITS | begin)
             found = size
         else:
             self._free_ending_at.pop(address + found, None)
@@ -130,24 +134,28 @@ class Pool:
 
         Raises KeyError for an address at which no live block begins.
         """
+        free, ending_at, keys = self._free, self._free_ending_at, self._free_keys
         size = self._live.pop(address)
         self.allocated_bytes -= size
         end = address + size
-        if end in self._free:
-            size += self._forget(end)
-        if address in self._free_ending_at:
-            address = self._free_ending_at[address]
-            size += self._forget(address)
-        self._free[address] = size
-        self._free_ending_at[address + size] = address
-        insort(self._free_keys, size << _ADDRESS_BITS | address)
+        following = free.pop(end, 0)
+        if following:
+            del keys[bisect_left(keys, following << _ADDRESS_BITS | end)]
+            end += following
+        preceding = ending_at.pop(address, 0)
+        if preceding:
+            del keys[bisect_left(keys, address - preceding << _ADDRESS_BITS | preceding)]
+            address = preceding
+        free[address] = size = end - address
+        ending_at[end] = address
+        insort(keys, size << _ADDRESS_BITS | address)
 
     def empty_cache(self) -> None:
         """Give wholly free segments back to the device."""
         for address, size in list(self._segments.items()):
             if self._free.get(address) == size:
-                self._forget(address)
-                del self._segments[address]
+                del self._free[address], self._free_ending_at[address + size], self._segments[address]
+                self._free_keys.remove(size << _ADDRESS_BITS | address)
                 self.reserved_bytes -= size
 
     @property
@@ -186,9 +194,3 @@ class Pool:
         self.reserved_bytes += segment_bytes
         self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
         return address, segment_bytes
-
-    def _forget(self, address: int) -> int:
-        size = self._free.pop(address)
-        del self._free_ending_at[address + size]
-        del self._free_keys[bisect_left(self._free_keys, size << _ADDRESS_BITS | address)]
-        return size
