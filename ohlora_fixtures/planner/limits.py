@@ -14,7 +14,7 @@ FEW_STEPS = 4
 
 
 def needed_bytes(parts: Sequence[Part], small: SmallPool, low_bytes: int, high_bytes: int) -> int:
-    """Least limit, to 2 MiB, under which a run completes: more than `low_bytes`, at most `high_bytes`.
+    """Least limit, to 2 MiB, under which a run completes: at least `low_bytes`, at most `high_bytes`.
 
     Sought by halving on the longest step and a few before it, and from there on the whole run.
     """
@@ -22,10 +22,10 @@ def needed_bytes(parts: Sequence[Part], small: SmallPool, low_bytes: int, high_b
     few = [parts[0], *parts[max(1, longest - FEW_STEPS + 1) : longest + 1]]
     low, high = -(-low_bytes // unit) - 1, -(-high_bytes // unit)
     guess = bisect_left(range(high), x=True, lo=low + 1, key=lambda limit: completes(few, small, limit * unit))
-    return unit * _least(lambda limit: completes(parts, small, limit * unit), low, high, guess)
+    return unit * least(lambda limit: completes(parts, small, limit * unit), low, high, guess)
 
 
-def _least(is_enough: Callable[[int], bool], low: int, high: int, guess: int) -> int:
+def least(is_enough: Callable[[int], bool], low: int, high: int, guess: int) -> int:
     """The least number above `low` that is enough, at most `high`, sought from a guess in growing strides."""
     is_above = is_enough(guess)
     edge, stride = guess, -1 if is_above else 1

@@ -31,7 +31,9 @@ class Part:
         deltas = np.maximum(self.events, 0)
         deltas[self.is_own_free] = -self.sizes[-1 - self.events[self.is_own_free]]
         is_small = (np.abs(deltas) <= SMALL_REQUEST_MAX_BYTES) & (deltas != 0)
-        self.small_sums: NDArray[np.int64] = np.cumsum(np.where(is_small, rounded(np.abs(deltas)) * np.sign(deltas), 0))
+        in_blocks = rounded(np.abs(deltas)) * np.sign(deltas)
+        self.sums: NDArray[np.int64] = np.cumsum(in_blocks)
+        self.small_sums: NDArray[np.int64] = np.cumsum(np.where(is_small, in_blocks, 0))
         left = self.sizes[list(self.left_behind)]
         self.left_small_bytes = np.where(left <= SMALL_REQUEST_MAX_BYTES, rounded(left), 0)
         self.not_small = np.flatnonzero(~is_small)
@@ -117,6 +119,13 @@ def play_through(
         before, (state, levels) = state, known[state, part]
         yield pools[before], before[1], levels
     yield pools[state], state[1], []
+
+
+def most_requested_bytes(parts: Sequence[Part]) -> int:
+    """Most that a run has requested at once, in blocks without unsplit rests: no allocator needs less."""
+    first = parts[0]
+    kept = int(first.sums[-1:].sum() - rounded(first.sizes[list(first.left_behind)]).sum())
+    return max(int(part.sums.max(initial=0)) + (0 if part is first else kept) for part in parts)
 
 
 def rounded(size_bytes: Any, multiple: int = MIN_BLOCK_BYTES) -> Any:

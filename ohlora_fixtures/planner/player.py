@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from .allocator import Category, Pool, Trace
 from .limits import completes, needed_bytes
-from .parts import Addresses, Part, play_through, replay
-from .small_pool import SmallPool, least_small, play_small
+from .parts import Addresses, Part, most_requested_bytes, play_through, replay
+from .small_pool import SmallPool, play_small
 from .steps import INHERITED, NotComposableError, Step
 
 WASTED = "wasted"
@@ -44,13 +44,11 @@ class Played:
     """The event of that part."""
     _parts: Sequence[Part] = field(repr=False, compare=False)
     _small: SmallPool = field(repr=False, compare=False)
-    _most_large_bytes: int
-    """Most in live blocks of the large pool."""
 
     @cached_property
     def needs_bytes(self) -> int:
         """Least memory, to 2 MiB, within which the allocator gets through, giving back what it does not use."""
-        return needed_bytes(self._parts, self._small, self._most_large_bytes, self.peak_reserved_bytes)
+        return needed_bytes(self._parts, self._small, self.peak_allocated_bytes, self.peak_reserved_bytes)
 
 
 def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
@@ -59,12 +57,12 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
     Raises NotComposableError for a step that frees another number of allocations than the one before it left.
     """
     parts = _parts(beginning, steps)
-    most_large = reserved = 0
+    reserved = 0
 
     def play_large(pool: Pool, part: Part, inherited: Addresses) -> tuple[list[int], Addresses]:
-        nonlocal most_large, reserved
+        nonlocal reserved
         played = replay(pool, part, inherited)
-        most_large, reserved = max(most_large, pool.peak_allocated_bytes), max(reserved, pool.peak_reserved_bytes)
+        reserved = max(reserved, pool.peak_reserved_bytes)
         return played
 
     *during, (pool, left, _) = play_through(Pool(is_small=False), parts, play_large)
@@ -86,19 +84,24 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
     allocated = pool.allocated_bytes + small - int(parts[-1].left_small_bytes.sum())
     small_pool = play_small(parts)
     reserved += small_pool.peak_bytes
-    return Played(allocated, most, reserved, at_peak, peak_part, peak_event, parts, small_pool, most_large)
+    return Played(allocated, most, reserved, at_peak, peak_part, peak_event, parts, small_pool)
 
 
-def fits(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float, *, is_rough: bool = False) -> bool:
+def fits(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float) -> bool:
     """Whether the allocator gets through a run with no more memory than that.
-
-    A rough answer takes a tenth of the time where there are many small blocks: it supposes that they fill their
-    segments, and so may be yes where it should be no.
 
     Raises NotComposableError as `play` does.
     """
     parts = _parts(beginning, steps)
-    return completes(parts, least_small(parts) if is_rough else play_small(parts), limit_bytes)
+    return most_requested_bytes(parts) <= limit_bytes and completes(parts, play_small(parts), limit_bytes)
+
+
+def may_fit(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float) -> bool:
+    """Whether what is live at once is no more than that: the allocator needs more than it.
+
+    Raises NotComposableError as `play` does.
+    """
+    return most_requested_bytes(_parts(beginning, steps)) <= limit_bytes
 
 
 def _parts(beginning: Trace | Step, steps: Sequence[Step]) -> list[Part]:

@@ -9,8 +9,8 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .allocator import SMALL_SEGMENT_BYTES, Pool
-from .parts import Addresses, Part, replay, rounded
+from .allocator import Pool
+from .parts import Addresses, Part, replay
 
 SMALL_EVENTS = 1 << 16
 """How many events are played if there are so many: some 0.1 s worth."""
@@ -55,14 +55,3 @@ def _most_between(part: Part, levels: NDArray[np.int64]) -> NDArray[np.int64]:
     pairs = np.array([(begin, end + 1) for begin, end in pairwise(borders)]).ravel()
     most: NDArray[np.int64] = np.maximum.reduceat(np.append(levels, 0), pairs)[::2]
     return most
-
-
-def least_small(parts: Sequence[Part]) -> SmallPool:
-    """A lower bound of the same: small blocks that fill their segments."""
-    first = parts[0]
-    kept = int(first.small_sums[-1:].sum() - first.left_small_bytes.sum())
-    held_bytes: dict[Part, list[int]] = {}
-    for part in set(parts):
-        levels = np.append(0, part.small_sums[part.not_large]) + (0 if part is first else kept)
-        held_bytes[part] = rounded(_most_between(part, levels), SMALL_SEGMENT_BYTES).tolist()
-    return SmallPool(max(map(max, held_bytes.values())), held_bytes)
