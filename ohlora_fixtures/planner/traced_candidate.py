@@ -18,7 +18,7 @@ from ..workloads.inference import answer
 from .allocator import Category, Trace
 from .batches import EstimatedTokenizer
 from .meta_kernels import MetaKernels
-from .on_meta import gradients_labelled, tracing
+from .on_meta import gradients_labelled, storages_traced
 from .work import Work
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class TracedCandidate:
 
     def placing(self) -> Trace:
         """The model reaching the device."""
-        with tracing(self._model, self._profile, self._kernels, self._recordings) as tracer:
+        with storages_traced(self._model, self._profile, self._kernels, self._recordings) as tracer:
             return tracer.trace
 
     def fine_tuning(self, variant: Variant, batches: Sequence[Batch], **changes: Any) -> TracedRun:
@@ -85,7 +85,7 @@ class TracedCandidate:
         """
         protocol = replace(variant.protocol(self._protocol), epochs=1, **changes)
         with ExitStack() as stack:
-            tracer = stack.enter_context(tracing(self._model, self._profile, self._kernels, self._recordings))
+            tracer = stack.enter_context(storages_traced(self._model, self._profile, self._kernels, self._recordings))
             with tracer.labelled(Category.ADAPTERS):
                 adapted = attach_adapter(self._model, variant, self._candidate.target_modules, protocol)
             stack.callback(detach_adapter, adapted)
@@ -99,7 +99,7 @@ class TracedCandidate:
     def generation(self, prompt_tokens: int, max_length: int) -> TracedRun:
         """Placing the model, and a prompt answered up to a length in tokens, the prompt's included."""
         protocol = replace(self._protocol, max_length=max_length)
-        with tracing(self._model, self._profile, self._kernels, self._recordings) as tracer:
+        with storages_traced(self._model, self._profile, self._kernels, self._recordings) as tracer:
             tracer.before[torch.ops.aten.multinomial.default] = tracer.mark
             answer(self._model, EstimatedTokenizer(1), ["x" * prompt_tokens], protocol, lambda: None)
         return _marked(tracer, tracer.trace)
