@@ -4,25 +4,48 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from .allocator import LARGE_ROUND_BYTES, Pool
 from .parts import Addresses, Part, play_through, replay
 from .small_pool import SmallPool, longest_of
 
 FEW_STEPS = 4
-"""What a run needs is sought on so many steps first."""
+"""A step that may set what a run needs is played with so many steps, itself the last."""
 
 
 def needed_bytes(parts: Sequence[Part], small: SmallPool, low_bytes: int, high_bytes: int) -> int:
     """Least limit, to 2 MiB, under which a run completes: at least `low_bytes`, at most `high_bytes`.
 
-    Sought by halving on the longest step and a few before it, and from there on the whole run.
+    Sought by halving on the longest step and a few before it. Where the whole run fails under what is found, the step
+    at which it fails is added to them; the rest is sought on the whole run.
     """
-    unit, longest = LARGE_ROUND_BYTES, longest_of(parts)
-    few = [parts[0], *parts[max(1, longest - FEW_STEPS + 1) : longest + 1]]
-    low, high = -(-low_bytes // unit) - 1, -(-high_bytes // unit)
-    guess = bisect_left(range(high), x=True, lo=low + 1, key=lambda limit: completes(few, small, limit * unit))
-    return unit * least(lambda limit: completes(parts, small, limit * unit), low, high, guess)
+    low, high = -(-low_bytes // LARGE_ROUND_BYTES) - 1, -(-high_bytes // LARGE_ROUND_BYTES)
+
+    @cache
+    def failing(limit: int, numbers: tuple[int, ...]) -> int | None:
+        return failing_part([parts[number] for number in numbers], small, limit * LARGE_ROUND_BYTES)
+
+    def search(numbers: tuple[int, ...], above: int, guess: int | None) -> int:
+        def is_enough(limit: int) -> bool:
+            return failing(limit, numbers) is None
+
+        if guess is None:
+            return bisect_left(range(high), x=True, lo=above + 1, key=is_enough)
+        return least(is_enough, above, high, guess)
+
+    whole = tuple(range(len(parts)))
+    few, above, found = {0}, low, low
+    failed_at: int | None = longest_of(parts)
+    while failed_at is not None and not few.issuperset(window := _window(failed_at)):
+        few.update(window)
+        found = search(tuple(sorted(few)), above, None if above == low else found + 1)
+        failed_at, above = failing(found, whole), found
+    return LARGE_ROUND_BYTES * search(whole, low, found)
+
+
+def _window(step: int) -> range:
+    return range(max(1, step - FEW_STEPS + 1), step + 1)
 
 
 def least(is_enough: Callable[[int], bool], low: int, high: int, guess: int) -> int:
@@ -35,8 +58,8 @@ def least(is_enough: Callable[[int], bool], low: int, high: int, guess: int) -> 
     return bisect_left(range(high), x=True, lo=low + 1, key=is_enough)
 
 
-def completes(parts: Sequence[Part], small: SmallPool, limit_bytes: float) -> bool:
-    """Whether a run gets through under a limit."""
+def failing_part(parts: Sequence[Part], small: SmallPool, limit_bytes: float) -> int | None:
+    """Which part of a run does not get through under a limit; None if all do."""
 
     def play(pool: _LimitedPool, part: Part, inherited: Addresses) -> tuple[list[int], Addresses]:
         *held, at_end = small.held_bytes.get(part) or [small.peak_bytes] * (len(part.not_small) + 1)
@@ -44,12 +67,13 @@ def completes(parts: Sequence[Part], small: SmallPool, limit_bytes: float) -> bo
         pool.small_pool_holds(at_end)
         return played
 
+    played = 0
     try:
         for _ in play_through(_LimitedPool(limit_bytes), parts, play):
-            pass
+            played += 1
     except _LimitReachedError:
-        return False
-    return True
+        return played
+    return None
 
 
 class _LimitReachedError(Exception):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .allocator import Category, Pool, Trace
-from .limits import completes, needed_bytes
+from .limits import failing_part, needed_bytes
 from .parts import Addresses, Part, most_requested_bytes, play_through, replay
 from .small_pool import SmallPool, play_small
 from .steps import INHERITED, NotComposableError, Step
@@ -93,7 +93,7 @@ def fits(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float) -> 
     Raises NotComposableError as `play` does.
     """
     parts = _parts(beginning, steps)
-    return most_requested_bytes(parts) <= limit_bytes and completes(parts, play_small(parts), limit_bytes)
+    return most_requested_bytes(parts) <= limit_bytes and (failing_part(parts, play_small(parts), limit_bytes) is None)
 
 
 def may_fit(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float) -> bool:
