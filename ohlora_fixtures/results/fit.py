@@ -76,7 +76,7 @@ def _told_by(record: Record) -> Fit | None:
         verdict, reason = _TOLD_BY[kind], reason_of(record)
     elif needs_mib is None or kind == "skipped":
         return None
-    elif above := above_budget(needs_mib, record.experiment.budget_mib, record.environment.usable_mib):
+    elif above := above_budget(needs_mib, record.experiment.budget_mib, record.limit_mib):
         verdict, reason = "over", above
     else:
         return Fit("fits", is_planned=is_planned)

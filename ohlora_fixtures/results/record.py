@@ -178,7 +178,7 @@ class Record:
     def limit_mib(self) -> float:
         """What it is held to: the budget, and for a plan never more than one process can have of the card."""
         budget_mib, usable_mib = self.experiment.budget_mib, self.environment.usable_mib
-        return budget_mib if usable_mib is None else min(budget_mib, usable_mib)
+        return min(budget_mib, usable_mib) if usable_mib and usable_mib > 0 else budget_mib
 
     @property
     def taints(self) -> tuple[Message, ...]:
@@ -239,7 +239,7 @@ def record_of(facts: Mapping[str, Any]) -> Record:
         record = msgspec.convert(facts, Record)
     except (msgspec.ValidationError, KeyError) as error:
         raise TypeError(str(error)) from None
-    if record.schema != SCHEMA or not 0 < record.limit_mib <= record.experiment.budget_mib < _LARGEST:
+    if record.schema != SCHEMA or not 0 < record.experiment.budget_mib < _LARGEST:
         raise TypeError(facts)
     return record
 
