@@ -214,6 +214,7 @@ def test_a_context_that_cannot_be_estimated_is_asked_for(tmp_path):
         ("RTX 3060", "the nearest are rtx3060-12gb, rtx3060ti; "),
         ("4090", "the nearest are rtx4090; "),
         ("rtx4091", "the nearest are rtx4090, "),
+        ("rtx", "the nearest are rtx2080ti, titan-rtx, rtx3060-12gb, rtx3060ti, rtx3070, rtx3080-10gb; "),
         ("?", ""),
     ],
 )

@@ -22,6 +22,7 @@ NATIVE_BF16: Capability = (8, 0)
 DEFAULT = "m6000"
 """Planned for where no GPU is present and none is named: the card this suite began with."""
 
+_MOST_NEAR = 6
 LIST = "list"
 """Given as a profile's name, it asks for all names."""
 
@@ -161,10 +162,10 @@ def choose_profile(wanted: str | None, known: Sequence[GpuProfile], present: Gpu
 
 
 def _near(wanted: str, names: Collection[str]) -> list[str]:
-    """Names that one which is none may stand for: those that hold it, else those that look alike."""
-    plain = {name: name.replace("-", "") for name in names}
+    """A few names that one which is none may stand for: those that hold it, else those that look alike."""
     asked = "".join(filter(str.isalnum, wanted.lower()))
-    return [name for name in names if asked and asked in plain[name]] or get_close_matches(asked, names, n=4)
+    holding = [name for name in names if asked and asked in name.replace("-", "")]
+    return holding[:_MOST_NEAR] or get_close_matches(asked, names, n=_MOST_NEAR)
 
 
 def _like(present: Gpu, known: Sequence[GpuProfile]) -> GpuProfile:
