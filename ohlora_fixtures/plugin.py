@@ -1,5 +1,6 @@
 """Every meeting point with pytest: options and hooks, each handing on to a room of its own."""
 
+import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from .base.errors import InputError
 from .inputs.cases import Case, is_case_id
+from .inputs.gpu_profiles import LIST
 from .planner.plan import PlanStore
 from .planner.planner import Planner
 from .report.layout import Terminal
@@ -16,7 +18,7 @@ from .session.devices import CUDA_CONTEXT, choose_device
 from .session.fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
 from .session.fixtures import PLANNER
 from .session.measuring import *  # noqa: F403
-from .session.options import SETTINGS, add_options, keep_benchmarks, read_settings
+from .session.options import SETTINGS, add_options, gpu_profiles_listed, keep_benchmarks, read_settings
 from .session.session import Session
 from .session.terminal import TerminalHooks
 
@@ -24,6 +26,14 @@ from .session.terminal import TerminalHooks
 def pytest_addoption(parser: pytest.Parser) -> None:
     """At start-up: declare the options."""
     add_options(parser)
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Once options are parsed, in place of a session: show the cards that can be planned for, if they are asked for."""
+    if config.getoption("gpu_profile") != LIST:
+        return None
+    sys.stdout.write(f"{gpu_profiles_listed()}\n")
+    return pytest.ExitCode.OK
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -34,6 +34,7 @@ class FakeLibrary:
             "name": "NVIDIA T4",
             "capability": (7, 5),
             "total_mib": 15360,
+            "cores": 2560,
             "used_mib": 50.0,
             "processes": {},
             "drawing": {},
@@ -81,6 +82,9 @@ class FakeLibrary:
 
     def nvmlDeviceGetCudaComputeCapability(self, card):  # noqa: N802
         return self._figure("capability")
+
+    def nvmlDeviceGetNumGpuCores(self, card):  # noqa: N802
+        return self._figure("cores")
 
     def nvmlDeviceGetMemoryInfo(self, card):  # noqa: N802
         return SimpleNamespace(used=self._figure("used_mib") * MIB, total=self._figure("total_mib") * MIB)

@@ -45,6 +45,31 @@ def test_a_plan_is_judged_by_what_it_needs_not_by_what_it_takes_where_there_is_r
 
 
 @pytest.mark.parametrize(
+    ("needs_mib", "usable_mib", "verdict"),
+    [
+        (1500.0, 1500.0, "fits"),
+        (1500.01, 1500.0, "over"),
+        (2048.01, 4096.0, "over"),
+        (2048.0, None, "fits"),
+        (2048.0, 0.0, "fits"),
+    ],
+)
+def test_a_plan_is_held_to_the_card_as_well_as_to_the_budget(needs_mib, usable_mib, verdict):
+    plan = planned(needs_mib, usable_mib=usable_mib)
+    assert fit_of(None, plan).verdict == verdict
+    assert plan.limit_mib == min(BUDGET_MIB, usable_mib or BUDGET_MIB)
+    assert fit_of(measured(needs_mib), plan).verdict == ("over" if needs_mib > BUDGET_MIB else "fits")
+
+
+def test_a_plan_beyond_the_card_is_told_so_whatever_the_budget():
+    over = planned(1600.0, usable_mib=1500.0)
+    assert str(fit_of(None, over).reason) == (
+        "planned: device memory of 1600.00 MiB is 100.00 MiB (6.7%) above the 1500.00 MiB that one process can have of "
+        "the card"
+    )
+
+
+@pytest.mark.parametrize(
     ("kind", "peak_mib", "verdict", "reason"),
     [
         ("failed", 1.0, "failed", "failed: why"),

@@ -143,6 +143,16 @@ def test_a_budget_far_beyond_the_peaks_does_not_flatten_them():
     assert ">80,000</text>" not in page
 
 
+def test_a_card_with_less_than_the_budget_is_what_plans_are_held_to():
+    limits = {"usable_mib": 11848.0, "usable_basis": "measured", "context_basis": "estimated"}
+    records = [changed(each, **limits) for each in page_data.full(1).records if each.case.is_planned]
+    page = page_of(page_data.compared(records, page_data.candidates()))
+    assert page.count("12,288 MiB, of which one process can have 11,848 MiB") == 2
+    assert "RTX 3060 (11,848 MiB for one process, of which 384 MiB (estimated) for the CUDA context)" in page
+    assert ">card 11,848</text>" in page
+    assert ">budget 12,288</text>" not in page
+
+
 def test_of_too_many_candidates_the_best_are_shown_and_it_is_said(monkeypatch):
     comparison = page_data.full(5)
     selection, answers = page_selection.selection(comparison), page_data.answers(comparison, 3)

@@ -101,14 +101,27 @@ context_source = "nvidia-smi"
 """
 
 
-def test_a_plan_above_the_budget_on_a_card_of_ones_own_fails_in_one_sentence(plan, suite):
-    (suite.path / "mine.toml").write_text(OWN_CARD)
-    result, records = plan("-v", "--vram-budget", "480MiB", "--gpu-profile", "mine.toml", *SHORT)
+@pytest.mark.parametrize(
+    ("usable", "budget", "reason"),
+    [
+        ("", "480MiB", "above the VRAM budget of 480.00 MiB"),
+        ("usable_mib = 480", "24GB", "above the 480.00 MiB that one process can have of the card"),
+    ],
+)
+def test_a_plan_above_the_budget_or_a_card_of_ones_own_fails_in_one_sentence(plan, suite, usable, budget, reason):
+    (suite.path / "mine.toml").write_text(OWN_CARD + usable)
+    result, records = plan("-v", "--vram-budget", budget, "--gpu-profile", "mine.toml", *SHORT)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert [record["outcome"] for record in records] == ["passed", *["over_budget"] * 3]
     assert (records[0]["device"], records[0]["gpu_profile"], records[0]["context_mib"]) == ("Card of mine", "mine", 450)
-    assert records[1]["reason"].endswith("above the VRAM budget of 480.00 MiB")
+    assert records[1]["reason"].endswith(reason)
     assert records[1]["advice"]["largest_batch"] == 0
+    assert "What else would fit into 480 MiB" in result.stdout.str()
+    if usable:
+        beyond = "budget 24576 MiB, of which one process can have 480 MiB."
+        page = (suite.path / "out" / "comparison.md").read_text(encoding="utf-8")
+        assert beyond in page
+        assert beyond in " ".join(result.stdout.str().split())
 
 
 def test_candidates_that_cannot_be_built_do_not_stop_the_others(suite, tiny, tmp_path):
@@ -144,7 +157,8 @@ def test_a_rehearsal_shows_the_plan_beside_it(suite, tiny):
     assert "REHEARSAL" in output
     planned = next(each for each in flat_records(suite.path / "out") if each["is_planned"])
     assert f"tiny       fits     {planned['needs_device_mib']:.0f} " in output  # and none of the rehearsal's own
-    assert "planned at full size for a Quadro M6000, budget 12288 MiB" in output
+    assert "planned for the default card: name yours with --gpu-profile NAME" in output
+    assert "planned at full size for a Quadro M6000, budget 12288 MiB, of which one process" in output
 
 
 def test_two_workers_plan(plan):
@@ -156,7 +170,7 @@ def test_two_workers_plan(plan):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (OWN_CARD.replace("context_mib = 450\n", ""), "lacks the key 'context_mib'"),
+        (OWN_CARD.replace("context_mib = 450\n", ""), "has neither context_mib nor multiprocessors"),
         (OWN_CARD.replace('"fused"', '"fast"'), "has attention = 'fast', which must be 'math' or 'fused'"),
         (OWN_CARD.replace('"8.6"', "8.6"), "has compute_capability = 8.6, which must be a text such as '8.6'"),
         (OWN_CARD + OWN_CARD.replace("mine", "other"), "has 2 [[gpu]] tables: give --gpu-profile a file with one"),
@@ -173,4 +187,12 @@ def test_a_card_that_cannot_be_used(suite, text, says):
 
 def test_an_unknown_card(suite):
     result = suite.runpytest("benches", "--gpu-profile", "gtx")
-    result.stderr.fnmatch_lines(["*GPU profile 'gtx' is unknown: choose with --gpu-profile among m6000, t4, *"])
+    result.stderr.fnmatch_lines(["*GPU profile 'gtx' is unknown: the nearest are gtx1080ti; *"])
+
+
+def test_the_cards_are_listed(suite):
+    result = suite.runpytest("benches", "--gpu-profile", "list")
+    assert result.ret == pytest.ExitCode.OK
+    lines = result.stdout.str().splitlines()
+    assert [line.split()[0] for line in lines if " M6000 " in line or " RTX 5080 " in line] == ["m6000", "rtx5080"]
+    assert max(map(len, lines)) <= 100

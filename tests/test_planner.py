@@ -79,7 +79,7 @@ def test_advice_is_given_at_the_first_variant_and_moves_with_the_budget(settings
     planner = Planner(settings, PlanStore(None))
     assert planner.advice(candidate, lora(8)) is planner.advice(candidate, None) is None
     roomy = planner.advice(candidate, lora(16))
-    settings.budget_mib = 400.0
+    settings.budget_mib = 220.0
     tight = Planner(settings, PlanStore(None)).advice(candidate, lora(16))
     assert (roomy.variant, roomy.batch_size) == ("r16", 4)
     assert 4 < tight.largest_batch < roomy.largest_batch
@@ -93,7 +93,7 @@ def test_advice_is_given_at_the_first_variant_and_moves_with_the_budget(settings
     ):
         settings.protocol = replace(Protocol(epochs=1), **changes)
         plan = Planner(settings, PlanStore(None)).plan(candidate, lora(16))
-        assert (plan.peak_device_mib <= 400.0) is fits
+        assert (plan.peak_device_mib <= 220.0) is fits
 
 
 def test_a_variant_between_two_ranks_of_its_like_lies_on_the_line_through_them(settings):

@@ -2,7 +2,7 @@
 
 import pytest
 from choices import BOUND, VARIANTS, candidate, chosen, exclusions, fine_tuning, inference, judged, name_of, plan
-from made import said
+from made import made, said
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, parse_weights
@@ -172,6 +172,12 @@ def test_of_a_measured_case_the_plan_for_its_very_lengths_goes_first():
         ],
     )
     assert [each.figures["fine_tuning_memory"] for each in found.ranking] == [7000, 8000]
+
+
+def test_memory_weighs_as_a_share_of_what_a_plan_is_held_to():
+    plans = [made("x", "r16", is_planned=True, peak_device_mib=6000.0, usable_mib=mib) for mib in (None, 8000.0)]
+    shares = [chosen([], [plan]).choice.scores["fine_tuning_memory"] for plan in plans]
+    assert shares == [pytest.approx(1 - 6000 / 12288), pytest.approx(0.25)]
 
 
 def test_budgets_that_differ_are_told_and_weigh_alike():

@@ -192,6 +192,29 @@ def test_a_replicas_figures_do_not_stand_beside_those_of_the_full_size():
     assert "MiB: growth of the process's resident set" in alone.replace("\n ", "")
 
 
+OF_THE_DEFAULT_CARD = {
+    "gpu_profile": "m6000",
+    "budget_mib": 24576.0,
+    "usable_mib": 7000.0,
+    "usable_basis": "estimated",
+    "context_basis": "estimated",
+    "context_mib": 141.0,
+}
+
+
+def test_the_default_card_is_said_to_be_that_and_a_budget_beyond_a_card_to_be_beyond_it():
+    found = comparison_of(*every(planned, CANDIDATES[:1], **OF_THE_DEFAULT_CARD))
+    text = text_of(found, 300, 1)
+    assert text.startswith("planned for the default card: name yours with --gpu-profile NAME; --gpu-profile list shows")
+    beyond = "budget 24576 MiB, of which one process can have 7000 MiB (estimated)"
+    assert text.count(beyond) == 2  # below the table, and with the protocol
+    assert "141 MiB of it for the CUDA context (estimated)" in text
+    assert cells(text, GEMMA)[1] == "over"
+    named = comparison_of(*every(planned, CANDIDATES[:1], gpu_profile="t4", usable_mib=14906.0))
+    assert "default card" not in text_of(named)
+    assert "one process" not in text_of(named, 300, 1)
+
+
 @pytest.mark.parametrize("verbosity", [-1, 0, 1])
 def test_a_rehearsal_and_a_capped_card_are_marked_however_little_is_asked_for(verbosity):
     rehearsed = text_of(SESSIONS["rehearsed"], 80, verbosity, paint=lambda text, look: f"<{look}>{text}</>")

@@ -89,6 +89,11 @@ def budgets_mib(found: Iterable[Contender]) -> set[float]:
     return {record.experiment.budget_mib for each in found for record in each.records}
 
 
+def limit_mib(found: Iterable[Contender]) -> float:
+    """The largest of what contenders were held to; 0 where there is none."""
+    return max((record.limit_mib for each in found for record in each.records), default=0.0)
+
+
 def shared_basis(criterion: str, contenders: Sequence[Contender]) -> str:
     """The best basis that all contenders have; where none is, the one that most have."""
     return max(

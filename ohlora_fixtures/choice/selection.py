@@ -17,7 +17,7 @@ from ..results.answers import FOLDER, Answers
 from ..results.comparison import Comparison
 from ..results.record import Record
 from . import caveats
-from .contenders import BASES, Contender, Exclusion, Option, budgets_mib, contenders, figure, shared_basis
+from .contenders import BASES, Contender, Exclusion, Option, contenders, figure, limit_mib, shared_basis
 from .sensitivity import LARGEST_WEIGHT, Shift, front, shifts, total
 
 CRITERIA = ("quality", *BASES)
@@ -142,7 +142,7 @@ def select(
     """Choose among a comparison's candidates and variants, as far as they were measured or planned at full size.
 
     Scores are absolute, so that none depends on which others there are, but for time: quality and leaderboard as shares
-    of 100, memory as the share of the (largest) budget that stays free, time as the fastest option's share of it. What
+    of 100, memory as the share that stays free of the (largest) limit, time as the fastest option's share of it. What
     is not known of an option counts as the mean of what is known of the others, so that it neither helps nor harms.
     """
     sorted_out = list(contenders(comparison, any_license=any_license))
@@ -215,15 +215,15 @@ def _options(
     judged = [_best_known(qualities, each) for each in found]
     figures = {"quality": [None if quality is None else quality.score for quality in judged]}
     figures |= {name: [figure(each, name, basis) for each in found] for name, basis in bases.items()}
-    budget_mib = max(budgets_mib(found), default=0.0)
-    scores = {name: list(_scores(name, own, budget_mib)) for name, own in figures.items()}
+    most_mib = limit_mib(found)
+    scores = {name: list(_scores(name, own, most_mib)) for name, own in figures.items()}
     for at, each in enumerate(found):
         own_figures, own_scores = ({name: values[at] for name, values in by.items()} for by in (figures, scores))
         known = total(own_scores, weights)
         yield Option(each.candidate, each.variant, own_figures, own_scores, known, judged[at])
 
 
-def _scores(criterion: str, figures: Sequence[float | None], budget_mib: float) -> Iterator[float | None]:
+def _scores(criterion: str, figures: Sequence[float | None], limit_mib: float) -> Iterator[float | None]:
     """Each option's score; the mean of the others' where its figure is not known."""
     known = [figure for figure in figures if figure is not None]
     fastest = min((figure for figure in known if figure > 0), default=0.0)
@@ -232,7 +232,7 @@ def _scores(criterion: str, figures: Sequence[float | None], budget_mib: float) 
         if criterion.endswith("_seconds"):
             share = fastest / figure if figure else 1.0
         elif criterion.endswith("_memory"):
-            share = 1 - figure / budget_mib
+            share = 1 - figure / limit_mib
         else:
             share = figure / 100
         return min(max(share, 0.0), 1.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base.units import MIB
-from ..inputs.gpu_profiles import Gpu
+from ..inputs.gpu_profiles import Gpu, cores_of
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,10 @@ class Nvml:
             card = nvml.nvmlDeviceGetHandleByIndex(int(first)) if by_index else nvml.nvmlDeviceGetHandleByUUID(first)
             major, minor = nvml.nvmlDeviceGetCudaComputeCapability(card)
             memory_mib = nvml.nvmlDeviceGetMemoryInfo(card).total / MIB
-            return Gpu(str(nvml.nvmlDeviceGetName(card)), (major, minor), memory_mib)
+            count_cores = getattr(nvml, "nvmlDeviceGetNumGpuCores", None)  # some releases of the library lack it
+            cores = count_cores and self._ask(lambda _: count_cores(card))
+            multiprocessors = cores and cores // cores_of((major, minor))
+            return Gpu(str(nvml.nvmlDeviceGetName(card)), (major, minor), memory_mib, multiprocessors)
 
         found: Gpu | None = self._ask(describe) if first else None
         return found

@@ -35,7 +35,7 @@ class Advisor:
     """Finds a candidate's advice."""
 
     def __init__(self, planner: CandidatePlanner, limit_mib: float) -> None:
-        """`limit_mib` is what the allocator may reserve: the budget without the CUDA context."""
+        """`limit_mib` is what the allocator may reserve: what a plan is held to, without the CUDA context."""
         self._planner = planner
         self._limit_bytes = limit_mib * MIB
         self._rows, self._tokens = shape_of(planner.longest_batch)

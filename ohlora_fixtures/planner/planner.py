@@ -87,7 +87,7 @@ class Planner:
         return [(flops, moved_bytes) for flops, moved_bytes in kept["work"]]
 
     def advice(self, candidate: Candidate, variant: Variant | None) -> Advice | None:
-        """What else would fit the budget, given with the first variant's case alone.
+        """What else would fit the budget and the card, given with the first variant's case alone.
 
         Raises CandidateError as `plan` does.
         """
@@ -147,7 +147,8 @@ class Planner:
         }
 
     def _advice_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
-        return {**self._facts(candidate, variant), "advice_for_mib": self._settings.budget_mib}
+        limit_mib = self._settings.gpu_profile.limit_mib(self._settings.budget_mib)
+        return {**self._facts(candidate, variant), "advice_for_mib": limit_mib}
 
 
 class _OpenCandidate:
@@ -163,7 +164,7 @@ class _OpenCandidate:
         self.measured = measured
         protocol, profile = settings.protocol, settings.gpu_profile
         self._context_mib = profile.context_mib
-        self._limit_mib = settings.budget_mib - profile.context_mib
+        self._limit_mib = profile.limit_mib(settings.budget_mib) - profile.context_mib
         model = models.build_on_meta(candidate)
         self._rows = encoded(candidate, settings, measured)
         models.prepare_to_answer_in_full(model, self._rows.tokenizer)

@@ -55,9 +55,9 @@ def advice(comparison: Comparison) -> tuple[str, list[Column]]:
     found = [each for _, each in advised]
     heading = ""
     if advised:
-        budget_mib, first = advised[0][0].experiment.budget_mib, found[0]
+        limit_mib, first = advised[0][0].limit_mib, found[0]
         heading = (
-            f"What else would fit into {budget_mib:.0f} MiB, with {first.variant}, batch {first.batch_size} and rows "
+            f"What else would fit into {limit_mib:.0f} MiB, with {first.variant}, batch {first.batch_size} and rows "
             "as long as the longest; found by planning:"
         )
     return heading, [

@@ -38,6 +38,19 @@ def devices_of(records: Iterable[Record]) -> list[str]:
     return distinct(record.environment.device for record in records)
 
 
+def said_of(basis: str | None) -> str:
+    """What is said beside a figure that is not from such a card itself; nothing of one that is, or if nobody knows."""
+    return "" if basis in (None, "measured") else f" ({basis})"
+
+
+def budgets_of(records: Sequence[Record]) -> str:
+    """The budgets of records, and if plans are held to less, what one process can have of the card."""
+    budgets = " or ".join(distinct(f"{record.experiment.budget_mib:.0f} MiB" for record in records))
+    held = [record for record in records if record.limit_mib < record.experiment.budget_mib]
+    usable = " or ".join(distinct(f"{each.limit_mib:.0f} MiB{said_of(each.environment.usable_basis)}" for each in held))
+    return f"{budgets}, of which one process can have {usable}" if usable else budgets
+
+
 def together(values: Iterable[str | None]) -> str | None:
     """Each value once, in words; None if there is none."""
     return " and ".join(distinct(values)) or None
@@ -197,16 +210,16 @@ def _on_planned(comparison: Comparison) -> Iterator[str]:
     ]
     whose = "all candidates" if len(estimated) == len(comparison.rows) else ", ".join(estimated)
     lengths = f"; lengths of {whose} estimated from characters a token" if estimated else ""
-    context = "" if some.plan.context_mib is None else f", {some.plan.context_mib:.0f} MiB of it for the CUDA context"
+    context_mib, doubt = some.plan.context_mib, said_of(some.environment.context_basis)
+    context = "" if context_mib is None else f", {context_mib:.0f} MiB of it for the CUDA context{doubt}"
     cards = devices_of(planned)
     card = " or ".join(cards) if len(cards) > 1 else f"{some.environment.device}{context}"
     yield f"plan: what the full-size model would need at most on a {card}{lengths}"
 
 
 def _on_protocol(records: Sequence[Record]) -> Iterator[Note]:
-    budgets = " or ".join(distinct(f"{record.experiment.budget_mib:.0f} MiB" for record in records))
     hashes = " or ".join(distinct(record.experiment.protocol_hash for record in records))
-    yield Note(f"budget {budgets}, protocol {hashes}", is_caution=False)
+    yield Note(f"budget {budgets_of(records)}, protocol {hashes}", is_caution=False)
     for changes in distinct(", ".join(map(str, record.experiment.protocol_changes)) for record in records):
         if changes:
             yield Note(f"the protocol differs from the study's: {changes}")

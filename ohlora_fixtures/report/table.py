@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from ..base import safe_text
 from ..base.messages import Language
 from ..choice.selection import Selection
+from ..inputs.gpu_profiles import DEFAULT, LIST
 from ..quality.grading import Quality
 from ..results.comparison import Cell, Comparison, Row
 from ..results.record import Record
 from . import digits
 from .choice import SOURCES
 from .layout import Column, Terminal, aligned, as_markdown, for_terminal, needed, width_of
-from .notes import devices_of, meaning_of_mib
+from .notes import budgets_of, devices_of, distinct, meaning_of_mib
 from .words import Say, cut
 
 _PROMPT, _STUDY = "prompt", "the study's figures"
@@ -21,6 +22,9 @@ _SHORTEST_NAME = 20
 _CORE = 3
 """Columns up to this importance are worth a shorter name."""
 
+_ANOTHER_CARD = (
+    f"planned for the default card: name yours with --gpu-profile NAME; --gpu-profile {LIST} shows the names"
+)
 _MARKS = {"~": "planned", "*": "doubtful", "OOM": "out of memory"}
 """What must be told of, where it stands in a table."""
 _LONGEST_VERDICT = 20
@@ -59,7 +63,8 @@ def terminal(comparison: Comparison, selection: Selection | None, terminal: Term
     told = [glance.meaning(shown)]
     if missing:
         told.append(f"not shown for lack of room: {', '.join(missing)}; -v, report.html and comparison.md have all")
-    return "\n\n".join([table, "\n".join(map(terminal.filled, told))])
+    parts = [table, "\n".join(map(terminal.filled, told))]
+    return "\n\n".join([terminal.filled(_ANOTHER_CARD), *parts] if glance.is_for_default_card else parts)
 
 
 def markdown(comparison: Comparison, selection: Selection | None, language: Language) -> str:
@@ -106,6 +111,8 @@ class _Glance:
             (each.candidate.name, each.variant): each.quality for each in options if each.quality
         }
         self._is_measured = comparison.has_device_memory
+        profiles = distinct(record.environment.gpu_profile for record in self._planned)
+        self.is_for_default_card = profiles == [DEFAULT] and not self._is_measured
         # A replica's seconds say nothing beside what the full-size model needs.
         self._is_timed = bool(self._ran) and not (comparison.is_rehearsal and self._planned)
 
@@ -144,7 +151,6 @@ class _Glance:
             timed = f", seconds {where}" if self._is_timed else ""
             where = f"planned at full size for a {' or '.join(devices_of(self._planned))}{timed}"
             what = "least memory on the device; more is taken where there is room"
-        budgets = dict.fromkeys(f"{record.experiment.budget_mib:.0f}" for record in self._comparison.records)
         told = [f"MiB: {what}"]
         if any(offer.what == "seconds" for offer in shown):
             told.append("s: of the whole fine-tuning, or of one prompt")
@@ -155,7 +161,7 @@ class _Glance:
         told += [f"{mark}: {meaning}" for mark, meaning in _MARKS.items() if mark in figures]
         if any(offer.what == _STUDY for offer in shown):
             told.append("study: as published, on a Colab T4, its MiB after the run and not the peak")
-        return f"{where}, budget {' or '.join(budgets)} MiB. {'; '.join(told)}"
+        return f"{where}, budget {budgets_of(self._comparison.records)}. {'; '.join(told)}"
 
     def _words(self, head: str, cell: Callable[[Row], str], importance: int) -> _Offer:
         column = Column(head, [cell(row) for row in self._comparison.rows])

@@ -37,6 +37,12 @@ class Environment:
     """The device's name; a plan's is the card planned for."""
     gpu_profile: str | None = None
     """Plan: the name of the card's profile."""
+    usable_mib: float | None = None
+    """Plan: what one process can have of the card, MiB; its profile's, as are the two that follow."""
+    usable_basis: str | None = None
+    """Plan: `measured` on such a card, `assumed` from another one, or `estimated`."""
+    context_basis: str | None = None
+    """Plan: likewise, of the CUDA context's size."""
     native_bf16: bool | None = None
     """On a GPU: whether it computes in bf16 itself; otherwise PyTorch emulates it, slowly."""
     allocator_settings: str | None = None

@@ -1,4 +1,4 @@
-"""Whether a case fits the budget: the one verdict that every table, page and choice tells."""
+"""Whether a case fits the budget and the card: the one verdict that every table, page and choice tells."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _TOLD_BY: dict[str, Verdict] = {"error": "failed", "failed": "failed", "over_bud
 
 @dataclass(frozen=True)
 class Fit:
-    """What a case, or several together, come to against the VRAM budget."""
+    """What a case, or several together, come to against the VRAM budget, and a plan against the card."""
 
     verdict: Verdict
     """`fits`, `over`, `failed` for another failure, or `not_judged` where no peak is known."""
@@ -50,18 +50,18 @@ def fit_of_all(fits: Iterable[Fit]) -> Fit:
     return next((fit for fit in known if fit.verdict != "fits"), known[0] if known else NOT_JUDGED)
 
 
-def above_budget(device_mib: float, budget_mib: float) -> Message | None:
-    """Both figures and the difference, if what a card must have exceeds the budget; what equals it keeps to it."""
-    if device_mib <= budget_mib:
+def above_budget(device_mib: float, budget_mib: float, usable_mib: float | None = None) -> Message | None:
+    """Both figures and the difference, if what a card must have exceeds the limit; what equals it keeps to it.
+
+    The limit is the budget, or what one process can have of the card if that is known and less.
+    """
+    key, limit_mib = "reason.above_budget", budget_mib
+    if usable_mib is not None and usable_mib < budget_mib:
+        key, limit_mib = "reason.above_card", usable_mib
+    difference = device_mib - limit_mib
+    if difference <= 0:
         return None
-    difference = device_mib - budget_mib
-    return message(
-        "reason.above_budget",
-        peak=device_mib,
-        budget=budget_mib,
-        difference=difference,
-        share=difference / budget_mib,
-    )
+    return message(key, peak=device_mib, budget=limit_mib, difference=difference, share=difference / limit_mib)
 
 
 def reason_of(record: Record) -> Message:
@@ -76,7 +76,7 @@ def _told_by(record: Record) -> Fit | None:
         verdict, reason = _TOLD_BY[kind], reason_of(record)
     elif needs_mib is None or kind == "skipped":
         return None
-    elif above := above_budget(needs_mib, record.experiment.budget_mib):
+    elif above := above_budget(needs_mib, record.experiment.budget_mib, record.limit_mib):
         verdict, reason = "over", above
     else:
         return Fit("fits", is_planned=is_planned)

@@ -175,6 +175,12 @@ class Record:
         return self.peak_device_mib if planned is None else planned
 
     @property
+    def limit_mib(self) -> float:
+        """What it is held to: the budget, and for a plan never more than one process can have of the card."""
+        budget_mib, usable_mib = self.experiment.budget_mib, self.environment.usable_mib
+        return min(budget_mib, usable_mib) if usable_mib and usable_mib > 0 else budget_mib
+
+    @property
     def taints(self) -> tuple[Message, ...]:
         """What makes its figures doubtful."""
         return self.measured.card.taints or ()

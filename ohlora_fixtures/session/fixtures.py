@@ -105,7 +105,15 @@ def plan(
     profile = settings.gpu_profile
 
     def make(candidate: Candidate, variant: Variant | None) -> Plan:
-        draft.environment = Environment(dict(versions()), "full", device=profile.card[0], gpu_profile=profile.name)
+        draft.environment = Environment(
+            dict(versions()),
+            "full",
+            device=profile.card[0],
+            gpu_profile=profile.name,
+            usable_mib=profile.usable_mib,
+            usable_basis=profile.usable_basis,
+            context_basis=profile.context_basis,
+        )
         with told_in_one_sentence():
             draft.plan = planner.plan(candidate, variant)
             draft.plan = replace(draft.plan, advice=planner.advice(candidate, variant))

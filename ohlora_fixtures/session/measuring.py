@@ -142,11 +142,15 @@ def assess_tuned(
 
 
 @pytest.fixture
-def enforce_budget(settings: Settings) -> Callable[[float | None], None]:
-    """Fails the case if its memory on the device, MiB, exceeds the VRAM budget; None, as on the CPU, is not judged."""
+def enforce_budget(settings: Settings, draft: Draft) -> Callable[[float | None], None]:
+    """Fails the case if its memory on the device, MiB, exceeds the VRAM budget; None, as on the CPU, is not judged.
+
+    A plan fails, too, if one process cannot have that much of the card.
+    """
 
     def enforce(device_mib: float | None) -> None:
-        if device_mib is not None and (above := above_budget(device_mib, settings.budget_mib)):
+        usable_mib = draft.environment.usable_mib if draft.environment else None
+        if device_mib is not None and (above := above_budget(device_mib, settings.budget_mib, usable_mib)):
             raise CaseFailure("over_budget", above)
 
     return enforce

@@ -25,6 +25,8 @@ from ..inputs.settings import OPTIONS, SCALES, SWITCHES, WEIGHTS, Settings, opti
 from ..inputs.variants import DEFAULT, Variant, read_variants, select_variants, variants_of_ranks
 from ..meters.nvml import Nvml
 from ..quality.grades import read_grades
+from ..report import digits
+from ..report.layout import Column, aligned, figures, in_mib, words
 from ..results.memory_growth import Limit, parse_limits
 
 
@@ -148,6 +150,25 @@ def _gpu_profile(config: pytest.Config, known: tuple[GpuProfile, ...]) -> GpuPro
     is_option = config.getoption("gpu_profile") is not None
     folder = config.inipath.parent if config.inipath and not is_option else config.invocation_params.dir
     return choose_profile(_value(config, "gpu_profile"), known, present, folder)
+
+
+def gpu_profiles_listed() -> str:
+    """Every card that `--gpu-profile` knows, a line each."""
+    known = read_profiles(DATA / "gpus.toml")
+
+    def sizes(head: str, name: str) -> Column:
+        found = ((getattr(each, f"{name}_mib"), getattr(each, f"{name}_basis")) for each in known)
+        return figures(head, (("" if basis == "measured" else "~") + digits.mib(mib) for mib, basis in found))
+
+    columns = [
+        words("name", (each.name for each in known)),
+        words("card", (each.card[0] for each in known)),
+        in_mib("memory\nMiB", (each.memory_mib for each in known)),
+        sizes("usable\nMiB", "usable"),
+        sizes("context\nMiB", "context"),
+    ]
+    usable = "usable: what one process can have, the CUDA context included; ~: estimated, or as of another card"
+    return f"{aligned(columns)}\n\n{usable}"
 
 
 def _resumed_dir(config: pytest.Config) -> Path | None:

@@ -97,8 +97,8 @@ def figures(record: Record) -> str:
     if record.seconds is not None:
         parts.append(f"{digits.seconds(record.seconds)} s{' a prompt' if record.case.workload == INFERENCE else ''}")
     if record.needs_device_mib is not None:
-        what, budget = "needs" if record.case.is_planned else "peak", record.experiment.budget_mib
-        parts.append(f"{what} {digits.mib(record.needs_device_mib)} MiB of {digits.mib(budget)}")
+        what = "needs" if record.case.is_planned else "peak"
+        parts.append(f"{what} {digits.mib(record.needs_device_mib)} MiB of {digits.mib(record.limit_mib)}")
         if record.needs_device_mib != record.peak_device_mib:
             parts.append(f"takes {digits.mib(record.peak_device_mib)} where there is room")
     if record.taints:

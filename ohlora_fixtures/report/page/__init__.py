@@ -14,11 +14,12 @@ from ...base.messages import Language, Message
 from ...choice.selection import Selection
 from ...results.answers import Answers
 from ...results.comparison import Comparison
+from ...results.record import Record
 from .. import digits
 from ..notes import devices_of, distinct, listed, mixed_notes
 from ..words import Say, texts
 from . import choice, listings, losses, memory, quality, svg, times
-from .contents import Figure, Table
+from .contents import Figure, Table, budgets_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -160,7 +161,6 @@ def _charts(found: Comparison, selection: Selection | None, say: Say) -> list[Se
 def _facts(found: Comparison, environment: Mapping[str, Any] | None, say: Say) -> list[tuple[str, str]]:
     """What the page's head says of the session; what is not known is left out."""
     moments = environment or {}
-    budgets = sorted({record.experiment.budget_mib for record in found.records})
 
     def names(values: Iterable[str | None]) -> str:
         said = listed(distinct(values))
@@ -169,13 +169,31 @@ def _facts(found: Comparison, environment: Mapping[str, Any] | None, say: Say) -
     facts = {
         "fact.candidates": digits.count(len(found.rows)) if found.rows else "",
         "fact.variants": names(found.variants),
-        "fact.budget": " / ".join(f"{digits.mib(mib)} MiB" for mib in budgets),
+        "fact.budget": " / ".join(budgets_of(found.records, say)),
         "fact.measured_on": names(devices_of(found.measured)),
-        "fact.planned_for": names(devices_of(found.plans)),
+        "fact.planned_for": names(_cards(found.plans, say)),
         "fact.began": _minute(moments.get("started_utc") or moments.get("merged_utc")),
         "fact.protocol": names(record.experiment.protocol_hash for record in found.records),
     }
     return [(say(key), text) for key, text in facts.items() if text]
+
+
+def _cards(plans: Iterable[Record], say: Say) -> Iterable[str]:
+    """The cards planned for, with what a process can have of each and what of that its CUDA context takes."""
+
+    def said(mib: float, basis: str | None) -> str:
+        doubt = "" if basis in (None, "measured") else f" ({say.name('basis', basis)})"
+        return f"{digits.mib(mib)} MiB{doubt}"
+
+    cards: dict[str, str] = {}
+    for record in plans:
+        about, context_mib = record.environment, record.plan.context_mib if record.plan else None
+        if about.device and about.usable_mib is not None and context_mib is not None:
+            usable, context = said(about.usable_mib, about.usable_basis), said(context_mib, about.context_basis)
+            cards[about.device] = say("fact.card", card=about.device, usable=usable, context=context)
+        elif about.device:
+            cards.setdefault(about.device, about.device)
+    return cards.values()
 
 
 def _minute(moment: Any) -> str:

@@ -1,6 +1,6 @@
 """What the page's sections are made of: cases, tables of them, and drawings with their legend."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -81,10 +81,28 @@ def verdict(cell: Cell, say: Say) -> str:
     told_by = cell.plan if fit.is_planned else cell.measured
     if fit.reason is None or told_by is None:
         return say(f"verdict.{fit.verdict}")
-    over_mib = (told_by.needs_device_mib or 0.0) - told_by.experiment.budget_mib
+    over_mib = (told_by.needs_device_mib or 0.0) - told_by.limit_mib
     if told_by.outcome.kind in ("passed", "over_budget") and over_mib > 0:
         return say("memory.over", mib=digits.mib(over_mib))
     return outcome(told_by, say)
+
+
+Limit = tuple[float, float]
+"""A budget, and the least that a case under it is held to: less if one process cannot have that much of the card."""
+
+
+def limits_of(records: Sequence[Record]) -> list[Limit]:
+    """One for each budget, in their order."""
+    budgets = sorted({record.experiment.budget_mib for record in records})
+    return [(mib, min(each.limit_mib for each in records if each.experiment.budget_mib == mib)) for mib in budgets]
+
+
+def budgets_of(records: Sequence[Record], say: Say) -> list[str]:
+    """Each budget in words, with what one process can have of the card if that is less."""
+    return [
+        say("fact.mib" if mib == budget else "fact.held_to", budget=digits.mib(budget), mib=digits.mib(mib))
+        for budget, mib in limits_of(records)
+    ]
 
 
 def outcome(record: Record, say: Say) -> str:

@@ -14,7 +14,21 @@ from ..notes import plan_is_off_by
 from ..quantities import MEMORY
 from ..words import Say
 from . import svg
-from .contents import Figure, Mark, Panel, Shown, Table, cases_of, catalogued, known_of, subjects, verdict
+from .contents import (
+    Figure,
+    Limit,
+    Mark,
+    Panel,
+    Shown,
+    Table,
+    budgets_of,
+    cases_of,
+    catalogued,
+    known_of,
+    limits_of,
+    subjects,
+    verdict,
+)
 
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "weights": ("base_weights",),
@@ -50,15 +64,15 @@ def figure(found: Comparison, say: Say) -> Figure | None:
     if not cases:
         return None
     highest = max((mib for case in cases for mib in _peaks(case)), default=0.0)
-    budgets = sorted({record.experiment.budget_mib for record in found.records})
-    near = [budget for budget in budgets if not highest or budget <= highest * _FAR]
+    limits = limits_of(found.records)
+    near = [mib for _, mib in limits if not highest or mib <= highest * _FAR]
     along = svg.scale(0, max([highest, *near]), 4, svg.WIDTH - 20, most_ticks=7)
     by_name = groupby(cases, key=lambda case: case.candidate)
-    panels = tuple(Panel(name, _panel(name, list(own), along, budgets, say)) for name, own in by_name)
+    panels = tuple(Panel(name, _panel(name, list(own), along, limits, say)) for name, own in by_name)
     tables = (_planned_table(cases, say), _measured_table(cases, say), _advice_table(cases, say))
     kinds = [kind for kind in _HEIGHTS if any(kind in _sizes(case) for case in cases)]
     lead = [
-        say("memory.lead", budget=" / ".join(map(digits.mib, budgets))),
+        say("memory.lead", budget=" / ".join(budgets_of(found.records, say))),
         *(say(f"memory.lead_{kind}") for kind in kinds),
     ]
     return Figure(" ".join(lead), panels, _legend(kinds, say), tuple(table for table in tables if table.rows))
@@ -101,7 +115,7 @@ def _unsplit_mib(sizes: _Sizes) -> float | None:
     return sizes.peak_reserved_mib - sizes.peak_allocated_mib
 
 
-def _panel(name: str, cases: Sequence[Shown], along: svg.Scale, budgets: Sequence[float], say: Say) -> Markup:
+def _panel(name: str, cases: Sequence[Shown], along: svg.Scale, limits: Sequence[Limit], say: Say) -> Markup:
     bars, texts = list[Markup](), list[Markup]()
     told = [_said(case, say) for case in cases]
     own_line = _NAME_HEIGHT if any(svg.width_of("".join(said)) > _LONGEST_LINE for said in told) else 0
@@ -112,7 +126,7 @@ def _panel(name: str, cases: Sequence[Shown], along: svg.Scale, budgets: Sequenc
         texts.append(_row_text(said, top + 11, own_line))
         bars += _bars(case, along, top + own_line + 16, say)
     axis = svg.x_axis(along, 14, bottom, digits.tick, say("axis.mib"))
-    lines = [part for budget in budgets for part in _budget_line(budget, along, bottom, say)]
+    lines = [part for limit in limits for part in _limit_line(limit, along, bottom, say)]
     description = say("memory.description", candidate=name, cases="; ".join(map(" ".join, told)))
     return svg.drawing(bottom + 34, description, [*axis, *bars, *lines, *texts])
 
@@ -175,11 +189,12 @@ def _bar(span: tuple[float, float], top: float, kind: str, part: str, hint: str 
     return [bar] if laid_over is None else [bar, laid_over]
 
 
-def _budget_line(budget: float, along: svg.Scale, bottom: float, say: Say) -> list[Markup]:
-    said = say("memory.budget_short", mib=digits.mib(budget))
-    if budget > along.high:
+def _limit_line(limit: Limit, along: svg.Scale, bottom: float, say: Say) -> list[Markup]:
+    budget_mib, mib = limit
+    said = say("memory.budget_short" if mib == budget_mib else "memory.card_short", mib=digits.mib(mib))
+    if mib > along.high:
         return [svg.text(along.end, 10, f"{said} →", "budget-name", "end")]
-    x = along(budget)
+    x = along(mib)
     return [svg.line([(x, 12), (x, bottom)], "budget"), svg.text(min(x + 20, along.end), 9, said, "budget-name", "end")]
 
 
