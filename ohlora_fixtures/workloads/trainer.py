@@ -14,7 +14,7 @@ from ..inputs.protocol import Protocol
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 _LOSSES_PER_BLOCK = 128
@@ -43,8 +43,8 @@ class StepTrainer(Trainer):
         loss: torch.Tensor = super().training_step(*args, **kwargs)
         if self._losses is None:  # one block for all of them: a block a step would make the memory creep up
             blocks = -(-self.state.max_steps // _LOSSES_PER_BLOCK)
-            self._losses = torch.empty(blocks * _LOSSES_PER_BLOCK, dtype=torch.float32, device=loss.device)
-        self._losses[self.state.global_step] = loss
+            self._losses = torch.zeros(blocks * _LOSSES_PER_BLOCK, dtype=torch.float32, device=loss.device)
+        self._losses[self.state.global_step].add_(loss)  # each batch's share of its step
         return loss
 
     def read_losses(self) -> list[float]:
@@ -62,7 +62,7 @@ class _Ticker(TrainerCallback):
 
 
 def make_trainer(
-    model: PeftModel,
+    model: PeftModel | PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     examples: Sequence[Example],
     protocol: Protocol,
@@ -72,6 +72,7 @@ def make_trainer(
     arguments = OneDeviceArguments(
         output_dir=tempfile.gettempdir(),
         per_device_train_batch_size=protocol.batch_size,
+        gradient_accumulation_steps=protocol.gradient_accumulation_steps,
         num_train_epochs=protocol.epochs,
         learning_rate=protocol.learning_rate,
         lr_scheduler_type="linear",
