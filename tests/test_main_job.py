@@ -303,7 +303,9 @@ def test_every_weight_trained_a_quantised_base_and_an_adapter_in_one_session(sui
     result = run(suite, "-k", "llama1B and not inference", "--variants", ",".join(variants), *SMALLEST)
     result.assert_outcomes(passed=3, deselected=25)
     records = flat_records(suite.path / "out")
-    assert [record["variant"]["name"] for record in records] == variants
+    assert [record["variant"] for record in records] == variants
     full, quantised, adapter = records
-    assert full["trainable_parameters"] == full["parameters"] == quantised["parameters"] > adapter["trainable_parameters"]
+    assert (
+        full["trainable_parameters"] == full["parameters"] == quantised["parameters"] > adapter["trainable_parameters"]
+    )
     assert full["losses"][0] == adapter["losses"][0] != quantised["losses"][0]  # what full trained has been loaded anew

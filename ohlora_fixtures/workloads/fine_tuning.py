@@ -53,6 +53,23 @@ def attach_adapter(
     set_seed(protocol.seed)
     if not variant.adapter:
         return model.requires_grad_(requires_grad=True)
+    try:
+        adapted: PeftModel = get_peft_model(model, adapter_config(variant, target_modules, protocol))
+    except Exception as error:
+        if isinstance(error, CandidateError) or is_out_of_memory(error):
+            raise
+        raise CandidateError(message("reason.not_adapted", variant=variant.name, error=one_line(error))) from error
+    if not hasattr(adapted, "unload"):
+        kind_of = variant.adapter["peft_type"]
+        raise CandidateError(message("reason.no_adapter", variant=variant.name, value=repr(kind_of)))
+    return adapted
+
+
+def adapter_config(variant: Variant, target_modules: Sequence[str], protocol: Protocol) -> Any:
+    """A variant's peft configuration; what it leaves out is the protocol's and the candidate's, as far as peft has it.
+
+    Raises CandidateError as `check_adapter`, and what peft raises for a value.
+    """
     usual = {
         "lora_alpha": protocol.lora_alpha,
         "lora_dropout": protocol.lora_dropout,
@@ -65,16 +82,7 @@ def attach_adapter(
     known = {field.name for field in fields(kind)}
     settings = {name: value for name, value in usual.items() if name in known} | dict(variant.adapter)
     del settings["peft_type"]
-    try:
-        adapted: PeftModel = get_peft_model(model, kind(**settings))
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        raise CandidateError(message("reason.not_adapted", variant=variant.name, error=one_line(error))) from error
-    if not hasattr(adapted, "unload"):
-        kind_of = variant.adapter["peft_type"]
-        raise CandidateError(message("reason.no_adapter", variant=variant.name, value=repr(kind_of)))
-    return adapted
+    return kind(**settings)
 
 
 def check_adapter(variant: Variant) -> Any:

@@ -71,21 +71,13 @@ def make_trainer(
     """The trainer of a fine-tuning case, on the model's device; it writes no files and reports to no service."""
     arguments = OneDeviceArguments(
         output_dir=tempfile.gettempdir(),
-        per_device_train_batch_size=protocol.batch_size,
-        gradient_accumulation_steps=protocol.gradient_accumulation_steps,
-        num_train_epochs=protocol.epochs,
-        learning_rate=protocol.learning_rate,
-        lr_scheduler_type="linear",
-        optim=protocol.optimizer,
-        max_grad_norm=protocol.max_grad_norm,
-        seed=protocol.seed,
         use_cpu=model.device.type == "cpu",
         dataloader_pin_memory=model.device.type == "cuda",
         logging_strategy="no",
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
-        **_checkpointing(protocol),
+        **training_settings(protocol),
     )
     trainer = StepTrainer(
         model=model,
@@ -96,6 +88,21 @@ def make_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def training_settings(protocol: Protocol) -> dict[str, Any]:
+    """The protocol in the words of `TrainingArguments`."""
+    return {
+        "per_device_train_batch_size": protocol.batch_size,
+        "gradient_accumulation_steps": protocol.gradient_accumulation_steps,
+        "num_train_epochs": protocol.epochs,
+        "learning_rate": protocol.learning_rate,
+        "lr_scheduler_type": "linear",
+        "optim": protocol.optimizer,
+        "max_grad_norm": protocol.max_grad_norm,
+        "seed": protocol.seed,
+        **_checkpointing(protocol),
+    }
 
 
 def _checkpointing(protocol: Protocol) -> dict[str, Any]:
