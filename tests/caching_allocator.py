@@ -2,7 +2,11 @@
 
 from math import inf
 
-from ohlora_fixtures.planner.allocator import SMALL_REQUEST_MAX_BYTES, OutOfMemoryError, Pool
+from ohlora_fixtures.planner.allocator import SMALL_REQUEST_MAX_BYTES, Pool
+
+
+class OutOfMemoryError(Exception):
+    """The limit does not allow for a segment."""
 
 
 class CachingAllocator:
@@ -11,6 +15,7 @@ class CachingAllocator:
     def __init__(self, limit_bytes: float = inf) -> None:
         self._limit_bytes = limit_bytes
         self.small, self.large = Pool(is_small=True), Pool(is_small=False)
+        self.small.before_segment = self.large.before_segment = self._make_room
         self.peak_allocated_bytes = 0
         """Most bytes in live blocks so far (`allocated_bytes.all.peak`)."""
         self.peak_reserved_bytes = 0
@@ -21,15 +26,8 @@ class CachingAllocator:
 
         Raises OutOfMemoryError where the limit does not allow for it, once both pools have given back what they can.
         """
-        pool, other = (self.small, self.large) if size_bytes <= SMALL_REQUEST_MAX_BYTES else (self.large, self.small)
-        pool.limit_bytes = self._limit_bytes - other.reserved_bytes
-        try:
-            address = pool.malloc(size_bytes)
-        except OutOfMemoryError:
-            self.empty_cache()
-            pool.limit_bytes = self._limit_bytes - other.reserved_bytes
-            address = pool.malloc(size_bytes)
-        handle = address << 1 | pool.is_small
+        pool = self.small if size_bytes <= SMALL_REQUEST_MAX_BYTES else self.large
+        handle = pool.malloc(size_bytes) << 1 | pool.is_small
         self.peak_allocated_bytes = max(self.peak_allocated_bytes, self.allocated_bytes)
         self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
         return handle
@@ -55,3 +53,9 @@ class CachingAllocator:
     def reserved_bytes(self) -> int:
         """Bytes in segments (`reserved_bytes.all.current`)."""
         return self.small.reserved_bytes + self.large.reserved_bytes
+
+    def _make_room(self, segment_bytes: int) -> None:
+        if self.reserved_bytes + segment_bytes > self._limit_bytes:
+            self.empty_cache()
+            if self.reserved_bytes + segment_bytes > self._limit_bytes:
+                raise OutOfMemoryError

@@ -27,7 +27,7 @@ from ohlora_fixtures.planner.allocator import Category, Trace
 from ohlora_fixtures.planner.batches import EstimatedTokenizer, estimated_examples
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
 from ohlora_fixtures.planner.meta_kernels import MetaKernels
-from ohlora_fixtures.planner.on_meta import tracing
+from ohlora_fixtures.planner.on_meta import storages_traced
 from ohlora_fixtures.planner.player import play
 from ohlora_fixtures.planner.traced_candidate import Batch, TracedCandidate, given_batches
 from ohlora_fixtures.results import comparison
@@ -108,7 +108,7 @@ class StudiedCandidate:
         alive: list[Any] = []
         with (
             warnings.catch_warnings(),
-            tracing(model, self._profile, MetaKernels(), {}) as tracer,
+            storages_traced(model, self._profile, MetaKernels(), {}) as tracer,
             given_batches(batches),
         ):
             warnings.simplefilter("ignore")  # peft's, of an adapter in place of another

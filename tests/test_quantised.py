@@ -47,7 +47,7 @@ def built(device, **settings):
 def on_a_card(base, **settings):
     """A tiny model on meta, quantised, and the tracer that has seen it."""
     model = built("meta", **settings)
-    with bitsandbytes_on_meta(), on_meta.tracing(model, PROFILE, MetaKernels(), {}, lambda _: None) as tracer:
+    with bitsandbytes_on_meta(), on_meta.storages_traced(model, PROFILE, MetaKernels(), {}, lambda _: None) as tracer:
         return load_quantised(model, base, tracer), tracer
 
 

@@ -1,7 +1,8 @@
 """What else would fit: the largest batch, the largest LoRA rank, and what gradient checkpointing saves.
 
 Found by planning a few steps of the longest batch, its rows repeated as often as needed. The sizes of blocks
-are lines in the batch size and in the rank, so two traces give all others, and the answer is traced itself.
+are lines in the batch size and in the rank, so two traces give all others. Kernels may change with the batch
+size: that answer is traced itself.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING
 from ..base.units import MIB
 from ..inputs.variants import rank_of
 from .candidate_planner import CandidatePlanner, Run, shape_of
+from .limits import least
 from .plan import Advice
-from .player import fits, play
+from .player import fits, may_fit, play
 from .steps import NotComposableError, Step, step_at
 
 if TYPE_CHECKING:
@@ -72,7 +74,11 @@ class Advisor:
             step = self._planner.cut_run(variant, [batch, first])[0].steps[0]
             return [run.beginning, usual, step, step]
 
-        return self._largest(on_line, traced, LARGEST_BATCH)
+        with suppress(NotComposableError):
+            found = self._largest(on_line, LARGEST_BATCH)
+            if found == 0 or [step.events for step in on_line(found)] == [step.events for step in traced(found)]:
+                return found
+        return self._largest(traced, LARGEST_BATCH)
 
     def _largest_rank(self, variant: Variant, run: Run) -> int | None:
         other = self._planner.other
@@ -86,30 +92,14 @@ class Advisor:
             step = step_at(RANK_STEP * multiple, steps)
             return [step_at(RANK_STEP * multiple, beginnings), step, step]
 
-        def traced(multiple: int) -> list[Step]:
-            batches = [self._planner.longest_batch, self._planner.batches[0]]
-            found, _ = self._planner.cut_run(variant.at_rank(RANK_STEP * multiple), batches)
-            return [found.beginning, *found.steps * 2]
+        return RANK_STEP * self._largest(on_line, LARGEST_RANK // RANK_STEP)
 
-        return RANK_STEP * self._largest(on_line, traced, LARGEST_RANK // RANK_STEP)
+    def _largest(self, run_at: Callable[[int], Sequence[Step]], limit: int) -> int:
+        """The largest value up to a limit whose run fits, 0 if none does."""
 
-    def _largest(
-        self, on_line: Callable[[int], Sequence[Step]], traced: Callable[[int], Sequence[Step]], limit: int
-    ) -> int:
-        """The largest value up to a limit whose run fits, 0 if none does: found on the line, and traced as a check."""
+        def is_too_large(value: int, *, fitting: Callable[..., bool]) -> bool:
+            first, *steps = run_at(value)
+            return not fitting(first, steps, self._limit_bytes)
 
-        def search(run_at: Callable[[int], Sequence[Step]]) -> int:
-            def is_too_large(value: int, *, is_rough: bool) -> bool:
-                run = run_at(value)
-                return not fits(run[0], run[1:], self._limit_bytes, is_rough=is_rough)
-
-            found = bisect_left(range(1, limit + 1), x=True, key=partial(is_too_large, is_rough=True))
-            while found and is_too_large(found, is_rough=False):
-                found -= 1
-            return found
-
-        with suppress(NotComposableError):
-            found = search(on_line)
-            if found == 0 or [step.events for step in on_line(found)] == [step.events for step in traced(found)]:
-                return found
-        return search(traced)
+        guess = bisect_left(range(limit), x=True, lo=1, key=partial(is_too_large, fitting=may_fit))
+        return least(partial(is_too_large, fitting=fits), 0, limit + 1, guess) - 1

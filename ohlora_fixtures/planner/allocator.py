@@ -7,7 +7,8 @@ from bisect import bisect_left, insort
 from copy import copy
 from dataclasses import dataclass, field
 from enum import IntEnum
-from math import inf
+from heapq import heappop, heappush
+from typing import Self
 
 import numpy as np
 
@@ -77,22 +78,16 @@ _ADDRESS_BITS = 52
 _ADDRESS_MASK = (1 << _ADDRESS_BITS) - 1
 
 
-class OutOfMemoryError(Exception):
-    """A pool needs a segment beyond its limit."""
-
-
 class Pool:
     """One of the two pools: its segments, and the blocks they are split into.
 
-    A block is known by its address. Segments get rising addresses with a gap between them: the real ones
-    are unknown, and they decide only between free blocks of the very same size.
+    A block is known by its address. Segments get rising addresses with a gap between them, or that of one of their
+    size that was given back: the real ones are unknown, and they decide only between free blocks of the very same size.
     """
 
-    def __init__(self, *, is_small: bool, limit_bytes: float = inf) -> None:
+    def __init__(self, *, is_small: bool) -> None:
         self.is_small = is_small
         """Whether it serves requests up to 1 MiB."""
-        self.limit_bytes = limit_bytes
-        """Most bytes that it can have in segments."""
         self.allocated_bytes = 0
         """In live blocks, rounding and unsplit rests included."""
         self.reserved_bytes = 0
@@ -101,31 +96,33 @@ class Pool:
         """Most `allocated_bytes` so far."""
         self.peak_reserved_bytes = 0
         """Most `reserved_bytes` so far."""
+        self._least_rest_bytes = MIN_BLOCK_BYTES if is_small else SMALL_REQUEST_MAX_BYTES + 1
+        """A block is split where at least so much is left (`should_split`)."""
         self._next_address = LARGE_ROUND_BYTES
         self._segments: dict[int, int] = {}
+        self._given_back: dict[int, list[int]] = {}
         self._live: dict[int, int] = {}
         self._free: dict[int, int] = {}
         self._free_ending_at: dict[int, int] = {}
         self._free_keys: list[int] = []  # size and address in one int, so that sorting them sorts by both
 
     def malloc(self, size_bytes: int) -> int:
-        """Allocate at least one byte; returns the block's address.
-
-        Raises OutOfMemoryError where a new segment would exceed the limit even without the wholly free ones.
-        """
+        """Allocate at least one byte; returns the block's address."""
         size = -(-size_bytes // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES
         keys = self._free_keys
         position = bisect_left(keys, size << _ADDRESS_BITS)
         if position < len(keys):
-            address = keys.pop(position) & _ADDRESS_MASK
-            found = self._free.pop(address)
+            key = keys.pop(position)
+            address, found = key & _ADDRESS_MASK, key >> _ADDRESS_BITS
+            del self._free[address]
         else:
             address, found = self._new_segment(size)
         rest = found - size
-        if rest >= MIN_BLOCK_BYTES if self.is_small else rest > SMALL_REQUEST_MAX_BYTES:
-            self._free[address + size] = rest
-            self._free_ending_at[address + found] = address + size
-            insort(keys, rest << _ADDRESS_BITS | address + size)
+        if rest >= self._least_rest_bytes:
+            begin = address + size
+            self._free[begin] = rest
+            self._free_ending_at[address + found] = begin
+            insort(keys, rest << _ADDRESS_BITS | begin)
             found = size
         else:
             self._free_ending_at.pop(address + found, None)
@@ -139,36 +136,51 @@ class Pool:
 
         Raises KeyError for an address at which no live block begins.
         """
+        free, ending_at, keys = self._free, self._free_ending_at, self._free_keys
         size = self._live.pop(address)
         self.allocated_bytes -= size
         end = address + size
-        if end in self._free:
-            size += self._forget(end)
-        if address in self._free_ending_at:
-            address = self._free_ending_at[address]
-            size += self._forget(address)
-        self._free[address] = size
-        self._free_ending_at[address + size] = address
-        insort(self._free_keys, size << _ADDRESS_BITS | address)
+        following = free.pop(end, 0)
+        if following:
+            del keys[bisect_left(keys, following << _ADDRESS_BITS | end)]
+            end += following
+        preceding = ending_at.pop(address, 0)
+        if preceding:
+            del keys[bisect_left(keys, address - preceding << _ADDRESS_BITS | preceding)]
+            address = preceding
+        free[address] = size = end - address
+        ending_at[end] = address
+        insort(keys, size << _ADDRESS_BITS | address)
 
     def empty_cache(self) -> None:
         """Give wholly free segments back to the device."""
         for address, size in list(self._segments.items()):
             if self._free.get(address) == size:
-                self._forget(address)
-                del self._segments[address]
+                del self._free[address], self._free_ending_at[address + size], self._segments[address]
+                self._free_keys.remove(size << _ADDRESS_BITS | address)
                 self.reserved_bytes -= size
+                heappush(self._given_back.setdefault(size, []), address)
+
+    @property
+    def held_bytes(self) -> int:
+        """In segments of the small pool that are not wholly free."""
+        free = len(self._free_keys) - bisect_left(self._free_keys, SMALL_SEGMENT_BYTES << _ADDRESS_BITS)
+        return self.reserved_bytes - free * SMALL_SEGMENT_BYTES
+
+    def before_segment(self, segment_bytes: int) -> None:
+        """Called before a segment is taken from the device: where that is short of memory, the place to make room."""
 
     def layout(self) -> tuple[object, ...]:
         """All that decides what the pool does next: two equal layouts behave the same ever after."""
         return tuple(self._free_keys), frozenset(self._live), self.reserved_bytes
 
-    def copy(self) -> Pool:
+    def copy(self) -> Self:
         """An independent pool in the same state; its peaks begin at the present level."""
         twin = copy(self)
         twin.peak_allocated_bytes, twin.peak_reserved_bytes = self.allocated_bytes, self.reserved_bytes
         twin._segments, twin._live = self._segments.copy(), self._live.copy()
         twin._free, twin._free_ending_at = self._free.copy(), self._free_ending_at.copy()
+        twin._given_back = {size: addresses.copy() for size, addresses in self._given_back.items()}
         twin._free_keys = self._free_keys.copy()
         return twin
 
@@ -179,19 +191,14 @@ class Pool:
             segment_bytes = LARGE_SEGMENT_BYTES
         else:
             segment_bytes = -(-size // LARGE_ROUND_BYTES) * LARGE_ROUND_BYTES
-        if self.reserved_bytes + segment_bytes > self.limit_bytes:
-            self.empty_cache()  # `release_cached_blocks`, as `malloc` does when `alloc_block` has failed
-            if self.reserved_bytes + segment_bytes > self.limit_bytes:
-                raise OutOfMemoryError
-        address = self._next_address
+        self.before_segment(segment_bytes)
+        given_back = self._given_back.get(segment_bytes)
+        if given_back:
+            address = heappop(given_back)
+        else:
+            address = self._next_address
+            self._next_address += segment_bytes + MIN_BLOCK_BYTES
         self._segments[address] = segment_bytes
-        self._next_address += segment_bytes + MIN_BLOCK_BYTES
         self.reserved_bytes += segment_bytes
         self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
         return address, segment_bytes
-
-    def _forget(self, address: int) -> int:
-        size = self._free.pop(address)
-        del self._free_ending_at[address + size]
-        del self._free_keys[bisect_left(self._free_keys, size << _ADDRESS_BITS | address)]
-        return size

@@ -33,7 +33,7 @@ META = torch.device("meta")
 
 
 @contextmanager
-def tracing(
+def storages_traced(
     model: PreTrainedModel,
     profile: GpuProfile,
     kernels: MetaKernels,
@@ -84,6 +84,7 @@ def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
         stack.enter_context(library._scoped_library("aten", "IMPL")).impl("dropout", _fused_dropout, "AutogradMeta")
         stack.enter_context(patch.object(accelerate.state.PartialState, "default_device", META))
         stack.enter_context(patch.object(accelerate.utils.memory, "clear_device_cache", clear_device_cache))
+        stack.enter_context(patch.object(torch.cuda, "empty_cache", empty_cache))
         stack.enter_context(patch.object(TrainingArguments, "device", property(_meta_device)))
         for module in (_foreach_utils, import_module("torch.optim.optimizer")):
             stack.enter_context(patch.object(module, "_get_foreach_kernels_supported_devices", lambda: ["meta"]))

@@ -1,10 +1,9 @@
 """Plays a run through the allocator: what a card would hold after it, and at its peak.
 
-The two pools do not disturb each other, and are played apart. In the small pool every rest of 512 bytes
-is split off: what it has allocated is the sum of its rounded requests, however it is laid out. The large
-pool has few blocks and soon comes back to a layout it has been in, and a step that begins in such a layout
-ends as it ended then. Only the small pool's segments have to be played step by step; once the longest step
-and some `SMALL_EVENTS` are through, that stops, and its segments may in truth be a few more.
+The two pools do not disturb each other where there is room, and are played apart. In the small pool every rest of 512
+bytes is split off: what it has allocated is the sum of its rounded requests, however it is laid out. The large pool has
+few blocks and soon comes back to a layout it has been in, and a step that begins in such a layout ends as it ended
+then. Only the small pool's segments have to be played step by step.
 """
 
 from __future__ import annotations
@@ -12,25 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .allocator import (
-    EMPTY_CACHE,
-    LARGE_ROUND_BYTES,
-    MIN_BLOCK_BYTES,
-    SMALL_REQUEST_MAX_BYTES,
-    Category,
-    OutOfMemoryError,
-    Pool,
-    Trace,
-)
+from .allocator import Category, Pool, Trace
+from .limits import completes, needed_bytes
+from .parts import Addresses, Part, most_requested_bytes, play_through, replay
+from .small_pool import SmallPool, play_small
 from .steps import INHERITED, NotComposableError, Step
-
-SMALL_EVENTS = 1 << 17
-"""How many events of the small pool are played if there are so many: some 0.2 s worth."""
 
 WASTED = "wasted"
 """The breakdown's name for what rounding and unsplit rests add to the requests."""
@@ -48,47 +38,17 @@ class Played:
     """Most in segments."""
     at_peak: dict[str, int]
     """What was live when most was allocated, by the names of `Category` in lower case, and `WASTED`."""
-    _parts: Sequence[_Part] = field(repr=False, compare=False)
-    _peak_large_bytes: int
-    """Most in live blocks of the large pool."""
-    _peak_small_reserved_bytes: int
-    """Most in segments of the small pool."""
+    peak_part: int
+    """Where that was: 0 is the beginning, and so on."""
+    peak_event: int
+    """The event of that part."""
+    _parts: Sequence[Part] = field(repr=False, compare=False)
+    _small: SmallPool = field(repr=False, compare=False)
 
     @cached_property
     def needs_bytes(self) -> int:
-        """Least memory, to 2 MiB, within which the allocator gets through, giving unused segments back.
-
-        The small pool is granted all that it takes with room enough: the figure is too high by what it could give back.
-        """
-        reserved_bytes = self.peak_reserved_bytes - self._peak_small_reserved_bytes
-        low, high = (self._peak_large_bytes - 1) // LARGE_ROUND_BYTES, reserved_bytes // LARGE_ROUND_BYTES
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if _completes(self._parts, middle * LARGE_ROUND_BYTES) else (middle, high)
-        return high * LARGE_ROUND_BYTES + self._peak_small_reserved_bytes
-
-
-@dataclass(frozen=True)
-class _Held:
-    """A live allocation that one part leaves to the next."""
-
-    size_bytes: int
-    category: int
-    large_address: int | None
-    """None in the small pool."""
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What playing a part came to; the small pool's figure is relative to its level when the part began."""
-
-    layout: object
-    """The large pool's layout at the end, and what is left behind: they decide what a next step does."""
-    held: tuple[_Held, ...]
-    most: int
-    position: int
-    """The event that reached `most`."""
-    small_gain: int
+        """Least memory, to 2 MiB, within which the allocator gets through, giving back what it does not use."""
+        return needed_bytes(self._parts, self._small, self.peak_allocated_bytes, self.peak_reserved_bytes)
 
 
 def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
@@ -97,166 +57,62 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
     Raises NotComposableError for a step that frees another number of allocations than the one before it left.
     """
     parts = _parts(beginning, steps)
-    pool = Pool(is_small=False)
-    layout: object = (pool.layout(), ())
-    held: tuple[_Held, ...] = ()
-    pools = {layout: pool}
-    known: dict[tuple[object, _Part], _Outcome] = {}
-    most = most_large = small = reserved = 0
-    most_at = parts[0], held, 0
-    for part in parts:
-        now = known.get((layout, part))
-        if now is None:
-            pool = pools[layout].copy()
-            now = known[layout, part] = _play_large(pool, part, held)
-            pools.setdefault(now.layout, pool)
-            reserved = max(reserved, pool.peak_reserved_bytes)
-            most_large = max(most_large, pool.peak_allocated_bytes)
-        if small + now.most > most:
-            most, most_at = small + now.most, (part, held, now.position)
-        small += now.small_gain
-        layout, held = now.layout, now.held
-    small_reserved = _play_small(parts)
-    at_peak = _breakdown(parts[0], *most_at)
+    reserved = 0
+
+    def play_large(pool: Pool, part: Part, inherited: Addresses) -> tuple[list[int], Addresses]:
+        nonlocal reserved
+        played = replay(pool, part, inherited)
+        reserved = max(reserved, pool.peak_reserved_bytes)
+        return played
+
+    *during, (pool, left, _) = play_through(Pool(is_small=False), parts, play_large)
+    small = most = peak_part = peak_event = 0
+    for number, (before, _, levels) in enumerate(during):
+        part = parts[number]
+        freed = np.zeros(len(part.not_small), dtype=np.int64)  # of what the part before left in the small pool
+        if number:
+            freed[part.frees_inherited] = parts[number - 1].left_small_bytes[part.inherited_freed]
+        highest, event = _highest(part, before.allocated_bytes, np.array(levels, dtype=np.int64) - np.cumsum(freed))
+        if small + highest > most:
+            most, peak_part, peak_event = small + highest, number, event
+        small += int(part.small_sums[-1:].sum() - freed.sum())
+    at_peak = _breakdown(parts, peak_part, peak_event)
     at_peak[WASTED] = most - sum(at_peak.values())
-    pool = pools[layout]
-    for each in held:  # what the last step left is let go
-        if each.large_address is None:
-            small -= _rounded(each.size_bytes)
-        else:
-            pool.free(each.large_address)
-    allocated = pool.allocated_bytes + small
-    return Played(allocated, most, reserved + small_reserved, at_peak, parts, most_large, small_reserved)
+    for address in left:  # what the last step left is let go
+        if address is not None:
+            pool.free(address)
+    allocated = pool.allocated_bytes + small - int(parts[-1].left_small_bytes.sum())
+    small_pool = play_small(parts)
+    reserved += small_pool.peak_bytes
+    return Played(allocated, most, reserved, at_peak, peak_part, peak_event, parts, small_pool)
 
 
-def fits(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float, *, is_rough: bool = False) -> bool:
+def fits(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float) -> bool:
     """Whether the allocator gets through a run with no more memory than that.
-
-    A rough answer takes a tenth of the time where there are many small blocks: it supposes that they fill their
-    segments, and so may be yes where it should be no.
 
     Raises NotComposableError as `play` does.
     """
     parts = _parts(beginning, steps)
-    return _completes(parts, limit_bytes - (_least_small(parts) if is_rough else _play_small(parts)))
+    return most_requested_bytes(parts) <= limit_bytes and completes(parts, play_small(parts), limit_bytes)
 
 
-def _completes(parts: Sequence[_Part], limit_bytes: float) -> bool:
-    """Whether the large pool gets through with no more memory than that."""
-    pool = Pool(is_small=False, limit_bytes=limit_bytes)
-    state: tuple[object, tuple[int | None, ...]] = (pool.layout(), ())
-    pools = {state: pool}
-    known: dict[tuple[object, _Part], tuple[object, tuple[int | None, ...]]] = {}
-    for part in parts:
-        if (state, part) not in known:
-            pool = pools[state].copy()
-            try:
-                _, left = _replay(pool, part, part.not_small_events, state[1])
-            except OutOfMemoryError:
-                return False
-            after = known[state, part] = (pool.layout(), tuple(left))
-            pools.setdefault(after, pool)
-        state = known[state, part]
-    return True
+def may_fit(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float) -> bool:
+    """Whether what is live at once is no more than that: the allocator needs more than it.
+
+    Raises NotComposableError as `play` does.
+    """
+    return most_requested_bytes(_parts(beginning, steps)) <= limit_bytes
 
 
-def _parts(beginning: Trace | Step, steps: Sequence[Step]) -> list[_Part]:
-    part_of = {id(each): _Part(each) for each in (beginning, *steps)}
+def _parts(beginning: Trace | Step, steps: Sequence[Step]) -> list[Part]:
+    part_of = {id(each): Part(each) for each in (beginning, *steps)}
     parts = [part_of[id(each)] for each in (beginning, *steps)]
     if any(part.inherits != len(before.left_behind) for before, part in pairwise(parts)):
         raise NotComposableError("a step does not free what the one before it left")
     return parts
 
 
-class _Part:
-    """A beginning or a step, its events sorted by pool."""
-
-    def __init__(self, step: Trace | Step) -> None:
-        self.inherits, self.left_behind = (step.inherits, step.left_behind) if isinstance(step, Step) else (0, ())
-        self.events = np.frombuffer(step.events, dtype=np.int64)
-        self.categories = np.frombuffer(bytes(step.categories), dtype=np.uint8)
-        self.sizes = self.events[self.events > 0]
-        self.is_own_free = (self.events < 0) & (self.events > INHERITED)
-        deltas = np.maximum(self.events, 0)
-        deltas[self.is_own_free] = -self.sizes[-1 - self.events[self.is_own_free]]
-        is_small = (np.abs(deltas) <= SMALL_REQUEST_MAX_BYTES) & (deltas != 0)
-        rounded = -(-np.abs(deltas) // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES * np.sign(deltas)
-        self.small_sums: NDArray[np.int64] = np.cumsum(np.where(is_small, rounded, 0))
-        self.not_small = np.flatnonzero(~is_small)
-        self.not_large = np.flatnonzero(is_small | (deltas == 0))
-        self.ids = np.cumsum(self.events > 0) - 1
-
-    @cached_property
-    def not_small_events(self) -> list[tuple[int, int]]:
-        """The events that are not the small pool's, each with the id of the last allocation until then."""
-        return self._at(self.not_small)
-
-    @cached_property
-    def not_large_events(self) -> list[tuple[int, int]]:
-        """Likewise, those that are not the large pool's."""
-        return self._at(self.not_large)
-
-    def _at(self, positions: NDArray[np.int64]) -> list[tuple[int, int]]:
-        return list(zip(self.events[positions].tolist(), self.ids[positions].tolist(), strict=True))
-
-    def live_by_category(self, position: int, *, but: Sequence[int] = ()) -> NDArray[np.int64]:
-        """Bytes of the own allocations that are live after the event at a position, but for some, by category."""
-        is_live = np.zeros(len(self.sizes), dtype=bool)
-        is_live[: self.ids[position] + 1] = True
-        until = self.events[: position + 1]
-        is_live[-1 - until[self.is_own_free[: position + 1]]] = False
-        is_live[list(but)] = False
-        totals = np.zeros(len(Category), dtype=np.int64)
-        np.add.at(totals, self.categories[is_live], self.sizes[is_live])
-        return totals
-
-
-def _replay(
-    pool: Pool, part: _Part, events: Sequence[tuple[int, int]], inherited: Sequence[int | None]
-) -> tuple[list[int], list[int | None]]:
-    """Play a part's events through one pool.
-
-    Returns the pool's level after each, and the addresses of what is left behind; addresses, `inherited` ones too,
-    are None in the other pool.
-    """
-    addresses: dict[int, int] = {}
-    levels = []
-    for event, allocation in events:
-        if event > 0:
-            addresses[allocation] = pool.malloc(event)
-        elif event == EMPTY_CACHE:
-            pool.empty_cache()
-        elif event > INHERITED:
-            pool.free(addresses.pop(-1 - event))
-        else:
-            address = inherited[INHERITED - event]
-            if address is not None:
-                pool.free(address)
-        levels.append(pool.allocated_bytes)
-    return levels, [addresses.get(each) for each in part.left_behind]
-
-
-def _play_large(pool: Pool, part: _Part, inherited: Sequence[_Held]) -> _Outcome:
-    """Play a part through the large pool, summing up what it does to the small one."""
-    start_level = pool.allocated_bytes
-    levels, left = _replay(pool, part, part.not_small_events, [each.large_address for each in inherited])
-    small_freed = {
-        INHERITED - place: _rounded(each.size_bytes)
-        for place, each in enumerate(inherited)
-        if each.large_address is None
-    }
-    freed = [small_freed.get(event, 0) for event in part.events[part.not_small].tolist()]
-    offsets = -np.cumsum(freed, dtype=np.int64)  # after each event that is not among `small_sums`
-    most, position = _highest(part, start_level, np.array(levels, dtype=np.int64) + offsets)
-    held = tuple(
-        _Held(int(part.sizes[each]), int(part.categories[each]), address)
-        for each, address in zip(part.left_behind, left, strict=True)
-    )
-    gain = int(part.small_sums[-1:].sum() + offsets[-1:].sum())
-    return _Outcome((pool.layout(), held), held, most, position, gain)
-
-
-def _highest(part: _Part, start_level: int, levels: NDArray[np.int64]) -> tuple[int, int]:
+def _highest(part: Part, start_level: int, levels: NDArray[np.int64]) -> tuple[int, int]:
     """Most bytes during a part, `small_sums` added to the levels, and the event that reached it."""
     if not len(part.events):
         return start_level, 0
@@ -269,39 +125,15 @@ def _highest(part: _Part, start_level: int, levels: NDArray[np.int64]) -> tuple[
     return int(totals[best]), int(starts[best] + part.small_sums[starts[best] : end].argmax())
 
 
-def _play_small(parts: Sequence[_Part]) -> int:
-    """Most bytes in the small pool's segments."""
-    longest = max(parts[1:] or parts, key=lambda part: int(part.sizes.sum()))
-    begins = accumulate((len(part.not_large) for part in parts), initial=0)
-    played = [part for part, begin in zip(parts, begins, strict=False) if begin < SMALL_EVENTS]
-    if longest not in played:
-        played.append(longest)
-    pool = Pool(is_small=True)
-    inherited: list[int | None] = []
-    for part in played:
-        _, inherited = _replay(pool, part, part.not_large_events, inherited)
-    return pool.peak_reserved_bytes
-
-
-def _least_small(parts: Sequence[_Part]) -> int:
-    """A lower bound of the same: most bytes in small blocks."""
-    first, *others = parts
-    left = first.sizes[list(first.left_behind)]
-    kept = int(first.small_sums[-1:].sum()) - sum(map(_rounded, left[left <= SMALL_REQUEST_MAX_BYTES].tolist()))
-    return max(int(first.small_sums.max(initial=0)), *(kept + int(each.small_sums.max(initial=0)) for each in others))
-
-
-def _breakdown(first: _Part, part: _Part, inherited: Sequence[_Held], position: int) -> dict[str, int]:
-    """What is live after an event, by category: a part's own, what it inherited, and what has been there before."""
+def _breakdown(parts: Sequence[Part], number: int, position: int) -> dict[str, int]:
+    """What is live after an event of a part, by category: its own, what it inherited, and what the beginning keeps."""
+    part = parts[number]
     totals = part.live_by_category(position)
-    freed = {INHERITED - event for event in part.events[: position + 1].tolist() if event <= INHERITED}
-    for place, held in enumerate(inherited):
-        if place not in freed:
-            totals[held.category] += held.size_bytes
-    if part is not first:
+    if number:
+        before, first = parts[number - 1], parts[0]
+        freed = {INHERITED - event for event in part.events[: position + 1].tolist() if event <= INHERITED}
+        for place, allocation in enumerate(before.left_behind):
+            if place not in freed:
+                totals[before.categories[allocation]] += before.sizes[allocation]
         totals += first.live_by_category(len(first.events) - 1, but=first.left_behind)
     return {category.name.lower(): int(totals[category]) for category in Category}
-
-
-def _rounded(size_bytes: int) -> int:
-    return -(-size_bytes // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES

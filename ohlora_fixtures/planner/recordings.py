@@ -272,15 +272,20 @@ class _PlayedBack(torch.autograd.Function):
     def backward(ctx: Any, incoming: torch.Tensor) -> tuple[Any, ...]:
         tracer, recording, made = ctx.tracer, ctx.recording, ctx.recording.forward_allocations
         later = len(tracer.trace.categories) - made
-        incoming_at = tracer.allocation_of(incoming)
-        if not any(gradient and gradient[0] == _INCOMING for gradient in recording.gradients):
+        is_handed_over = tracer.is_whole(incoming)  # else it is a view, as of a sum's gradient, and another's to free
+        incoming_at = tracer.allocation_of(incoming) if is_handed_over else None
+        if is_handed_over and not any(gradient and gradient[0] == _INCOMING for gradient in recording.gradients):
             tracer.hand_over(incoming)
         tracer.trace.categories += recording.categories[made:]
         for number, part in enumerate(recording.backward):
             if number:
                 del ctx.kept[0]
             offsets = np.where(part < -made, later, ctx.first) * (part < 0)
-            _append(tracer.trace, np.where(part == -1 - _INCOMING, -1 - incoming_at, part - offsets))
+            is_its_free = part == -1 - _INCOMING
+            if incoming_at is None:
+                _append(tracer.trace, (part - offsets)[~is_its_free])
+            else:
+                _append(tracer.trace, np.where(is_its_free, -1 - incoming_at, part - offsets))
         tracer.work += recording.backward_work
         gradients = (
             gradient and (incoming if gradient[0] == _INCOMING else tracer.make(gradient[1], gradient[0] + later))

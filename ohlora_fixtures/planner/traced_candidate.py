@@ -25,7 +25,7 @@ from ..workloads.inference import answer
 from .allocator import Category, Trace
 from .batches import EstimatedTokenizer
 from .meta_kernels import MetaKernels
-from .on_meta import META, gradients_labelled, tracing
+from .on_meta import META, gradients_labelled, storages_traced
 from .quantised import bitsandbytes_on_meta, load_quantised
 from .work import Work
 
@@ -136,13 +136,13 @@ class TracedCandidate:
             return tracer.trace
 
     def _tracing(self, placed: _Placed) -> AbstractContextManager[StorageTracer]:
-        return tracing(placed.model, self._profile, self._kernels, placed.recordings, placed.begin)
+        return storages_traced(placed.model, self._profile, self._kernels, placed.recordings, placed.begin)
 
     def _of(self, variant: Variant) -> _Placed:
         """The model that a variant trains, as it comes to the device."""
         key = json.dumps(dict(variant.base), sort_keys=True)
         if key not in self._placed:
-            with tracing(self._model, self._profile, self._kernels, {}, lambda _: None) as tracer:
+            with storages_traced(self._model, self._profile, self._kernels, {}, lambda _: None) as tracer:
                 model = load_quantised(self._model, variant.base, tracer)
             until = tracer.trace.until(len(tracer.trace.events))
             self._placed[key] = _Placed(model, lambda later: later.go_on_from(tracer, until))

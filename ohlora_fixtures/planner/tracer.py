@@ -25,6 +25,12 @@ from .work import Counter, Work, counter_of
 Layout = tuple[torch.Size, tuple[int, ...], torch.dtype]
 """A tensor's shape, strides and dtype."""
 
+_Known = tuple[Kernel | None, bool, Counter | None]
+"""An operator's kernel, whether its result brings a storage, and how to count it.
+
+There is no kernel for one that is made of others: only in inference mode such come whole.
+"""
+
 
 class _StorageRef(weakref.ref[torch.UntypedStorage]):
     """A weak reference to a storage that knows its trace, its allocation's id and its key in the live table."""
@@ -61,7 +67,7 @@ class StorageTracer(TorchDispatchMode):
         self._meta_kernels = meta_kernels
         self._cuda_kernels = cuda_kernels
         self._live: dict[int, _StorageRef] = {}
-        self._known: dict[torch._ops.OpOverload, tuple[Kernel, bool, Counter | None]] = {}
+        self._known: dict[torch._ops.OpOverload, _Known] = {}
 
     @contextmanager
     def labelled(self, category: Category) -> Iterator[None]:
@@ -77,16 +83,23 @@ class StorageTracer(TorchDispatchMode):
         self.marks.append((len(self.trace.events), self.work))
 
     def relabel(self, tensor: torch.Tensor, category: Category) -> None:
-        """Say what a live tensor's block turned out to be for."""
-        self.trace.categories[self.allocation_of(tensor)] = category
+        """Say what a live tensor's block turned out to be for, if it is followed."""
+        reference = self._live.get(tensor.untyped_storage()._cdata)
+        if reference is not None:
+            self.trace.categories[reference.allocation] = category
 
     def allocation_of(self, tensor: torch.Tensor) -> int:
-        """The id of a live tensor's allocation."""
+        """The id of a live tensor's allocation; raises KeyError for a tensor that is not followed."""
         return self._live[tensor.untyped_storage()._cdata].allocation
 
-    def hand_over(self, tensor: torch.Tensor) -> int:
-        """Stop following a live tensor: the caller appends its free. Returns its allocation's id."""
-        return self._live.pop(tensor.untyped_storage()._cdata).allocation
+    def is_whole(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor is followed, and all of its storage."""
+        storage = tensor.untyped_storage()
+        return storage._cdata in self._live and storage.nbytes() == tensor.nbytes
+
+    def hand_over(self, tensor: torch.Tensor) -> None:
+        """Stop following a live tensor: the caller appends its free."""
+        del self._live[tensor.untyped_storage()._cdata]
 
     def make(self, layout: Layout, allocation: int) -> torch.Tensor:
         """A tensor on the traced device that stands for an allocation already in the trace."""
@@ -136,6 +149,9 @@ class StorageTracer(TorchDispatchMode):
         if func in self.before:
             self.before[func]()
         kernel, brings_storage, count = self._known.get(func) or self._learn(func)
+        if kernel is None:
+            with self:
+                return func.decompose(*args, **kwargs)
         out = kernel(*args, **kwargs)
         if brings_storage:
             self._note_results(func, args, out)
@@ -153,17 +169,17 @@ class StorageTracer(TorchDispatchMode):
         if self._cuda_kernels is not None and tensors and tensors[0].device.type == self._device_type:
             self._cuda_kernels.add_to(self.trace, func, args, self.category)
 
-    def _learn(self, func: torch._ops.OpOverload) -> tuple[Kernel, bool, Counter | None]:
+    def _learn(self, func: torch._ops.OpOverload) -> _Known:
         made_of = DECOMPOSED.get(func._schema.name) if self._device_type == "meta" else None
         if made_of is not None:
-            self._known[func] = (partial(self._run, made_of), False, None)
-            return self._known[func]
+            return self._known.setdefault(func, (partial(self._run, made_of), False, None))
+        if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+            return self._known.setdefault(func, (None, False, None))
         kernel = func if self._meta_kernels is None else self._meta_kernels.kernel(func)
         if self._device_type == "meta":
             kernel = kernel_with_values(func, kernel)
         brings_storage = any(each.alias_info is None for each in func._schema.returns)
-        known = self._known[func] = (kernel, brings_storage, counter_of(func))
-        return known
+        return self._known.setdefault(func, (kernel, brings_storage, counter_of(func)))
 
     def _run(self, made_of: Kernel, *args: Any) -> Any:
         with self:

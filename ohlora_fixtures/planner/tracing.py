@@ -1,0 +1,128 @@
+"""A training or inference loop of one's own, traced: what it would take of a card, mark by mark.
+
+    with tracing(model, profile) as trace:
+        ...  # the loop, on a model and batches on the device "meta"
+        trace.mark("first step")
+        ...
+    print(trace.peak(), trace.peak(since="first step"), trace.needs_mib())
+
+`docs/planning.md` says what such a loop may do.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ..base.errors import InputError
+from ..base.units import MIB
+from .allocator import EMPTY_CACHE, SMALL_REQUEST_MAX_BYTES, Pool, Trace
+from .meta_kernels import MetaKernels
+from .on_meta import gradients_labelled, storages_traced
+from .player import play
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from ..inputs.gpu_profiles import GpuProfile
+    from .tracer import StorageTracer
+
+
+@dataclass(frozen=True)
+class Level:
+    """What PyTorch's allocator has, MiB."""
+
+    allocated_mib: float
+    """In live blocks (`torch.cuda.memory_allocated`)."""
+    reserved_mib: float
+    """In segments (`torch.cuda.memory_reserved`)."""
+
+
+class TracedLoop:
+    """What a block under `tracing` allocates and frees."""
+
+    def __init__(self, tracer: StorageTracer) -> None:
+        self._tracer = tracer
+        self._marks: dict[str, int] = {}
+
+    def mark(self, name: str) -> None:
+        """Name this moment of the loop; raises InputError for a name that is taken."""
+        if name in self._marks:
+            raise InputError(f"the mark {name!r} is set already: give each moment a name of its own")
+        self._marks[name] = len(self._tracer.trace.events)
+
+    def at(self, name: str) -> Level:
+        """What the allocator has at a mark; raises InputError for a mark that is not set."""
+        position = self._position(name)
+        allocated, reserved = self._levels
+        return Level(allocated[position] / MIB, reserved[position] / MIB)
+
+    def peak(self, since: str | None = None, until: str | None = None) -> Level:
+        """Most that it has at once, in all or between two marks, as after `reset_peak_memory_stats` at the first.
+
+        Each figure is the most of its own kind. Raises InputError for a mark that is not set.
+        """
+        allocated, reserved = self._levels
+        begin = 0 if since is None else self._position(since)
+        end = len(allocated) - 1 if until is None else self._position(until)
+        return Level(max(allocated[begin : end + 1]) / MIB, max(reserved[begin : end + 1]) / MIB)
+
+    def at_peak_mib(self) -> dict[str, float]:
+        """What is live when most is allocated, by what it is for."""
+        return {name: size_bytes / MIB for name, size_bytes in play(self._tracer.trace).at_peak.items()}
+
+    def needs_mib(self) -> float:
+        """Least memory, to 2 MiB, within which the loop gets through, unused segments given back."""
+        return play(self._tracer.trace).needs_bytes / MIB
+
+    def events(self) -> array[int]:
+        """Allocations and frees in order, coded as in `Trace.events`."""
+        return self._tracer.trace.events[:]
+
+    def _position(self, name: str) -> int:
+        if name not in self._marks:
+            raise InputError(f"there is no mark {name!r}: set are {', '.join(self._marks) or 'none'}")
+        return self._marks[name]
+
+    @cached_property
+    def _levels(self) -> tuple[array[int], array[int]]:
+        """Bytes allocated and reserved before the first event and after each."""
+        return _levels(self._tracer.trace)
+
+
+def _levels(trace: Trace) -> tuple[array[int], array[int]]:
+    """Bytes that the allocator has allocated and reserved, before the first event and after each."""
+    small, large = Pool(is_small=True), Pool(is_small=False)
+    blocks: list[tuple[Pool, int]] = []
+    allocated, reserved = array("q", [0]), array("q", [0])
+    for event in trace.events:
+        if event > 0:
+            pool = small if event <= SMALL_REQUEST_MAX_BYTES else large
+            blocks.append((pool, pool.malloc(event)))
+        elif event == EMPTY_CACHE:
+            small.empty_cache()
+            large.empty_cache()
+        else:
+            pool, address = blocks[-1 - event]
+            pool.free(address)
+        allocated.append(small.allocated_bytes + large.allocated_bytes)
+        reserved.append(small.reserved_bytes + large.reserved_bytes)
+    return allocated, reserved
+
+
+@contextmanager
+def tracing(model: PreTrainedModel, profile: GpuProfile) -> Iterator[TracedLoop]:
+    """Trace what a block does with a `transformers` model on meta as a card would do it; the model is placed first.
+
+    Its figures can be asked for once the block has ended. Raises InputError for a model that is not on meta.
+    """
+    if any(not each.is_meta for each in model.parameters()):
+        raise InputError('build the model on meta: with torch.device("meta"): AutoModelForCausalLM.from_config(...)')
+    with storages_traced(model, profile, MetaKernels(), {}) as tracer, gradients_labelled(model, tracer):
+        loop = TracedLoop(tracer)
+        yield loop
+        tracer.trace = tracer.trace.until(len(tracer.trace.events))
