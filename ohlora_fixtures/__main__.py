@@ -1,6 +1,6 @@
 """The command line beside pytest's: `python -m ohlora_fixtures`.
 
-It imports nothing heavy, no torch and no transformers, except to build or download an architecture.
+It imports nothing heavy, no torch and no transformers, except to build or download an architecture, or for a recipe.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from .base.errors import InputError
-from .commands import candidates, merge, printing, report
+from .commands import candidates, merge, printing, recipe, report
 
 _WRONG_INPUT = 2
 """The exit status that argparse, too, gives for what it cannot use."""
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m ohlora_fixtures", description="What is done beside pytest sessions."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (report, merge, candidates):
+    for command in (report, merge, candidates, recipe):
         command.add_to(commands)
     given = parser.parse_args(arguments)
     try:

@@ -38,12 +38,15 @@ MINUTES = "takes minutes; CI runs the first two"
 A_GPU = "asks a GPU"
 AT_GITHUB = "acts on a repository at GitHub"
 INSTALLED = "needs the package installed; tests/test_another_project.py runs it"
+TRAINS = "trains a model of a session; tests/test_recipe.py runs it"
 MACHINES = "needs other machines; what they are told to run is run here"
 NOT_RUN = {
     "python3 -m venv .venv": FROM_THE_NETWORK,
     "pip install -q -c constraints.txt -e .": FROM_THE_NETWORK,
     "pip install -q -c constraints.txt -e .[test]": FROM_THE_NETWORK,
     "pip install -q tox": FROM_THE_NETWORK,
+    "python -m ohlora_fixtures recipe results/20260102T030405Z-0a1b2c": TRAINS,
+    "python results/20260102T030405Z-0a1b2c/recipe/train.py ROWS.csv": TRAINS,
     "pip install -q torch==2.13.0 --index-url https://download.pytorch.org/whl/cu126": FROM_THE_NETWORK,
     "git clone -q https://github.com/OWNER/REPOSITORY ohlora": FROM_THE_NETWORK,
     "pip install -q ../ohlora": FROM_THE_NETWORK,
@@ -140,6 +143,8 @@ def world(tmp_path_factory):
         choosing=Choosing(DEFAULT_WEIGHTS, any_license=False),
     )
     (folder / next(iter(sessions)) / "session.json").write_text(json.dumps(identity(made_with)), encoding="utf-8")
+    (folder / next(iter(sessions)) / "recipe").mkdir()
+    (folder / next(iter(sessions)) / "recipe" / "train.py").touch()
     for place in ("stand-ins", ".venv/bin"):
         (folder / place).mkdir(parents=True)
         for name in RECORDED:

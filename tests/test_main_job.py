@@ -296,3 +296,16 @@ def test_a_terminal_shows_progress_and_takes_it_away(suite, monkeypatch):
     assert "/100 steps, " in shown
     assert "\x1b[K" in after
     assert "passed" in after
+
+
+def test_every_weight_trained_a_quantised_base_and_an_adapter_in_one_session(suite):
+    variants = ["full", "r16-qlora", "r16"]
+    result = run(suite, "-k", "llama1B and not inference", "--variants", ",".join(variants), *SMALLEST)
+    result.assert_outcomes(passed=3, deselected=25)
+    records = flat_records(suite.path / "out")
+    assert [record["variant"] for record in records] == variants
+    full, quantised, adapter = records
+    assert (
+        full["trainable_parameters"] == full["parameters"] == quantised["parameters"] > adapter["trainable_parameters"]
+    )
+    assert full["losses"][0] == adapter["losses"][0] != quantised["losses"][0]  # what full trained has been loaded anew

@@ -14,6 +14,8 @@ from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.gpu_profiles import Gpu
+from ohlora_fixtures.inputs.variants import Variant, lora
+from ohlora_fixtures.session import preflight
 from ohlora_fixtures.session.hub import check_downloads, weight_files
 from ohlora_fixtures.session.preflight import check_card, has_kernels
 
@@ -168,3 +170,52 @@ def test_a_hub_that_cannot_be_reached(check, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(InputError, match="the Hub cannot be reached for somebody/small"):
         check("small")
+
+
+def variant_with(**base):
+    return Variant("mine", lora(8).adapter, {"load_in_4bit": True, **base})
+
+
+@pytest.mark.parametrize(
+    ("variant", "says"),
+    [
+        (
+            variant_with(bnb_4bit_type="nf4"),
+            "mine has the unknown base key 'bnb_4bit_type': there are load_in",
+        ),
+        (
+            variant_with(load_in_8bit=True),
+            "mine has a base that transformers refuses: ValueError: load",
+        ),
+        (
+            variant_with(bnb_4bit_compute_dtype="bf15"),
+            "mine has a base that transformers refuses: AttributeError",
+        ),
+        (Variant("mine", training={"optim": "adamw_9bit"}), "'adamw_9bit' is not one of adamw_torch, "),
+        (Variant("mine", {"peft_type": "LORA", "rank": 8}), "variant mine has the unknown adapter key rank"),
+    ],
+)
+def test_what_a_library_does_not_take_of_a_variant_is_told_with_what_there_is(variant, says):
+    with pytest.raises(InputError) as told:
+        preflight._check_variant(variant)
+    assert says in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("variant", "needs_it"),
+    [
+        (variant_with(), True),
+        (Variant("mine", training={"optim": "paged_adamw_32bit"}), True),
+        (Variant("mine", training={"optim": "adamw_8bit"}), True),
+        (Variant("mine", training={"optim": "adamw_torch_8bit"}), False),  # torchao's
+        (lora(8), False),
+    ],
+)
+def test_bitsandbytes_is_asked_for_with_the_command_that_installs_it(variant, needs_it, monkeypatch):
+    preflight._check_variant(variant)
+    monkeypatch.setattr(preflight, "find_spec", lambda _: None)
+    if not needs_it:
+        preflight._check_variant(variant)
+        return
+    with pytest.raises(InputError, match="variant mine needs bitsandbytes, which is not installed: pip install"):
+        preflight._check_variant(variant)

@@ -123,7 +123,7 @@ def test_a_card_too_full_to_judge_on_and_a_judge_that_is_down_leave_the_measurem
         + textwrap.dedent("""
         import pytest
 
-        @pytest.fixture(scope="session")
+        @pytest.fixture
         def assessor(assessor):
             import torch
 

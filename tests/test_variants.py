@@ -28,7 +28,7 @@ from ohlora_fixtures.workloads.trainer import make_trainer
 
 SHIPPED = read_variants(DATA / "variants.toml")
 BY_NAME = {variant.name: variant for variant in SHIPPED}
-IA3 = Variant("ia3", {"peft_type": "IA3", "feedforward_modules": []})
+IA3 = BY_NAME["ia3"]
 
 
 @pytest.fixture
@@ -70,10 +70,21 @@ def test_a_variant_is_what_its_table_says(written):
     [
         (
             entry(adaptor="{}"),
-            "variant 'mine' in {path} has the unknown key 'adaptor': the keys are name, adapter, training",
+            "variant 'mine' in {path} has the unknown key 'adaptor': the keys are name, adapter, base, training",
         ),
         (entry(name=None), "variant 1 in {path} lacks the key 'name'"),
-        (entry(adapter=None), "variant 'mine' in {path} lacks the key 'adapter'"),
+        (
+            entry(base="{ load_in_4bits = true }"),
+            "settings with load_in_4bit = true or load_in_8bit",
+        ),
+        (
+            entry(base="{ load_in_4bit = false }"),
+            "settings with load_in_4bit = true or load_in_8bit",
+        ),
+        (
+            entry(adapter=None, base="{ load_in_8bit = true }"),
+            "weights cannot be trained, so give it an adapter",
+        ),
         (entry(adapter="{ r = 8 }"), "a table of a peft configuration's settings with peft_type, such as"),
         (entry(adapter='"LORA"'), "a table of a peft configuration's settings with peft_type, such as"),
         (entry(name='"r16/x"'), "letters, digits, '.', '_' and '-' alone, 60 at most, and not 'inference'"),
@@ -82,7 +93,7 @@ def test_a_variant_is_what_its_table_says(written):
         (entry(name=f'"{"r" * 61}"'), "60 at most"),
         (
             entry(training="{ gradient_checkpoint = true }"),
-            "these settings of TrainingArguments: gradient_checkpointing, optim, learning_rate, max_grad_norm",
+            "these settings of TrainingArguments: per_device_train_batch_size, gradient_acc",
         ),
         (entry(training="{ gradient_checkpointing = 5 }"), "gradient_checkpointing"),
         (entry() + entry(name='"MINE"'), "has 'mine' more than once: give each variant its own name"),
@@ -108,9 +119,7 @@ def test_variants_come_in_the_order_they_are_asked_for():
 
 @pytest.mark.parametrize("name", ["r17", "", "R16", "r16 dora"])
 def test_an_unknown_variant_is_told_with_those_there_are(name):
-    with pytest.raises(
-        InputError, match=r"variant .* is unknown: choose with --variants among r16, r32, r64, r16-dora"
-    ):
+    with pytest.raises(InputError, match=r"variant .* is unknown: choose with --variants among r16, r32, r64, r16-"):
         select_variants(SHIPPED, f"r16,{name}")
 
 
@@ -194,7 +203,9 @@ def attached(small, variant, protocol=SHORT):
 
 
 @pytest.mark.parametrize(
-    "variant", [*map(BY_NAME.get, ("r16", "r16-dora", "r16-rslora")), IA3], ids=lambda variant: variant.name
+    "variant",
+    [*map(BY_NAME.get, ("r16", "r16-dora", "r16-rslora", "r16-all-linear", "r16-adamw8bit", "ia3"))],
+    ids=lambda variant: variant.name,
 )
 def test_a_variant_trains_its_own_adapter_and_leaves_the_base_as_it_was(small, variant):
     before = {name: weight.clone() for name, weight in small.model.state_dict().items()}
@@ -202,11 +213,13 @@ def test_a_variant_trains_its_own_adapter_and_leaves_the_base_as_it_was(small, v
     config = adapted.peft_config["default"]
     assert config.peft_type.value == variant.adapter["peft_type"]
     assert all(
-        getattr(config, name) == value for name, value in variant.adapter.items() if name != "feedforward_modules"
+        getattr(config, name) == value
+        for name, value in variant.adapter.items()
+        if name not in ("feedforward_modules", "target_modules")
     )
     trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     assert 0 < trainable_parameters(adapted) == trained < sum(p.numel() for p in small.model.parameters())
-    tuned = fine_tune(adapted, small.tokenizer, examples_for(small), SHORT, lambda: None)
+    tuned = fine_tune(adapted, small.tokenizer, examples_for(small), variant.protocol(SHORT), lambda: None)
     detach_adapter(adapted)
     assert len(tuned.losses) == SHORT.steps
     after = small.model.state_dict()
@@ -268,5 +281,45 @@ def test_what_peft_does_not_know_or_refuses_is_told_with_what_there_is(small, ad
 def test_a_misspelt_key_is_named_before_the_one_that_is_missing(tmp_path):
     path = tmp_path / "variants.toml"
     path.write_text('[[variant]]\nname = "mine"\nadaptor = { peft_type = "LORA" }\n', encoding="utf-8")
-    with pytest.raises(InputError, match="has the unknown key 'adaptor': the keys are name, adapter, training"):
+    with pytest.raises(InputError, match="has the unknown key 'adaptor': the keys are name, adapter, base, training"):
         read_variants(path)
+
+
+def test_every_weight_is_trained_where_there_is_no_adapter(small):
+    full = BY_NAME["full"]
+    own = load(small.candidate, SOURCE, texts_for(small.candidate.name))
+    before = {name: weight.clone() for name, weight in own.model.named_parameters()}
+    protocol = replace(full.protocol(SHORT), learning_rate=0.01)
+    model = attach_adapter(own.model, full, (), protocol)
+    assert trainable_parameters(model) == own.parameters
+    fine_tune(model, own.tokenizer, examples_for(own), protocol, lambda: None).end()
+    detach_adapter(model)
+    assert all(not torch.equal(weight, before[name]) for name, weight in model.named_parameters())
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_gradients_of_single_rows_add_up_to_those_of_the_batch(small):
+    losses = []
+    for name in ("r16", "r16-accumulation"):
+        protocol = BY_NAME[name].protocol(replace(SHORT, lora_dropout=0.0))
+        adapted = attached(small, BY_NAME[name], protocol)
+        losses.append(fine_tune(adapted, small.tokenizer, examples_for(small), protocol, lambda: None).losses)
+        detach_adapter(adapted)
+    assert len(losses[0]) == len(losses[1]) == SHORT.steps
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["r16-qlora", "r16-int8"])
+def test_an_adapter_on_a_quantised_base_learns_and_leaves_the_base_as_it_was(name):
+    variant = BY_NAME[name]
+    candidate = CANDIDATES["FinguAI-Chat-v1"]
+    own = load(candidate, SOURCE, texts_for(candidate.name), variant.base)
+    plain = load(candidate, SOURCE, texts_for(candidate.name))
+    assert (own.base, own.parameters) == (variant.base, plain.parameters)
+    before = {name: weight.clone() for name, weight in own.model.named_parameters()}
+    adapted = attached(own, variant)
+    assert {each.dtype for each in adapted.parameters() if each.requires_grad} == {torch.float32}
+    tuned = fine_tune(adapted, own.tokenizer, examples_for(own), SHORT, lambda: None)
+    detach_adapter(adapted)
+    assert len(tuned.losses) == SHORT.steps
+    assert all(torch.equal(weight, before[name]) for name, weight in own.model.named_parameters())

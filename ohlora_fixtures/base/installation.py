@@ -15,7 +15,7 @@ REFERENCE = DATA / "reference" / "study-2025-04"
 JUDGE_PROMPT = DATA / "judge_prompt.md"
 """What a judge is told."""
 
-_LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "pytest", "pytest-benchmark")
+_LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "bitsandbytes", "pytest", "pytest-benchmark")
 
 
 @cache

@@ -55,7 +55,7 @@ def _run(given: argparse.Namespace) -> int:
     grades = read_grades(given.grades) if given.grades else None
     for folder in given.folders:
         stored = read_records(folder)
-        candidates = _candidates(stored, given.candidates)
+        candidates = candidates_of(stored, given.candidates)
         names = {candidate.name for candidate in candidates}
         answers = stored.answers(names)
         if grades:
@@ -75,7 +75,7 @@ def _run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _candidates(stored: StoredResults, path: Path | None) -> tuple[Candidate, ...]:
+def candidates_of(stored: StoredResults, path: Path | None) -> tuple[Candidate, ...]:
     """Those of a file, if one is given, or of the folder's session, or the suite's own.
 
     Raises InputError for what cannot be read, for a folder without records, and for a record of none of them.

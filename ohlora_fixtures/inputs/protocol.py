@@ -33,6 +33,10 @@ _Range = Annotated[Rows, Meta(description="a range START:STOP with START below S
 _Number = Annotated[float, Meta(ge=0, le=sys.float_info.max, description="a finite number of at least 0")]
 
 
+_LATER = frozenset({"gradient_accumulation_steps"})
+"""Settings that first records do not have: at their defaults they change no hash."""
+
+
 @dataclass(frozen=True)
 class Protocol:
     """Everything about an experiment that is not the candidate, its variant or the machine."""
@@ -46,7 +50,9 @@ class Protocol:
     max_row_tokens: _Count = 512
     """Longer training rows are cut off here, tokens."""
     batch_size: _Count = 4
-    """Rows a step, whatever the number of GPUs."""
+    """Rows of a batch, whatever the number of GPUs."""
+    gradient_accumulation_steps: _Count = 1
+    """Batches a step."""
     epochs: _Count = 10
     """Passes over the fine-tuning rows."""
     learning_rate: _Number = 2e-4
@@ -70,7 +76,8 @@ class Protocol:
     @property
     def steps(self) -> int:
         """Optimizer steps of a fine-tuning case."""
-        return self.epochs * -(-len(self.fine_tuning_rows) // self.batch_size)
+        batches = -(-len(self.fine_tuning_rows) // self.batch_size)
+        return self.epochs * -(-batches // self.gradient_accumulation_steps)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields in a form JSON can hold."""
@@ -79,7 +86,11 @@ class Protocol:
 
     def hash(self) -> str:
         """Twelve hex digits that differ when any setting differs."""
-        canonical = json.dumps(self.as_dict(), sort_keys=True)
+        plain = Protocol()
+        said = {
+            name: value for name, value in self.as_dict().items() if name not in _LATER or value != getattr(plain, name)
+        }
+        canonical = json.dumps(said, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     def changes(self) -> tuple[Message, ...]:

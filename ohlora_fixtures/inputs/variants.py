@@ -17,6 +17,8 @@ DEFAULT = ("r16", "r32", "r64")
 
 _RANK = re.compile(r"[1-9][0-9]{0,3}")
 _SETTINGS = {
+    "per_device_train_batch_size": "batch_size",
+    "gradient_accumulation_steps": "gradient_accumulation_steps",
     "gradient_checkpointing": "gradient_checkpointing",
     "optim": "optimizer",
     "learning_rate": "learning_rate",
@@ -24,6 +26,7 @@ _SETTINGS = {
 }
 """Which of the protocol's settings a key of `TrainingArguments` is."""
 _ADAPTER = 'a table of a peft configuration\'s settings with peft_type, such as { peft_type = "LORA", r = 16 }'
+_BASE = "a table of BitsAndBytesConfig's settings with load_in_4bit = true or load_in_8bit = true"
 _TRAINING = f"a table of these settings of TrainingArguments: {', '.join(_SETTINGS)}"
 VariantName = Annotated[
     str,
@@ -41,15 +44,21 @@ class Variant:
 
     name: VariantName
     """Short name, used in case ids and file names."""
-    adapter: Annotated[Mapping[str, Any], Meta(description=_ADAPTER)] = field(hash=False)
-    """Settings of a peft configuration, `peft_type` among them; protocol and candidate have what is left out."""
+    adapter: Annotated[Mapping[str, Any], Meta(description=_ADAPTER)] = field(default_factory=dict, hash=False)
+    """Settings of a peft configuration, `peft_type` among them; protocol and candidate have what is left out. Without
+    any, every weight is trained."""
+    base: Annotated[Mapping[str, Any], Meta(description=_BASE)] = field(default_factory=dict, hash=False)
+    """Settings of transformers' `BitsAndBytesConfig`, for a quantised base; without any, it is loaded in bfloat16."""
     training: Annotated[Mapping[str, Any], Meta(description=_TRAINING)] = field(default_factory=dict, hash=False)
     """Settings of transformers' `TrainingArguments`, over those of the protocol."""
 
     def __post_init__(self) -> None:
-        has_type = isinstance(self.adapter.get("peft_type"), str)
-        if not has_type:
+        if self.adapter and not isinstance(self.adapter.get("peft_type"), str):
             raise ValueError(f"adapter = {self.adapter!r}, which must be {_ADAPTER}")
+        if self.base and True not in (self.base.get("load_in_4bit"), self.base.get("load_in_8bit")):
+            raise ValueError(f"base = {self.base!r}, which must be {_BASE}")
+        if self.base and not self.adapter:
+            raise ValueError("base and no adapter: quantised weights cannot be trained, so give it an adapter")
         if not set(self.training) <= set(_SETTINGS):
             raise ValueError(f"training = {self.training!r}, which must be {_TRAINING}")
 
@@ -70,12 +79,13 @@ class Variant:
     def is_like(self, other: Self) -> bool:
         """Whether the two differ in their LoRA rank alone, so that one's memory tells of the other's."""
         return None not in (self.rank, other.rank) and (
-            {**self.adapter, "r": 0} == {**other.adapter, "r": 0} and self.training == other.training
+            ({**self.adapter, "r": 0}, self.base, self.training)
+            == ({**other.adapter, "r": 0}, other.base, other.training)
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields in a form JSON can hold."""
-        return asdict(self)
+        """The fields in a form JSON can hold, without a base that is not quantised."""
+        return {name: value for name, value in asdict(self).items() if name != "base" or value}
 
 
 def lora(rank: int) -> Variant:

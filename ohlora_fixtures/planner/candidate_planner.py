@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,13 +14,14 @@ from ..inputs.variants import Variant, by_rank, ends_of, rank_of
 from .batches import drawn_batches
 from .player import Played, play
 from .steps import CutTrace, NotComposableError, Step, cut, step_at, whole_at
+from .traced_candidate import States
 from .work import Work, work_at
 
 if TYPE_CHECKING:
     from ..inputs.dataset import Example
     from ..inputs.protocol import Protocol
     from ..workloads.inference import AnswerLength
-    from .traced_candidate import Batch, TracedCandidate
+    from .traced_candidate import Batch, TracedCandidate, TracedRun
 
 Shape = tuple[int, int]
 """Rows of a batch, and the tokens of its longest row."""
@@ -64,8 +66,12 @@ class CandidatePlanner:
 
     @cached_property
     def batches(self) -> list[list[Example]]:
-        """The batches of a whole run."""
-        drawn = drawn_batches(len(self._examples), self._protocol)
+        """The batches of a whole run at the advised variant."""
+        return self.batches_of(self.advised)
+
+    def batches_of(self, variant: Variant) -> list[list[Example]]:
+        """The batches of a variant's whole run."""
+        drawn = drawn_batches(len(self._examples), variant.protocol(self._protocol))
         return [[self._examples[row] for row in rows] for rows in drawn]
 
     @cached_property
@@ -87,10 +93,22 @@ class CandidatePlanner:
 
     def trainable_parameters(self, variant: Variant) -> int:
         """Parameters that training changes, once the variant's run has been planned."""
-        known, ends = self.traced.trainable_parameters, ends_of(variant, self._variants)
+        known, ends = self.traced.trainable_parameters, self._ends(variant)
         if variant in known or ends is None:
             return known[variant]
         return whole_at(rank_of(variant), {rank_of(end): known[end] for end in ends})
+
+    def states(self, variant: Variant) -> States:
+        """What the optimizer keeps, once the variant's run has been planned."""
+        known, ends = self.traced.states, self._ends(variant)
+        if variant in known or ends is None:
+            return known[variant]
+        return States(whole_at(rank_of(variant), {rank_of(end): known[end].size_bytes or 0 for end in ends}))
+
+    def _ends(self, variant: Variant) -> tuple[Variant, Variant] | None:
+        """Between which ranks a variant lies on a line: bitsandbytes treats small states otherwise than large ones."""
+        is_plain = re.search("8bit|paged", variant.protocol(self._protocol).optimizer) is None
+        return ends_of(variant, self._variants) if is_plain else None
 
     def placed(self) -> Played:
         """The model on the device, before any work."""
@@ -119,19 +137,24 @@ class CandidatePlanner:
 
     def fine_tuning(self, variant: Variant) -> Played:
         """The whole run."""
-        if len(self.batches) > _FEW_STEPS:
+        batches = self.batches_of(variant)
+        if len(batches) > _FEW_STEPS:
             with suppress(NotComposableError):  # its steps may hang together in another way: trace them all
                 run = self.run(variant)
-                return play(run.beginning, [run.step_of[shape_of(batch)] for batch in self.batches[1:]])
-        return play(self.traced.fine_tuning(variant, self.batches).trace)
+                return play(run.beginning, [run.step_of[shape_of(batch)] for batch in batches[1:]])
+        return play(self._traced_whole(variant).trace)
+
+    def _traced_whole(self, variant: Variant) -> TracedRun:
+        return self.traced.fine_tuning(variant, self.batches_of(variant), self._protocol.epochs)
 
     def fine_tuning_work(self, variant: Variant) -> Sequence[Work]:
         """What each step of the whole run computes and moves."""
-        if len(self.batches) > _FEW_STEPS:
+        batches = self.batches_of(variant)
+        if len(batches) > _FEW_STEPS:
             with suppress(NotComposableError):
                 work_of = self.run(variant).work_of
-                return [work_of[shape_of(batch)] for batch in self.batches]
-        return self.traced.fine_tuning(variant, self.batches).work_each
+                return [work_of[shape_of(batch)] for batch in batches]
+        return self._traced_whole(variant).work_each
 
     def inference_work(self, answers: Sequence[AnswerLength]) -> list[Work]:
         """What each answer computes and moves: one forward pass over the prompt, and one for each further token.
@@ -168,8 +191,10 @@ class CandidatePlanner:
 
         Raises NotComposableError if it cannot be put together from steps.
         """
+        if variant.protocol(self._protocol).gradient_accumulation_steps > 1:
+            raise NotComposableError("a step's gradients are older than its last batch")
         if variant not in self._runs:
-            ends = ends_of(variant, self._variants)
+            ends = self._ends(variant)
             if ends is None:
                 self._runs[variant] = self._traced_run(variant)
             else:
@@ -181,11 +206,12 @@ class CandidatePlanner:
 
         Raises NotComposableError as `cut` does.
         """
-        run = self.traced.fine_tuning(variant, [self.batches[0], *batches])
+        run = self.traced.fine_tuning(variant, [self.batches_of(variant)[0], *batches])
         return cut(run.trace, run.ends), run.work_each[1:]
 
     def _traced_run(self, variant: Variant) -> Run:
-        batch_of = {shape_of(batch): batch for batch in self.batches}
+        batches = self.batches_of(variant)
+        batch_of = {shape_of(batch): batch for batch in batches}
         if variant == self.advised:
             doubled = self.longest_batch * 2
             batch_of[shape_of(doubled)] = doubled
@@ -194,7 +220,7 @@ class CandidatePlanner:
                 return self._interpolated_run(variant, batch_of)
             self._lengths_agree = False
         shapes = sorted(batch_of)
-        found, work_each = self.cut_run(variant, [*(batch_of[shape] for shape in shapes), self.longest_batch])
+        found, work_each = self.cut_run(variant, [*(batch_of[shape] for shape in shapes), max(batches, key=shape_of)])
         step_of = dict(zip(shapes, found.steps, strict=True))
         return Run(found.beginning, step_of, dict(zip(shapes, work_each, strict=False)))
 

@@ -34,11 +34,16 @@ META = torch.device("meta")
 
 @contextmanager
 def storages_traced(
-    model: PreTrainedModel, profile: GpuProfile, kernels: MetaKernels, recordings: Recordings
+    model: PreTrainedModel,
+    profile: GpuProfile,
+    kernels: MetaKernels,
+    recordings: Recordings,
+    begin: Callable[[StorageTracer], None] | None = None,
 ) -> Iterator[StorageTracer]:
     """Trace what the block does with a model on meta, as a card would do it; the model is placed first.
 
-    `kernels` and `recordings` have what earlier traces of the same model worked out.
+    `kernels` and `recordings` have what earlier traces of the same model worked out; `begin` is called in place of
+    placing the model.
     """
     trace = Trace()
     tracer = StorageTracer(
@@ -56,7 +61,10 @@ def storages_traced(
             stack.enter_context(patch.object(torch.nn.functional, "scaled_dot_product_attention", fused))
         stack.enter_context(_optimizer_labelled(tracer))
         stack.enter_context(tracer)
-        tracer.adopt(cuda_order(model), Category.BASE_WEIGHTS)
+        if begin is None:
+            tracer.adopt(cuda_order(model), Category.BASE_WEIGHTS)
+        else:
+            begin(tracer)
         yield tracer
 
 

@@ -57,6 +57,11 @@ class Plan:
     """`own`, `stand-in`, or `estimated` where lengths come from the candidate's characters a token."""
     longest_tokens: int | None = None
     """Tokens that the longest batch is padded to, or of the longest prompt."""
+    optimizer_states_mib: float | None = None
+    """What the optimizer keeps from step to step, None for inference."""
+    paged_mib: float | None = None
+    """What of it a paged optimizer has in CUDA's managed memory: no part of the figures above. It is on the card while
+    there is room, and on the host when not."""
     breakdown_mib: dict[str, float] | None = None
     """What the live blocks held when most was allocated; adds up to `peak_allocated_mib`."""
     advice: Advice | None = None

@@ -174,13 +174,17 @@ class _OpenCandidate:
         self._planner = CandidatePlanner(traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants)
 
     def plan(self, variant: Variant | None) -> Plan:
+        from .traced_candidate import States
+
         if variant is None:
             played = self._planner.inference()
             after_bytes, longest, trainable = self._planner.placed().allocated_bytes, self._prompt_tokens, None
+            states = States(None)
         else:
             played = self._planner.fine_tuning(variant)
             after_bytes, longest = played.allocated_bytes, max(len(row["input_ids"]) for row in self._rows.examples)
             trainable = self._planner.trainable_parameters(variant)
+            states = self._planner.states(variant)
         return Plan(
             parameters=self._parameters,
             trainable_parameters=trainable,
@@ -193,6 +197,8 @@ class _OpenCandidate:
             needs_mib=played.needs_bytes / MIB,
             needs_device_mib=played.needs_bytes / MIB + self._context_mib,
             context_mib=self._context_mib,
+            optimizer_states_mib=_mib(states.size_bytes),
+            paged_mib=_mib(states.paged_bytes),
             breakdown_mib={name: size_bytes / MIB for name, size_bytes in played.at_peak.items()},
         )
 
@@ -209,6 +215,10 @@ class _OpenCandidate:
         with suppress(NotComposableError):
             return asdict(Advisor(self._planner, self._limit_mib).advise())
         return None
+
+
+def _mib(size_bytes: int | None) -> float | None:
+    return None if size_bytes is None else size_bytes / MIB
 
 
 @cache

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from itertools import pairwise
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -13,12 +14,19 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer
 
-from ..workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune, trainable_parameters
+from ..workloads.fine_tuning import (
+    attach_adapter,
+    detach_adapter,
+    fine_tune,
+    forget_optimizers,
+    trainable_parameters,
+)
 from ..workloads.inference import answer
 from .allocator import Category, Trace
 from .batches import EstimatedTokenizer
 from .meta_kernels import MetaKernels
-from .on_meta import gradients_labelled, storages_traced
+from .on_meta import META, gradients_labelled, storages_traced
+from .quantised import bitsandbytes_on_meta, load_quantised
 from .work import Work
 
 if TYPE_CHECKING:
@@ -47,6 +55,53 @@ class TracedRun:
     """What each training step, or each token's forward pass, computes and moves."""
 
 
+@dataclass(frozen=True)
+class States:
+    """What an optimizer keeps between steps, in bytes."""
+
+    size_bytes: int | None
+    """All of it that is not on the host; None where nothing is trained."""
+    paged_bytes: int | None = None
+    """What of it a paged optimizer has in CUDA's managed memory, outside PyTorch's allocator; None for another."""
+
+    @classmethod
+    def of(cls, optimizer: Any) -> States:
+        """Those of an optimizer that has made a step."""
+        kept = [each for state in optimizer.state.values() for each in state.values() if isinstance(each, torch.Tensor)]
+        size_of = {
+            (each.untyped_storage()._cdata, getattr(each, "is_paged", False)): each.untyped_storage().nbytes()
+            for each in kept
+            if each.device.type == META.type
+        }
+        pages = getattr(getattr(optimizer, "optimizer", optimizer), "is_paged", False)
+        paged_bytes = sum(size for (_, is_paged), size in size_of.items() if is_paged)
+        return cls(sum(size_of.values()), paged_bytes if pages else None)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A model on meta."""
+
+    model: PreTrainedModel
+    begin: Callable[[StorageTracer], None] | None = None
+    """Brings it to the device; None for a plain one, which is moved there."""
+    recordings: Recordings = field(default_factory=dict)
+
+
+class _Given:
+    """A batch sampler of given batches, as many each epoch."""
+
+    def __init__(self, batches: Sequence[list[int]], each_epoch: int) -> None:
+        self._left = iter(batches)
+        self._each_epoch = each_epoch
+
+    def __len__(self) -> int:
+        return self._each_epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return islice(self._left, self._each_epoch)
+
+
 class TracedCandidate:
     """Traces one candidate's workloads; what traces have in common is worked out once."""
 
@@ -65,9 +120,11 @@ class TracedCandidate:
         self._protocol = protocol
         self._profile = profile
         self._kernels = MetaKernels()
-        self._recordings: Recordings = {}
+        self._placed = {"{}": _Placed(model)}
         self.trainable_parameters: dict[Variant, int] = {}
         """Parameters that training changes, of each variant traced so far."""
+        self.states: dict[Variant, States] = {}
+        """What the optimizer keeps, of each variant traced so far."""
 
     def checkpoints(self, variant: Variant) -> bool:
         """Whether a variant recomputes activations."""
@@ -75,31 +132,49 @@ class TracedCandidate:
 
     def placing(self) -> Trace:
         """The model reaching the device."""
-        with storages_traced(self._model, self._profile, self._kernels, self._recordings) as tracer:
+        with self._tracing(self._placed["{}"]) as tracer:
             return tracer.trace
 
-    def fine_tuning(self, variant: Variant, batches: Sequence[Batch], **changes: Any) -> TracedRun:
-        """Placing the model, attaching the adapter, and one step for each batch in the order given.
+    def _tracing(self, placed: _Placed) -> AbstractContextManager[StorageTracer]:
+        return storages_traced(placed.model, self._profile, self._kernels, placed.recordings, placed.begin)
 
+    def _of(self, variant: Variant) -> _Placed:
+        """The model that a variant trains, as it comes to the device."""
+        key = json.dumps(dict(variant.base), sort_keys=True)
+        if key not in self._placed:
+            with storages_traced(self._model, self._profile, self._kernels, {}, lambda _: None) as tracer:
+                model = load_quantised(self._model, variant.base, tracer)
+            until = tracer.trace.until(len(tracer.trace.events))
+            self._placed[key] = _Placed(model, lambda later: later.go_on_from(tracer, until))
+        return self._placed[key]
+
+    def fine_tuning(self, variant: Variant, batches: Sequence[Batch], epochs: int = 1, **changes: Any) -> TracedRun:
+        """Placing the model, attaching the adapter, and training on the batches in the order given.
+
+        That is a step for each, unless the variant accumulates gradients, and as many batches in each epoch.
         `changes` are protocol settings that differ from the variant's own.
         """
-        protocol = replace(variant.protocol(self._protocol), epochs=1, **changes)
+        protocol = replace(variant.protocol(self._protocol), epochs=epochs, **changes)
         with ExitStack() as stack:
-            tracer = stack.enter_context(storages_traced(self._model, self._profile, self._kernels, self._recordings))
+            stack.enter_context(bitsandbytes_on_meta())
+            placed = self._of(variant)
+            tracer = stack.enter_context(self._tracing(placed))
             with tracer.labelled(Category.ADAPTERS):
-                adapted = attach_adapter(self._model, variant, self._candidate.target_modules, protocol)
+                adapted = attach_adapter(placed.model, variant, self._candidate.target_modules, protocol)
             stack.callback(detach_adapter, adapted)
             self.trainable_parameters[variant] = trainable_parameters(adapted)
             stack.enter_context(gradients_labelled(adapted, tracer))
-            stack.enter_context(given_batches(batches))
+            stack.enter_context(given_batches(batches, epochs))
             rows = [row for batch in batches for row in batch]
-            fine_tune(adapted, self._tokenizer, rows, protocol, tracer.mark)
+            tuned = fine_tune(adapted, self._tokenizer, rows, protocol, tracer.mark)
+            self.states[variant] = States.of(tuned.trainer.optimizer)
+            forget_optimizers()
             return _marked(tracer, tracer.trace.until(tracer.marks[-1][0]))
 
     def generation(self, prompt_tokens: int, max_length: int) -> TracedRun:
         """Placing the model, and a prompt answered up to a length in tokens, the prompt's included."""
         protocol = replace(self._protocol, max_length=max_length)
-        with storages_traced(self._model, self._profile, self._kernels, self._recordings) as tracer:
+        with self._tracing(self._placed["{}"]) as tracer:
             tracer.before[torch.ops.aten.multinomial.default] = tracer.mark
             answer(self._model, EstimatedTokenizer(1), ["x" * prompt_tokens], protocol, lambda: None)
         return _marked(tracer, tracer.trace)
@@ -111,13 +186,13 @@ def _marked(tracer: StorageTracer, trace: Trace) -> TracedRun:
 
 
 @contextmanager
-def given_batches(batches: Sequence[Batch]) -> Iterator[None]:
-    """Let `Trainer` take the batches given instead of drawing its own."""
+def given_batches(batches: Sequence[Batch], epochs: int = 1) -> Iterator[None]:
+    """Let `Trainer` take the batches given, as many each epoch, instead of drawing its own."""
     borders = [sum(map(len, batches[:count])) for count in range(len(batches) + 1)]
-    indices = [list(range(start, stop)) for start, stop in pairwise(borders)]
+    sampler = _Given([list(range(start, stop)) for start, stop in pairwise(borders)], len(batches) // epochs)
 
     def get_train_dataloader(trainer: Trainer) -> Any:
-        loader = DataLoader(trainer.train_dataset, batch_sampler=indices, collate_fn=trainer.data_collator)  # type: ignore[arg-type]
+        loader = DataLoader(trainer.train_dataset, batch_sampler=sampler, collate_fn=trainer.data_collator)  # type: ignore[arg-type]
         return trainer.accelerator.prepare(loader)
 
     with patch.object(Trainer, "get_train_dataloader", get_train_dataloader):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .allocator import Category, Trace
 from .cuda_kernels import CudaKernels
 from .meta_kernels import Kernel, MetaKernels, follow_value, kernel_with_values
+from .quantised import DECOMPOSED
 from .work import Counter, Work, counter_of
 
 Layout = tuple[torch.Size, tuple[int, ...], torch.dtype]
@@ -107,6 +109,14 @@ class StorageTracer(TorchDispatchMode):
         self._follow(tensor.untyped_storage(), allocation)
         return tensor
 
+    def go_on_from(self, earlier: StorageTracer, until: Trace) -> None:
+        """Begin with what an earlier tracer recorded until then, and follow what it followed and is alive."""
+        self.trace.events[:], self.trace.categories[:] = until.events, until.categories
+        for reference in earlier._live.values():
+            storage = reference()
+            if storage is not None:
+                self._follow(storage, reference.allocation)
+
     @contextmanager
     def aside(self) -> Iterator[Trace]:
         """Record what happens in the block into a trace of its own, cuBLAS's workspaces taken before."""
@@ -160,6 +170,9 @@ class StorageTracer(TorchDispatchMode):
             self._cuda_kernels.add_to(self.trace, func, args, self.category)
 
     def _learn(self, func: torch._ops.OpOverload) -> _Known:
+        made_of = DECOMPOSED.get(func._schema.name) if self._device_type == "meta" else None
+        if made_of is not None:
+            return self._known.setdefault(func, (partial(self._run, made_of), False, None))
         if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
             return self._known.setdefault(func, (None, False, None))
         kernel = func if self._meta_kernels is None else self._meta_kernels.kernel(func)
@@ -167,6 +180,10 @@ class StorageTracer(TorchDispatchMode):
             kernel = kernel_with_values(func, kernel)
         brings_storage = any(each.alias_info is None for each in func._schema.returns)
         return self._known.setdefault(func, (kernel, brings_storage, counter_of(func)))
+
+    def _run(self, made_of: Kernel, *args: Any) -> Any:
+        with self:
+            return made_of(*args)
 
     def _note(self, tensor: torch.Tensor, category: Category | None = None) -> None:
         if tensor.device.type != self._device_type:

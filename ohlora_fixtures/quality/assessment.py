@@ -1,7 +1,6 @@
 """What a case's model is worth, once its figures have been taken: its answers, and what it expects of others."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -54,6 +53,13 @@ class Assessor:
     """Whether the candidate's weights are."""
     _untuned: Expected | None = field(default=None, init=False)
 
+    def goes_on_with(self, loaded: LoadedModel) -> bool:
+        """Go on with a model that is like the one before it, weights and all; whether it is."""
+        if (loaded.candidate, loaded.base) != (self.loaded.candidate, self.loaded.base):
+            return False
+        self.loaded = loaded
+        return True
+
     @property
     def prompts_of_tuned(self) -> list[str]:
         """What a fine-tuned model is asked, in the candidate's template."""
@@ -70,13 +76,15 @@ class Assessor:
 
     def untuned(self, given: Sequence[GivenAnswer]) -> Assessment:
         """What the untuned model is worth."""
-        return self._assessment(given, self._expected_untuned(self.loaded.model))
+        if self._untuned is None:
+            self._untuned = self._expected(self.loaded.model)
+        return self._assessment(given, self._untuned)
 
     def tuned(self, model: Any, given: Sequence[GivenAnswer]) -> Assessment:
         """What a fine-tuned model, the candidate's with its adapter, is worth."""
         before, after = self._expected_untuned(model), self._expected(model)
         found = self._assessment(given, after)
-        if self.is_random:
+        if self.is_random or before is None:
             return found
         trained, held_out = nats_per_character(before.trained), nats_per_character(before.held_out)
         now_trained, now_held_out = found.trained_nats_per_character, found.held_out_nats_per_character
@@ -107,10 +115,10 @@ class Assessor:
         rows = (*self.dialogues.usable_train_rows, *self.dialogues.usable_valid_rows)
         return reference_of([row.answer for row in rows])
 
-    def _expected_untuned(self, model: Any) -> Expected:
-        """That of the candidate without an adapter, read once."""
-        if self._untuned is None:
-            with model.disable_adapter() if hasattr(model, "peft_config") else nullcontext():
+    def _expected_untuned(self, model: Any) -> Expected | None:
+        """That of the candidate without an adapter, read once; None if all of its weights have been trained since."""
+        if self._untuned is None and hasattr(model, "peft_config"):
+            with model.disable_adapter():
                 self._untuned = self._expected(model)
         return self._untuned
 

@@ -77,6 +77,8 @@ PLANNED = (
     *(replace(each, is_planned=True) for each in MEMORY),
     Quantity("needs_mib", digits.mib, is_planned=True),
     Quantity("needs_device_mib", digits.mib, is_planned=True),
+    Quantity("optimizer_states_mib", digits.mib, is_planned=True),
+    Quantity("paged_mib", digits.mib, is_planned=True),
     Quantity("longest_tokens", digits.count, is_planned=True, term="tokens"),
     Quantity("trainable_parameters", digits.count, is_planned=True),
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,12 +22,14 @@ from ..results.environment import Environment
 from ..workloads import models
 from ..workloads.fine_tuning import attach_adapter, detach_adapter, trainable_parameters
 from ..workloads.models import LoadedModel
+from . import cases
 from .devices import CUDA_CONTEXT, DEVICE, Device, opened_device
 from .options import SETTINGS
 from .records import CaseFailure, Draft, draft_of, told_in_one_sentence
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from transformers import PreTrainedModel
 
 
 PLANNER = pytest.StashKey[Planner]()
@@ -122,19 +124,59 @@ def plan(
     return make
 
 
+class Shelf:
+    """Holds the one model that the running case works with: loaded once for all cases that want it as it is."""
+
+    def __init__(self, config: pytest.Config, device: Device, dialogues: Dialogues) -> None:
+        self._config = config
+        self._device = device
+        self._dialogues = dialogues
+        self._held: LoadedModel | None = None
+        self._before_mib: float | None = None
+        self._failed: tuple[Candidate, Mapping[str, Any], CaseFailure] | None = None
+
+    def take(self, candidate: Candidate, base: Mapping[str, Any]) -> LoadedModel:
+        """A candidate's model, its weights quantised as `base` says; another is let go of first."""
+        if self._held is not None and (self._held.candidate, self._held.base) == (candidate, base):
+            return self._held
+        self.clear()
+        if self._failed is not None and self._failed[:2] == (candidate, base):
+            raise self._failed[2].with_traceback(None)
+        self._before_mib = self._device.memory.start()
+        try:
+            with told_in_one_sentence(self._device):
+                texts = self._dialogues.texts(candidate.text_template)
+                self._held = models.load(candidate, self._device.source, texts, base)
+        except CaseFailure as failure:
+            self._failed = candidate, base, failure
+            raise
+        return self._held
+
+    def clear(self) -> None:
+        """Let go of the model, and see that it leaves nothing on the card."""
+        if self._held is None:
+            return
+        candidate = self._held.candidate
+        models.release(self._held)
+        self._held = None
+        left_mib = leaked_mib(self._before_mib, self._device.memory.settle())
+        if is_leak(left_mib):
+            self._config.stash[LEFT_BEHIND] = message("taint.left_behind", count=left_mib, candidate=candidate.name)
+
+
 @pytest.fixture(scope="session")
-def loaded_model(
-    pytestconfig: pytest.Config, device: Device, candidate: Candidate, dialogues: Dialogues
-) -> Iterator[LoadedModel]:
-    """The candidate's model and tokenizer, loaded once for all its cases and let go before the next candidate's."""
-    before_mib = device.memory.start()
-    with told_in_one_sentence(device):
-        loaded = models.load(candidate, device.source, dialogues.texts(candidate.text_template))
-    yield loaded
-    models.release(loaded)
-    left_mib = leaked_mib(before_mib, device.memory.settle())
-    if is_leak(left_mib):
-        pytestconfig.stash[LEFT_BEHIND] = message("taint.left_behind", count=left_mib, candidate=candidate.name)
+def model_shelf(pytestconfig: pytest.Config, device: Device, dialogues: Dialogues) -> Iterator[Shelf]:
+    """Where `loaded_model` comes from."""
+    shelf = Shelf(pytestconfig, device, dialogues)
+    yield shelf
+    shelf.clear()
+
+
+@pytest.fixture
+def loaded_model(request: pytest.FixtureRequest, model_shelf: Shelf, candidate: Candidate) -> LoadedModel:
+    """The candidate's model and tokenizer, as the case's variant wants it: loaded once for cases that want the same."""
+    variant = cases.variant_of(request.node)
+    return model_shelf.take(candidate, variant.base if variant else {})
 
 
 @pytest.fixture
@@ -149,15 +191,24 @@ def returned_memory(settings: Settings, device: Device, draft: Draft, loaded_mod
 
 @pytest.fixture
 def adapted_model(
-    device: Device, draft: Draft, loaded_model: LoadedModel, variant: Variant, training: Protocol, returned_memory: None
-) -> Iterator[PeftModel]:
-    """The candidate's model with a fresh adapter; afterwards its base is as it was."""
+    device: Device,
+    draft: Draft,
+    loaded_model: LoadedModel,
+    model_shelf: Shelf,
+    variant: Variant,
+    training: Protocol,
+    returned_memory: None,
+) -> Iterator[PeftModel | PreTrainedModel]:
+    """The candidate's model with a fresh adapter; afterwards its base is as it was, or will be loaded anew."""
     device.memory.start()
     with told_in_one_sentence(device):
         adapted = attach_adapter(loaded_model.model, variant, loaded_model.candidate.target_modules, training)
     draft.measured = replace(draft.measured, trainable_parameters=trainable_parameters(adapted))
     yield adapted
     detach_adapter(adapted)
+    if not variant.adapter:  # its weights are what they have been trained to
+        del adapted
+        model_shelf.clear()
     models.collect_garbage()
 
 

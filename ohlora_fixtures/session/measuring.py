@@ -95,9 +95,19 @@ def meter(
 
 
 @pytest.fixture(scope="session")
-def assessor(device: Device, loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> Assessor:
+def assessors() -> list[Assessor]:
+    """The last case's assessor, which knows what the untuned model expects."""
+    return []
+
+
+@pytest.fixture
+def assessor(
+    assessors: list[Assessor], device: Device, loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol
+) -> Assessor:
     """Judges the candidate's answers."""
-    return Assessor(loaded_model, dialogues, protocol, is_random=device.source.weights == "random")
+    if not assessors or not assessors[0].goes_on_with(loaded_model):
+        assessors[:] = [Assessor(loaded_model, dialogues, protocol, is_random=device.source.weights == "random")]
+    return assessors[0]
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 import os
 import re
+import warnings
 from collections.abc import Collection, Iterable
+from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 
 from ..base import safe_text
-from ..base.errors import CandidateError, InputError
+from ..base.errors import CandidateError, InputError, one_line
 from ..inputs.candidates import Candidate
 from ..inputs.cases import Case
 from ..inputs.gpu_profiles import NATIVE_BF16, Capability, Gpu
@@ -20,6 +23,8 @@ from .hub import check_downloads, weight_files
 _TURING: Capability = (7, 5)
 """Below it CUDA 13 has no support; PyTorch 2.11 to 2.14 have kernels in their builds for CUDA 12.6 (its RELEASE.md)."""
 
+_OF_BITSANDBYTES = re.compile(r"paged_|ademamix|rmsprop_bnb|(adamw|lion)_(bnb_)?8bit")
+"""Optimizers by transformers' names."""
 _ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)")
 
 
@@ -97,6 +102,9 @@ def check(settings: Settings, found: Collection[Case]) -> list[str]:
     Returns what the user should know before the first case runs, a sentence each. Raises InputError for what the user
     can mend. A candidate that cannot be built is not one of these: its cases end as errors and the others go on.
     """
+    with warnings.catch_warnings():  # PyTorch's, of its own code, which bitsandbytes has it import
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import peft  # noqa: F401
     chosen = {case.candidate: False for case in found} | {case.candidate: True for case in found if not case.is_planned}
     source = model_source(settings) if any(chosen.values()) else None
     outlines: dict[Path, Outline | None] = {}
@@ -104,6 +112,8 @@ def check(settings: Settings, found: Collection[Case]) -> list[str]:
         if candidate.name in chosen:
             _check_architecture(candidate, outlines)
     _check_optimizer("protocol setting optimizer", settings.protocol.optimizer)
+    if _OF_BITSANDBYTES.match(settings.protocol.optimizer):
+        _check_bitsandbytes(f"protocol setting optimizer={settings.protocol.optimizer}")
     for variant in settings.variants:
         _check_variant(variant)
     if source is None:
@@ -163,13 +173,39 @@ def _check_architecture(candidate: Candidate, outlines: dict[Path, Outline | Non
 
 
 def _check_variant(variant: Variant) -> None:
-    """See that peft and transformers have what a variant names."""
+    """See that peft, transformers and bitsandbytes have what a variant names."""
+    if variant.adapter:
+        try:
+            check_adapter(variant)
+        except CandidateError as error:
+            raise InputError(error.said) from None
+    optimizer = variant.training.get("optim")
+    if optimizer is not None:
+        _check_optimizer(f"variant {variant.name}: training setting optim", optimizer)
+    if variant.base:
+        _check_base(variant)
+    if variant.base or _OF_BITSANDBYTES.match(str(optimizer)):
+        _check_bitsandbytes(f"variant {variant.name}")
+
+
+def _check_bitsandbytes(what: str) -> None:
+    if find_spec("bitsandbytes") is None:
+        raise InputError(f"{what} needs bitsandbytes, which is not installed: pip install 'bitsandbytes>=0.50'")
+
+
+def _check_base(variant: Variant) -> None:
+    """See that transformers' `BitsAndBytesConfig` takes a variant's settings."""
+    from transformers import BitsAndBytesConfig
+
+    known = [name for name in signature(BitsAndBytesConfig.__init__).parameters if name not in ("self", "kwargs")]
+    if unknown := [name for name in variant.base if name not in known]:
+        raise InputError(
+            f"variant {variant.name} has the unknown base key {unknown[0]!r}: there are {', '.join(known)}"
+        )
     try:
-        check_adapter(variant)
-    except CandidateError as error:
-        raise InputError(error.said) from None
-    if "optim" in variant.training:
-        _check_optimizer(f"variant {variant.name}: training setting optim", variant.training["optim"])
+        BitsAndBytesConfig(**variant.base)
+    except (TypeError, ValueError, AttributeError) as error:  # what it raises for a value
+        raise InputError(f"variant {variant.name} has a base that transformers refuses: {one_line(error)}") from None
 
 
 def _check_optimizer(what: str, name: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -44,12 +45,14 @@ class LoadedModel:
 
     candidate: Candidate
     model: PreTrainedModel
-    """The base model, in bfloat16, on the session's device."""
+    """The base model, in bfloat16 or quantised, on the session's device."""
     tokenizer: PreTrainedTokenizerBase
     tokenizer_origin: str
     """`own`, or `stand-in` for one trained on the dataset."""
     parameters: int
     """Parameters of the model as loaded, tied weights counted once."""
+    base: Mapping[str, Any] = field(default_factory=dict)
+    """`BitsAndBytesConfig`'s settings by which its weights are quantised; none in bfloat16."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,12 @@ def build_on_meta(candidate: Candidate) -> PreTrainedModel:
         raise CandidateError(message("reason.not_built", candidate=candidate.name, error=one_line(error))) from error
 
 
-def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> LoadedModel:
+def load(
+    candidate: Candidate, source: ModelSource, texts: Sequence[str], base: Mapping[str, Any] = MappingProxyType({})
+) -> LoadedModel:
     """Build or load a candidate; `texts` train a stand-in tokenizer where the candidate's own is not at hand.
 
+    `base` are `BitsAndBytesConfig`'s settings, by which it is quantised while it is loaded; without any it is not.
     Raises CandidateError with the library's reason in one line.
     """
     from transformers import set_seed
@@ -111,8 +117,8 @@ def load(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> Loa
         outline(candidate)  # a replica of what cannot be built at full size would promise too much
     try:
         if source.weights == "hub":
-            return _load_pretrained(candidate, source)
-        return _build_random(candidate, source, texts)
+            return _load_pretrained(candidate, source, base)
+        return _build_random(candidate, source, texts, base)
     except Exception as error:
         if isinstance(error, CandidateError) or is_out_of_memory(error):
             raise
@@ -176,7 +182,28 @@ def collect_garbage() -> None:
         torch.cuda.empty_cache()
 
 
-def _build_random(candidate: Candidate, source: ModelSource, texts: Sequence[str]) -> LoadedModel:
+def quantise(
+    kind: type[PreTrainedModel], config: Any, weights: Mapping[str, Any], base: Mapping[str, Any], device: str
+) -> PreTrainedModel:
+    """A model of given weights, quantised one after the other on the device, as `from_pretrained` does it."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    with _no_kernels_from_the_hub():
+        model: PreTrainedModel = kind.from_pretrained(
+            None,
+            config=config,
+            state_dict=weights,
+            dtype=torch.bfloat16,
+            quantization_config=BitsAndBytesConfig(**base),
+            device_map={"": device},
+        )
+    return model
+
+
+def _build_random(
+    candidate: Candidate, source: ModelSource, texts: Sequence[str], base: Mapping[str, Any]
+) -> LoadedModel:
     import torch
 
     tokenizer = stand_in_tokenizer(texts, candidate.chars_per_token)
@@ -185,14 +212,25 @@ def _build_random(candidate: Candidate, source: ModelSource, texts: Sequence[str
         architecture = mini_architecture(architecture, len(tokenizer), tokenizer.eos_token_id)
     with torch.device(source.device):  # where filling billions of weights is quick
         model = _from_architecture(architecture)
-    _place(model, source.device)
+    if base:
+        model.cpu()
+        collect_garbage()
+        model = quantise(type(model), model.config, untied_weights(model), base, source.device)
+    else:
+        _place(model, source.device)
     prepare_to_answer_in_full(model, tokenizer)
-    return LoadedModel(candidate, model, tokenizer, "stand-in", count_parameters(model))
+    return LoadedModel(candidate, model, tokenizer, "stand-in", count_parameters(model), base)
 
 
-def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
+def untied_weights(model: PreTrainedModel) -> dict[str, Any]:
+    """A model's weights by name, tied ones once: as a file has them."""
+    tied = model.all_tied_weights_keys
+    return {name: weight for name, weight in model.state_dict().items() if name not in tied}
+
+
+def _load_pretrained(candidate: Candidate, source: ModelSource, base: Mapping[str, Any]) -> LoadedModel:
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     if candidate.remote_code and not source.allow_remote_code:
         raise CandidateError(message("reason.remote_code", candidate=candidate.name))
@@ -205,24 +243,28 @@ def _load_pretrained(candidate: Candidate, source: ModelSource) -> LoadedModel:
         origin["local_files_only"] = True
     tokenizer = load_tokenizer(candidate, where, **origin)
     origin["dtype"] = torch.bfloat16
+    if base:
+        origin |= {"quantization_config": BitsAndBytesConfig(**base), "device_map": {"": source.device}}
     with _no_kernels_from_the_hub():
         try:
             model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=True, **origin)
         except OSError:  # the repository has no safetensors; older files are read without unpickling code
             model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=False, **origin)
-    _place(model, source.device)
+    if not base:
+        _place(model, source.device)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     parameters, expected = count_parameters(model), candidate.parameters
     if parameters != expected:
         raise CandidateError(
             message("reason.parameters", candidate=candidate.name, where=where, count1=parameters, count2=expected)
         )
-    return LoadedModel(candidate, model.eval(), tokenizer, "own", parameters)
+    return LoadedModel(candidate, model.eval(), tokenizer, "own", parameters, base)
 
 
 def count_parameters(model: PreTrainedModel) -> int:
-    """Parameters, tied weights counted once."""
-    return sum(parameter.numel() for parameter in model.parameters())
+    """Parameters, tied weights counted once, whatever a quantised one is packed into."""
+    packed = ((each, getattr(each, "quant_state", None)) for each in model.parameters())
+    return sum(each.numel() if state is None else state.shape.numel() for each, state in packed)
 
 
 def _place(model: Any, device: str) -> None:

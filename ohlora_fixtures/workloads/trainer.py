@@ -14,7 +14,7 @@ from ..inputs.protocol import Protocol
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 _LOSSES_PER_BLOCK = 128
@@ -43,8 +43,8 @@ class StepTrainer(Trainer):
         loss: torch.Tensor = super().training_step(*args, **kwargs)
         if self._losses is None:  # one block for all of them: a block a step would make the memory creep up
             blocks = -(-self.state.max_steps // _LOSSES_PER_BLOCK)
-            self._losses = torch.empty(blocks * _LOSSES_PER_BLOCK, dtype=torch.float32, device=loss.device)
-        self._losses[self.state.global_step] = loss
+            self._losses = torch.zeros(blocks * _LOSSES_PER_BLOCK, dtype=torch.float32, device=loss.device)
+        self._losses[self.state.global_step].add_(loss)  # each batch's share of its step
         return loss
 
     def read_losses(self) -> list[float]:
@@ -62,7 +62,7 @@ class _Ticker(TrainerCallback):
 
 
 def make_trainer(
-    model: PeftModel,
+    model: PeftModel | PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     examples: Sequence[Example],
     protocol: Protocol,
@@ -71,20 +71,13 @@ def make_trainer(
     """The trainer of a fine-tuning case, on the model's device; it writes no files and reports to no service."""
     arguments = OneDeviceArguments(
         output_dir=tempfile.gettempdir(),
-        per_device_train_batch_size=protocol.batch_size,
-        num_train_epochs=protocol.epochs,
-        learning_rate=protocol.learning_rate,
-        lr_scheduler_type="linear",
-        optim=protocol.optimizer,
-        max_grad_norm=protocol.max_grad_norm,
-        seed=protocol.seed,
         use_cpu=model.device.type == "cpu",
         dataloader_pin_memory=model.device.type == "cuda",
         logging_strategy="no",
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
-        **_checkpointing(protocol),
+        **training_settings(protocol),
     )
     trainer = StepTrainer(
         model=model,
@@ -95,6 +88,21 @@ def make_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def training_settings(protocol: Protocol) -> dict[str, Any]:
+    """The protocol in the words of `TrainingArguments`."""
+    return {
+        "per_device_train_batch_size": protocol.batch_size,
+        "gradient_accumulation_steps": protocol.gradient_accumulation_steps,
+        "num_train_epochs": protocol.epochs,
+        "learning_rate": protocol.learning_rate,
+        "lr_scheduler_type": "linear",
+        "optim": protocol.optimizer,
+        "max_grad_norm": protocol.max_grad_norm,
+        "seed": protocol.seed,
+        **_checkpointing(protocol),
+    }
 
 
 def _checkpointing(protocol: Protocol) -> dict[str, Any]:
