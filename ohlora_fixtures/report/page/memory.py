@@ -225,6 +225,8 @@ def _planned_table(cases: Iterable[Shown], say: Say) -> Table:
         in_mib(say("head.context"), (plan.context_mib for plan in plans), "context"),
         in_mib(say("head.peak_device"), (plan.peak_device_mib for plan in plans), "peak_device"),
         in_mib(say("head.needs_device"), (plan.needs_device_mib for plan in plans), "needs_device"),
+        in_mib(say("head.optimizer_states"), (plan.optimizer_states_mib for plan in plans), "optimizer_states"),
+        in_mib(say("head.paged"), (plan.paged_mib for plan in plans), "paged"),
         words(say("head.verdict"), (verdict(Cell(plan=case.cell.plan), say) for case in cases)),
     )
     return Table(say("memory.planned_caption"), columns)
