@@ -12,6 +12,7 @@ from ohlora_fixtures.inputs.dataset import encode_all, prompt_text, read_dialogu
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.variants import Variant, lora
+from ohlora_fixtures.planner import candidate_planner
 from ohlora_fixtures.planner.plan import PlanStore
 from ohlora_fixtures.planner.planner import Planner
 from ohlora_fixtures.workloads.stand_ins import stand_in_tokenizer
@@ -107,6 +108,19 @@ def test_a_variant_between_two_ranks_of_its_like_lies_on_the_line_through_them(s
         found = together.plan(candidate, variant)
         settings.variants = (variant,)
         assert found == Planner(settings, PlanStore(None)).plan(candidate, variant)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_run_that_empties_the_cache_is_put_together_as_it_is_traced_whole(settings, monkeypatch, every):
+    (candidate,) = settings.candidates
+    settings.protocol = Protocol(epochs=4, batch_size=16)
+    settings.variants = (replace(lora(8), training={"torch_empty_cache_steps": every}), lora(8))
+    emptying, usual = (Planner(settings, PlanStore(None)).plan(candidate, each) for each in settings.variants)
+    monkeypatch.setattr(candidate_planner, "_FEW_STEPS", 1000)
+    whole = Planner(settings, PlanStore(None)).plan(candidate, settings.variants[0])
+    assert emptying == replace(whole, allocated_after_mib=emptying.allocated_after_mib)  # the last batch still lives
+    assert emptying.peak_reserved_mib < usual.peak_reserved_mib
+    assert emptying.peak_allocated_mib == pytest.approx(usual.peak_allocated_mib, rel=0.01)
 
 
 def test_a_plan_is_kept_by_what_the_variant_sets_and_not_by_its_name_alone(settings, tmp_path):

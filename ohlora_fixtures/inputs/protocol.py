@@ -33,7 +33,7 @@ _Range = Annotated[Rows, Meta(description="a range START:STOP with START below S
 _Number = Annotated[float, Meta(ge=0, le=sys.float_info.max, description="a finite number of at least 0")]
 
 
-_LATER = frozenset({"gradient_accumulation_steps"})
+_LATER = frozenset({"gradient_accumulation_steps", "empty_cache_steps"})
 """Settings that first records do not have: at their defaults they change no hash."""
 
 
@@ -62,6 +62,8 @@ class Protocol:
     max_grad_norm: _Number = 1.0
     gradient_checkpointing: Annotated[bool, Meta(description="true or false")] = False
     """Recompute activations in the backward pass instead of keeping them."""
+    empty_cache_steps: _CountOrNone = 0
+    """Give cached memory back before every so-manieth step's backward pass, the first included; 0 for never."""
     prompt_rows: _Range = Rows(81, 106)
     """Which of the dataset's usable train rows to answer."""
     max_length: _Count = 80

@@ -23,6 +23,7 @@ _SETTINGS = {
     "optim": "optimizer",
     "learning_rate": "learning_rate",
     "max_grad_norm": "max_grad_norm",
+    "torch_empty_cache_steps": "empty_cache_steps",
 }
 """Which of the protocol's settings a key of `TrainingArguments` is."""
 _ADAPTER = 'a table of a peft configuration\'s settings with peft_type, such as { peft_type = "LORA", r = 16 }'

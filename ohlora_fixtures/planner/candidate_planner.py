@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..inputs.variants import Variant, by_rank, ends_of, rank_of
 from .batches import drawn_batches
 from .player import Played, play
-from .steps import CutTrace, NotComposableError, Step, cut, step_at, whole_at
+from .steps import CutTrace, NotComposableError, Step, cut, step_at, whole_at, without_emptying
 from .traced_candidate import States
 from .work import Work, work_at
 
@@ -140,8 +141,13 @@ class CandidatePlanner:
         batches = self.batches_of(variant)
         if len(batches) > _FEW_STEPS:
             with suppress(NotComposableError):  # its steps may hang together in another way: trace them all
-                run = self.run(variant)
-                return play(run.beginning, [run.step_of[shape_of(batch)] for batch in batches[1:]])
+                run, every = self.run(variant), variant.protocol(self._protocol).empty_cache_steps
+                usual = {shape: without_emptying(step) for shape, step in run.step_of.items()} if every else run.step_of
+                steps = (
+                    (usual if every and number % every else run.step_of)[shape_of(batch)]
+                    for number, batch in enumerate(batches)
+                )
+                return play(run.beginning, [*islice(steps, 1, None)])
         return play(self._traced_whole(variant).trace)
 
     def _traced_whole(self, variant: Variant) -> TracedRun:
@@ -206,7 +212,8 @@ class CandidatePlanner:
 
         Raises NotComposableError as `cut` does.
         """
-        run = self.traced.fine_tuning(variant, [self.batches_of(variant)[0], *batches])
+        emptying = min(1, variant.protocol(self._protocol).empty_cache_steps)  # in every step: `fine_tuning` drops it
+        run = self.traced.fine_tuning(variant, [self.batches_of(variant)[0], *batches], empty_cache_steps=emptying)
         return cut(run.trace, run.ends), run.work_each[1:]
 
     def _traced_run(self, variant: Variant) -> Run:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from math import inf
 
 from .allocator import LARGE_ROUND_BYTES, Pool
 from .parts import Addresses, Part, play_through, replay
@@ -60,28 +61,42 @@ def least(is_enough: Callable[[int], bool], low: int, high: int, guess: int) -> 
 
 def failing_part(parts: Sequence[Part], small: SmallPool, limit_bytes: float) -> int | None:
     """Which part of a run does not get through under a limit; None if all do."""
-
-    def play(pool: _LimitedPool, part: Part, inherited: Addresses) -> tuple[list[int], Addresses]:
-        *held, at_end = small.held_bytes.get(part) or [small.peak_bytes] * (len(part.not_small) + 1)
-        played = replay(pool, part, inherited, map(pool.small_pool_holds, held))
-        pool.small_pool_holds(at_end)
-        return played
-
     played = 0
     try:
-        for _ in play_through(_LimitedPool(limit_bytes), parts, play):
+        for _ in _play_both(parts, small, limit_bytes):
             played += 1
     except _LimitReachedError:
         return played
     return None
 
 
+def most_together_bytes(parts: Sequence[Part], small: SmallPool) -> int:
+    """Most that both pools have in segments at once, with room enough."""
+    most = []
+    for _ in _play_both(parts, small, inf, lambda pool: most.append(pool.most_together_bytes)):
+        pass
+    return max(most)
+
+
+def _play_both(
+    parts: Sequence[Part], small: SmallPool, limit_bytes: float, after: Callable[[_BothPools], None] = lambda _: None
+) -> Iterator[tuple[_BothPools, Addresses, list[int]]]:
+    def play(pool: _BothPools, part: Part, inherited: Addresses) -> tuple[list[int], Addresses]:
+        *held, at_end = small.held_bytes.get(part) or [small.peak_bytes] * (len(part.not_small) + 1)
+        played = replay(pool, part, inherited, map(pool.small_pool_holds, held))
+        pool.small_pool_holds(at_end)
+        after(pool)
+        return played
+
+    return play_through(_BothPools(limit_bytes), parts, play)
+
+
 class _LimitReachedError(Exception):
     """A pool needs a segment beyond the limit."""
 
 
-class _LimitedPool(Pool):
-    """The large pool on a card with a limit, which the small pool shares.
+class _BothPools(Pool):
+    """The large pool on a card with a limit, and what the small pool takes beside it.
 
     Where the limit is reached, both give wholly free segments back and it is tried again, as `malloc` does by
     `release_cached_blocks` (`c10/cuda/CUDACachingAllocator.cpp`).
@@ -89,7 +104,9 @@ class _LimitedPool(Pool):
 
     def __init__(self, limit_bytes: float) -> None:
         super().__init__(is_small=False)
-        self.limit_bytes = limit_bytes
+        self.most_together_bytes = 0
+        """Most in segments of both pools so far."""
+        self._limit_bytes = limit_bytes
         self._small_bytes = self._small_held_bytes = 0
 
     def small_pool_holds(self, held_bytes: int) -> None:
@@ -107,12 +124,18 @@ class _LimitedPool(Pool):
 
         Raises _LimitReachedError where there is none.
         """
-        if self.reserved_bytes + self._small_bytes + segment_bytes <= self.limit_bytes:
-            return
-        self.empty_cache()
+        together_bytes = self.reserved_bytes + self._small_bytes + segment_bytes
+        if together_bytes > self._limit_bytes:
+            self.empty_cache()
+            together_bytes = self.reserved_bytes + self._small_bytes + segment_bytes
+            if together_bytes > self._limit_bytes:
+                raise _LimitReachedError
+        self.most_together_bytes = max(self.most_together_bytes, together_bytes)
+
+    def empty_cache(self) -> None:
+        """Give wholly free segments of both pools back."""
+        super().empty_cache()
         self._small_bytes = min(self._small_bytes, self._small_held_bytes)
-        if self.reserved_bytes + self._small_bytes + segment_bytes > self.limit_bytes:
-            raise _LimitReachedError
 
     def layout(self) -> tuple[object, ...]:
         """As of any pool."""

@@ -12,6 +12,7 @@ from unittest.mock import patch
 import accelerate.state
 import accelerate.utils.memory
 import torch
+import transformers.trainer
 from torch import library
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils import _foreach_utils
@@ -84,6 +85,7 @@ def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
         stack.enter_context(library._scoped_library("aten", "IMPL")).impl("dropout", _fused_dropout, "AutogradMeta")
         stack.enter_context(patch.object(accelerate.state.PartialState, "default_device", META))
         stack.enter_context(patch.object(accelerate.utils.memory, "clear_device_cache", clear_device_cache))
+        stack.enter_context(patch.object(transformers.trainer, "clear_device_cache", clear_device_cache))
         stack.enter_context(patch.object(torch.cuda, "empty_cache", empty_cache))
         stack.enter_context(patch.object(TrainingArguments, "device", property(_meta_device)))
         for module in (_foreach_utils, import_module("torch.optim.optimizer")):

@@ -16,8 +16,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .allocator import Category, Pool, Trace
-from .limits import failing_part, needed_bytes
+from .allocator import EMPTY_CACHE, Category, Pool, Trace
+from .limits import failing_part, most_together_bytes, needed_bytes
 from .parts import Addresses, Part, most_requested_bytes, play_through, replay
 from .small_pool import SmallPool, play_small
 from .steps import INHERITED, NotComposableError, Step
@@ -83,7 +83,10 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
             pool.free(address)
     allocated = pool.allocated_bytes + small - int(parts[-1].left_small_bytes.sum())
     small_pool = play_small(parts)
-    reserved += small_pool.peak_bytes
+    if sum(np.count_nonzero(part.events == EMPTY_CACHE) for part in set(parts)) > 1:
+        reserved = most_together_bytes(parts, small_pool)
+    else:  # `Trainer` empties the cache before it trains; from then on each pool comes to its peak and stays there
+        reserved += small_pool.peak_bytes
     return Played(allocated, most, reserved, at_peak, peak_part, peak_event, parts, small_pool)
 
 

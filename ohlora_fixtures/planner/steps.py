@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .allocator import Trace
+from .allocator import EMPTY_CACHE, Trace
 
 INHERITED = -(1 << 60)
 """Events up to this one free what the step before left: the n-th in line is `INHERITED - n`."""
@@ -34,6 +34,11 @@ class Step:
     """How many allocations of the step before it frees."""
     left_behind: tuple[int, ...]
     """Own allocations, by id, that the following step frees; all others it frees itself, or they stay for good."""
+
+
+def without_emptying(step: Step) -> Step:
+    """The step as it is when it does not empty the cache."""
+    return replace(step, events=array("q", [event for event in step.events if event != EMPTY_CACHE]))
 
 
 def step_at(x: int, known: Mapping[int, Step]) -> Step:

@@ -100,6 +100,7 @@ def training_settings(protocol: Protocol) -> dict[str, Any]:
         "lr_scheduler_type": "linear",
         "optim": protocol.optimizer,
         "max_grad_norm": protocol.max_grad_norm,
+        "torch_empty_cache_steps": protocol.empty_cache_steps or None,
         "seed": protocol.seed,
         **_checkpointing(protocol),
     }
