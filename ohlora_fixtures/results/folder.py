@@ -166,8 +166,8 @@ class RecordStore:
     def flush(self) -> None:
         """Write all that is not on disk yet."""
         self.problem = None
-        attempts: list[Callable[[], None]] = [self._append] if self._lines else []
-        attempts += [partial(self._write, name) for name in self._files]
+        attempts: list[Callable[[], None]] = [partial(self._write, name) for name in self._files]
+        attempts += [self._append] if self._lines else []  # last: a case's line says that its files are there
         for attempt in attempts:
             try:
                 attempt()

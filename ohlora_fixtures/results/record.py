@@ -159,6 +159,8 @@ class Record:
     plan: Plan | None = None
     """A plan's own; or of a case measured on a GPU at full size, made for the very lengths of the run."""
     quality: Assessment = field(default_factory=Assessment)
+    answers: int | None = None
+    """How many answers it has in `answers/<candidate>.csv`; None for none, and where an older record does not tell."""
     schema: int = SCHEMA
 
     @property

@@ -11,9 +11,10 @@ from ..base.errors import InputError
 from ..base.installation import versions
 from ..base.messages import Message, message
 from ..inputs.candidates import Candidate
-from ..inputs.cases import Case
+from ..inputs.cases import Case, answering_case
 from ..inputs.gpu_profiles import GpuProfile
 from ..inputs.settings import Settings
+from ..results.answers import Answers
 from ..results.environment import Environment
 from ..results.folder import SESSION, TORN, read_object
 from ..results.record import SCHEMA, Record, plain
@@ -112,13 +113,16 @@ def environment_after(path: Path, now: dict[str, Any]) -> dict[str, Any]:
     return {**first, "resumed": [*first.get("resumed", ()), now]}
 
 
-def resumed(settings: Settings, then: Mapping[str, Any], records: tuple[Record, ...], *, is_torn: bool) -> Resumed:
+def resumed(
+    settings: Settings, then: Mapping[str, Any], records: tuple[Record, ...], answers: Answers, *, is_torn: bool
+) -> Resumed:
     """What of an earlier session this one takes over; raises InputError if something differs that must not."""
     budget_mib, is_strict = settings.budget_mib, settings.strict_gpu
+    kept = (each for each in records if is_kept(each, budget_mib, is_strict=is_strict) and is_whole(each, answers))
     return Resumed(
         folder=settings.results_dir,
         records=records,
-        kept=frozenset(each.case for each in records if is_kept(each, budget_mib, is_strict=is_strict)),
+        kept=frozenset(each.case for each in kept),
         is_torn=is_torn,
         differences=tuple(dict.fromkeys(_differences(then, identity(settings), records))),
         may_differ=settings.resume_anyway,
@@ -137,6 +141,12 @@ def is_kept(record: Record, budget_mib: float, *, is_strict: bool) -> bool:
     if kind in ("out_of_memory", "over_budget"):
         return record.experiment.budget_mib == budget_mib
     return kind in ("passed", "failed")
+
+
+def is_whole(record: Record, answers: Answers) -> bool:
+    """Whether all that belongs to a case is there: its answers are in a file of their own, which can be lost alone."""
+    found = answers.get(answering_case(record.case.candidate, record.case.variant), ())
+    return len(found) >= (record.answers or 0)
 
 
 def _entry(candidate: Candidate) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ..meters.nvml import Nvml
 from ..report import choice, files, stored_run
 from ..report.layout import Terminal
 from ..results import comparison, memory_growth
-from ..results.answers import Answers, GivenAnswer, name_of, read_folder, write_answers
+from ..results.answers import Answers, GivenAnswer, name_of, write_answers
 from ..results.environment import describe_environment, unknown_environment
 from ..results.folder import ENVIRONMENT, SESSION, RecordStore, stored_records
 from ..results.record import Outcome, Record, experiment_of, record_of
@@ -57,16 +57,15 @@ class Session:
         settings = self._settings
         then = resume.read_identity(settings.results_dir)
         found = stored_records(settings.results_dir) if is_dry_run else self._store.resume()
+        is_torn = found.torn_line is not None and not is_dry_run
         try:
-            self._resumed = resume.resumed(
-                settings, then, found.records, is_torn=bool(found.torn_line and not is_dry_run)
-            )
+            answers = found.answers(candidate.name for candidate in settings.candidates)
+            self._resumed = resume.resumed(settings, then, found.records, answers, is_torn=is_torn)
         except InputError:
             self.close()
             raise
         if not is_dry_run:
-            self._records = {record.case: record for record in found.records}
-            self._answers = read_folder(settings.results_dir, {each.case.candidate for each in found.records})
+            self._records, self._answers = {record.case: record for record in found.records}, answers
 
     def begin(self, found: Collection[Case], *, has_plans: bool) -> list[str]:
         """Before the first case: check what can be checked, take the results folder, put down what this is made with.
@@ -171,10 +170,10 @@ class Session:
         record = self._unended[case]
         self._records.pop(case, None)
         self._records[case] = record
-        self._store.add(record)
-        if case in self._answers:
+        if case in self._answers:  # they come first: a case that has a line has all that belongs to it
             own = {each: given for each, given in self._answers.items() if each.candidate == case.candidate}
             self._store.write(name_of(case.candidate), partial(write_answers, answers=own))
+        self._store.add(record)
         del self._unended[case]
 
     def exit_status(self, exit_status: int) -> int:
