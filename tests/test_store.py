@@ -68,7 +68,7 @@ KILLER = """
     from io import FileIO
     from pathlib import Path
     from test_store import claimed, names, record, resumed
-    from ohlora_fixtures.results import folder as room
+    from ohlora_fixtures.base import files as room
 
     folder, told = Path(sys.argv[1]), Path(sys.argv[2])
     claimed(folder).close()

@@ -14,9 +14,20 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..base.errors import InputError
-from ..base.files import sync_folder
+from ..base.files import (
+    MOST_RECORDS_BYTES,
+    MOST_TEXT_BYTES,
+    drop_unfinished,
+    exists,
+    is_file,
+    open_to_append,
+    read_bytes,
+    refuse_link,
+    sync_folder,
+    write_all,
+)
 from ..inputs.cases import Case
-from .answers import Answers, read_folder
+from .answers import FOLDER, Answers, read_folder
 from .flat import record_of_flat
 from .record import Record, record_of
 
@@ -36,6 +47,8 @@ class StoredResults:
     """In the order in which their cases ended; the last one of a case that ran more than once."""
     torn_line: bytes | None = None
     """The end of a file whose writing broke off, which is no record; None if the file is whole."""
+    whole_bytes: int = 0
+    """Of the file before that."""
 
     @cached_property
     def session(self) -> dict[str, Any]:
@@ -66,7 +79,7 @@ def read_records(folder: Path) -> StoredResults:
     """
     path = folder / RECORDS
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, MOST_RECORDS_BYTES)
     except OSError as error:
         raise InputError(f"results folder {folder} has no readable {RECORDS} ({error.strerror})") from None
     *lines, rest = data.split(b"\n")
@@ -83,13 +96,14 @@ def read_records(folder: Path) -> StoredResults:
             raise InputError(f"{path} has no record in line {number}: correct or delete that line") from None
         by_case.pop(record.case, None)
         by_case[record.case] = record
-    return StoredResults(folder, tuple(by_case.values()), torn_line)
+    torn_bytes = 0 if torn_line is None else len(torn_line) + (not rest)
+    return StoredResults(folder, tuple(by_case.values()), torn_line, len(data) - torn_bytes)
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
     """The object that a JSON file holds; None without a readable one."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_bytes(path, MOST_TEXT_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
@@ -126,7 +140,7 @@ class RecordStore:
         Raises InputError if another session has it or has been in it, or if it cannot be written.
         """
         self._take("give --results-dir another one")
-        if (self.folder / RECORDS).exists():
+        if os.path.lexists(self.folder / RECORDS):
             self.close()
             raise InputError(
                 f"results folder {self.folder} already holds a session's records: give --results-dir another one, "
@@ -141,10 +155,11 @@ class RecordStore:
         self._take("wait for its end")
         try:
             found = stored_records(self.folder)
+            self._whole_bytes = found.whole_bytes
             if found.torn_line is not None:
                 self._set_aside(found.torn_line)
-            path = self.folder / RECORDS
-            self._whole_bytes = path.stat().st_size if path.exists() else 0
+            for each in (self.folder, self.folder / FOLDER):
+                drop_unfinished(each)
         except OSError as error:
             self.close()
             raise InputError(f"results folder {self.folder} cannot be resumed ({error.strerror})") from None
@@ -188,6 +203,7 @@ class RecordStore:
     def _take(self, way_out: str) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            refuse_link(self.folder / LOCK)
             self._lock.acquire()
         except Timeout:
             raise InputError(f"results folder {self.folder} is being written by another session: {way_out}") from None
@@ -199,14 +215,14 @@ class RecordStore:
 
     def _append(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileIO(self.folder / RECORDS, "ab") as file:
+        with open_to_append(self.folder / RECORDS) as file:
             size_bytes = file.seek(0, os.SEEK_END)
             self._whole_bytes = min(self._whole_bytes, size_bytes)
             self._cut_back(file)
             while self._lines:
                 line = self._lines[0]
                 try:
-                    _write_all(file, line)
+                    write_all(file, line)
                 except OSError:
                     with contextlib.suppress(OSError):
                         self._cut_back(file)
@@ -225,13 +241,10 @@ class RecordStore:
         del self._files[name]
 
     def _set_aside(self, torn_line: bytes) -> None:
-        path = self.folder / RECORDS
-        with FileIO(self.folder / TORN, "ab") as file:
-            _write_all(file, torn_line + b"\n")
-        with path.open("r+b") as file:
-            data = file.read()
-            file.truncate(len(data.removesuffix(b"\n")) - len(torn_line))
-            file.flush()
+        with open_to_append(self.folder / TORN) as file:
+            write_all(file, torn_line + b"\n")
+        with open_to_append(self.folder / RECORDS) as file:
+            self._cut_back(file)
             os.fsync(file.fileno())
 
 
@@ -240,16 +253,9 @@ def stored_records(folder: Path) -> StoredResults:
 
     Raises InputError for a folder that no session of this suite has been in, and for records that cannot be read.
     """
-    if not (folder / SESSION).is_file():
+    if not is_file(folder / SESSION):
         raise InputError(
             f"results folder {folder} has no {SESSION}: give --resume the folder of an interrupted session, "
             "or start anew without it"
         )
-    return read_records(folder) if (folder / RECORDS).exists() else StoredResults(folder)
-
-
-def _write_all(file: FileIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
-    os.fsync(file.fileno())
+    return read_records(folder) if exists(folder / RECORDS) else StoredResults(folder)

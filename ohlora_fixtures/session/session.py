@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ..base.errors import InputError
-from ..base.files import replace_text
+from ..base.files import replace_bytes, replace_text
 from ..base.installation import REFERENCE
 from ..base.messages import message
 from ..base.safe_text import json_page
@@ -92,7 +92,7 @@ class Session:
             environment = resume.environment_after(folder / ENVIRONMENT, environment)
         self._environment = environment
         for name, facts in ((SESSION, now), (ENVIRONMENT, environment)):
-            self._store.write(name, partial(replace_text, text=json_page(facts).decode()))
+            self._store.write(name, partial(replace_bytes, data=json_page(facts)))
         if self._store.problem is not None:
             self.close()
             raise InputError(
