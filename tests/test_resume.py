@@ -301,6 +301,31 @@ def test_options(suite, arguments, says):
     refused(suite.runpytest("benches", *arguments), says)
 
 
+DELETING = """
+import pathlib, shutil
+pytest_plugins = ["ohlora_fixtures.plugin"]
+
+def pytest_runtest_logstart(nodeid):
+    if "r32" in nodeid:
+        {deletes}
+"""
+
+
+@pytest.mark.parametrize("deletes", ["shutil.rmtree('out')", "pathlib.Path('out/records.jsonl').unlink()"])
+def test_a_folder_that_is_deleted_while_a_session_runs_is_told_and_written_again(suite, plans, deletes):
+    (suite.path / "conftest.py").write_text(DELETING.format(deletes=deletes))
+    result = plans("--results-dir", "out")
+    result.assert_outcomes(passed=4, deselected=4)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "note: somebody has deleted records.jsonl in " in result.stdout.str()
+    assert "NOT AS IT WAS: somebody has deleted records.jsonl" in result.stdout.str()
+    there = {path.name for path in (suite.path / "out").iterdir()}
+    assert there == {path.name for path in (suite.path / "first").iterdir()}
+    assert cases_of(suite.path / "out") == cases_of(suite.path / "first")
+    (suite.path / "conftest.py").write_text('pytest_plugins = ["ohlora_fixtures.plugin"]\n')
+    assert plans("--resume", "out").ret == pytest.ExitCode.OK
+
+
 FULL = """
 import errno, os
 pytest_plugins = ["ohlora_fixtures.plugin"]

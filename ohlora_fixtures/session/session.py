@@ -18,6 +18,7 @@ from ..inputs.settings import Settings
 from ..meters.nvml import Nvml
 from ..report import choice, files, stored_run
 from ..report.layout import Terminal
+from ..report.notes import listed
 from ..results import comparison, memory_growth
 from ..results.answers import Answers, GivenAnswer, name_of, write_answers
 from ..results.environment import describe_environment, unknown_environment
@@ -46,6 +47,7 @@ class Session:
         self._selection: Selection | None = None
         self._environment: dict[str, Any] | None = None
         self._told_problem: str | None = None
+        self._told_deleted = 0
         self.is_full_size = False
         """Whether models of full size are measured; known once it has begun."""
 
@@ -144,13 +146,21 @@ class Session:
         """What the user should know of the disk, a sentence each, once."""
         problem, told = self._store.problem, self._told_problem
         self._told_problem = problem
+        folder, news = self._settings.results_dir, []
+        if len(self._store.deleted) > self._told_deleted:
+            self._told_deleted = len(self._store.deleted)
+            news.append(self._deleted)
         if problem == told:
-            return []
-        folder = self._settings.results_dir
+            return news
         if problem is None:
-            return [f"everything missing from {folder} has now been written"]
+            return [*news, f"everything missing from {folder} has now been written"]
         kept = "kept in memory; writing is tried again after each case and at the end"
-        return [f"{self._store.missing} cannot be written to {folder} ({problem}): {kept}"]
+        return [*news, f"{self._store.missing} cannot be written to {folder} ({problem}): {kept}"]
+
+    @property
+    def _deleted(self) -> str:
+        folder, names = self._settings.results_dir, listed([*self._store.deleted])
+        return f"somebody has deleted {names} in {folder} while this session ran: written again from memory"
 
     def close(self) -> None:
         """Let other sessions have the results folder."""
@@ -181,7 +191,8 @@ class Session:
         kept = [self._records[case] for case in self.kept_cases]
         if exit_status == pytest.ExitCode.NO_TESTS_COLLECTED and kept:  # all that was asked for is there
             exit_status = pytest.ExitCode.OK
-        has_failed = any(record.outcome.kind != "passed" for record in kept) or self._store.problem is not None
+        has_failed = any(record.outcome.kind != "passed" for record in kept)
+        has_failed = has_failed or self._store.problem is not None or bool(self._store.deleted)
         if self._reporting.memory_limits and memory_growth.has_failed(self._verdicts):
             has_failed = True
         return pytest.ExitCode.TESTS_FAILED if has_failed and exit_status == pytest.ExitCode.OK else exit_status
@@ -190,6 +201,7 @@ class Session:
         """Write what an interrupted teardown left, judge the selected items' memory, write the comparison's files."""
         for case in list(self._unended):
             self._write(case)
+        self._store.restore()
         settings, found, beside = self._settings, self._comparison(), ""
         if limits := self._reporting.memory_limits:
             names = [item.name for item in selected if cases.is_case(item) and not cases.case_of(item).is_planned]
@@ -210,7 +222,9 @@ class Session:
         if self._selection is not None:
             parts.append(choice.terminal(self._selection, terminal))
         parts.append(f"results: {self._settings.results_dir}")
-        self._store.flush()
+        self._store.restore()
+        if self._store.deleted:
+            parts.append(f"NOT AS IT WAS: {self._deleted}")
         if self._store.problem is not None:
             parts.append(
                 f"NOT WRITTEN, the disk does not take it ({self._store.problem}): {self._store.missing}; copy what "
