@@ -7,8 +7,8 @@ import json
 import re
 from typing import Any
 
-_HIDDEN = r"\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069"
-"""C1 controls but NEL, and what overrides the order of characters (Unicode TR 36, 3.1: bidirectional spoofing)."""
+_HIDDEN = r"\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""C1 controls but NEL, and what changes the order of characters: Unicode's `Bidi_Control` (TR 36, 3.1: spoofing)."""
 _IN_A_LINE = re.compile(rf"[\x00-\x08\x0e-\x1b{_HIDDEN}]")
 _LINE_ENDS = re.compile(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
 _IN_A_BLOCK = re.compile(rf"[\x00-\x08\x0b-\x1f{_HIDDEN}]")
