@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Self
 
 from ..base.errors import InputError
 from ..base.messages import Message, message, told_by
@@ -81,6 +82,15 @@ class Choosing:
     grades: Grades | None = None
     """A person's grades; None for those that the results folder holds."""
     judge: JudgeSettings | None = None
+
+    @property
+    def in_turn(self) -> tuple[Self, ...]:
+        """What to choose by, one after the other: with a judge, first what is known without asking anybody.
+
+        Files are written after each, so that whatever a judge does, or somebody who is tired of waiting for it, there
+        is a table of all that was measured.
+        """
+        return (self,) if self.judge is None else (replace(self, judge=None), self)
 
     def choose(self, comparison: Comparison, answers: Answers, folder: Path) -> Selection:
         """Choose; a judge, if there is one, keeps its verdicts in the results folder."""

@@ -64,13 +64,16 @@ def _run(given: argparse.Namespace) -> int:
         any_license = given.any_license or chosen_by.get("any_license") is True
         choosing = Choosing(weights or _kept_weights(chosen_by), any_license, grades, judge)
         comparison, into = _comparison(stored, candidates), given.into or folder
-        selection = choosing.choose(comparison, answers, folder)
-        findings = files.Findings(comparison, selection, answers, stored.environment)
-        try:
-            for name, text in files.texts(findings, language):
-                replace_text(into / name, text)
-        except OSError as error:
-            raise InputError(f"folder {into} cannot be written ({error.strerror}): give --into another one") from None
+        for each in choosing.in_turn:
+            selection = each.choose(comparison, answers, folder)
+            findings = files.Findings(comparison, selection, answers, stored.environment)
+            try:
+                for name, text in files.texts(findings, language):
+                    replace_text(into / name, text)
+            except OSError as error:
+                raise InputError(
+                    f"folder {into} cannot be written ({error.strerror}): give --into another one"
+                ) from None
         show(comparison, selection, into, given.verbosity)
     return 0
 

@@ -161,6 +161,9 @@ class _Asking:
                 return
             try:
                 reply = self._reply_to(text)
+            except KeyboardInterrupt:  # of somebody who waits for the table
+                self._has_ended = message("obstacle.interrupted")
+                return
             except UnusableEndpointError as error:
                 self._has_ended = error.said
                 return

@@ -208,10 +208,11 @@ class Session:
             ran = self._records.values()
             self._verdicts = [memory_growth.held_against(limits, ran, run, names) for run in self.stored_runs]
             beside = stored_run.markdown(limits, self._verdicts)
-        self._selection = self._reporting.choosing.choose(found, self._answers, settings.results_dir)
-        findings = files.Findings(found, self._selection, self._answers, self._environment)
-        for name, text in files.texts(findings, self._reporting.language, beside):
-            self._store.write(name, partial(replace_text, text=text))
+        for choosing in self._reporting.choosing.in_turn:
+            self._selection = choosing.choose(found, self._answers, settings.results_dir)
+            findings = files.Findings(found, self._selection, self._answers, self._environment)
+            for name, text in files.texts(findings, self._reporting.language, beside):
+                self._store.write(name, partial(replace_text, text=text))
 
     def summary(self, terminal: Terminal) -> str:
         """The comparison and the choice for a terminal, and where their files are."""
