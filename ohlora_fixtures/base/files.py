@@ -13,6 +13,8 @@ from .units import MIB
 
 MOST_TEXT_BYTES = 64 * MIB
 """Of a dataset, answers, grades, a leaderboard's export, a judge's verdicts."""
+MOST_ROWS = 1_000_000
+"""Of a table: a few bytes can stand for a row that takes a hundred times as many in memory."""
 MOST_SETTINGS_BYTES = 4 * MIB
 """Of a TOML file, a `config.json`; the suite's own have a thousandth of it."""
 MOST_RECORDS_BYTES = 512 * MIB

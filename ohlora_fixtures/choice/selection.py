@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Self
 
 from ..base.errors import InputError
+from ..base.files import exists
 from ..base.messages import Message, message, told_by
 from ..inputs.cases import Case, answering_case
 from ..inputs.judge_settings import JudgeSettings
@@ -100,7 +101,7 @@ class Choosing:
         told: list[Message] = []
         sources = []
         try:
-            written = [path for path in (folder / FOLDER, folder / GRADES) if path.exists()]
+            written = [path for path in (folder / FOLDER, folder / GRADES) if exists(path)]
             grades = self.grades or read_grades(written, may_be_none=True)
             sources.append(grades.of(answers))
         except InputError as error:

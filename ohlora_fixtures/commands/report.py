@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
-from ..base.files import replace_text
+from ..base.files import exists, replace_text
 from ..base.installation import DATA, REFERENCE
 from ..base.messages import message, report_language
 from ..choice.selection import Choosing, parse_weights
@@ -86,7 +86,7 @@ def _candidates(stored: StoredResults, path: Path | None) -> tuple[Candidate, ..
     if not stored.records:
         raise InputError(f"results folder {stored.folder} has no complete record: there is nothing to report")
     where = stored.folder / SESSION
-    if path is not None or not where.exists():  # a merged folder has none
+    if path is not None or not exists(where):  # a merged folder has none
         candidates = read_candidates(path or DATA / "candidates.toml")
     else:
         entries = stored.session.get("candidates")

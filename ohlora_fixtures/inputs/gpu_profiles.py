@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ..base.errors import InputError
+from ..base.files import is_file
 from ..base.toml_tables import Count, Flag, Number, Text, read_tables
 
 Capability = tuple[int, int]
@@ -103,7 +104,7 @@ def choose_profile(wanted: str | None, known: Sequence[GpuProfile], present: Gpu
     if wanted in by_name:
         return by_name[wanted]
     path = folder / wanted
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(
             f"GPU profile {wanted!r} is unknown: choose with --gpu-profile among {', '.join(by_name)}, "
             "or give a TOML file"

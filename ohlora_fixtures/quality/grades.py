@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..base.csv_files import KnownTexts, unchanged
 from ..base.errors import InputError
+from ..base.files import is_folder
 from ..base.messages import Message, message
 from ..inputs.cases import Case
 from ..results.answers import Answers, GivenAnswer, read_answers
@@ -107,7 +108,7 @@ def read_grades(paths: Sequence[Path], *, may_be_none: bool = False) -> Grades:
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
+    if not is_folder(path):
         return [path]
     files = sorted(each for each in path.glob("*.csv") if not each.name.startswith("."))  # macOS leaves such beside
     if not files:

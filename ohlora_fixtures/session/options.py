@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from ..base.errors import InputError
+from ..base.files import exists, is_file, is_folder
 from ..base.installation import DATA
 from ..base.messages import Language, report_language
 from ..base.units import parse_size_mib
@@ -69,7 +70,7 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
     scale = _choice(config, "scale", SCALES) or "auto"
     weights = _choice(config, "weights", WEIGHTS)
     model_dir = _path(config, "model_dir")
-    if model_dir is not None and not model_dir.is_dir():
+    if model_dir is not None and not is_folder(model_dir):
         raise InputError(
             f"model folder {model_dir} is not a folder: give --model-dir a folder with one folder per candidate"
         )
@@ -157,7 +158,7 @@ def _resumed_dir(config: pytest.Config) -> Path | None:
         raise InputError("--resume-anyway needs a session to resume: add --resume DIR")
     option, _ = _first_given(config, "resume", "results_dir")
     folder = _path(config, "resume") if option == "resume" else None
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not is_folder(folder):
         raise InputError(f"results folder {folder} is not a folder: give --resume that of an interrupted session")
     return folder
 
@@ -167,10 +168,10 @@ def _results_dir(config: pytest.Config) -> Path:
     folder = _path(config, "results_dir") or config.rootpath / "results" / session
     if hasattr(config, "workerinput"):  # a pytest-xdist worker writes nothing there
         return folder
-    if (folder / "records.jsonl").exists():
+    if exists(folder / "records.jsonl"):
         raise InputError(f"results folder {folder} already holds a session's records: give --results-dir another one")
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    there = next(parent for parent in (folder, *folder.parents) if exists(parent))
+    if not is_folder(there) or not os.access(there, os.W_OK):
         raise InputError(f"results folder {folder} cannot be written: give --results-dir a folder that can")
     return folder
 
@@ -244,5 +245,5 @@ def of_any_python(asked: str | bool, folder: Path) -> str | bool:  # noqa: FBT00
     if asked is True:
         runs = [(path.stat().st_mtime, path) for path in folder.glob("*/[0-9][0-9][0-9][0-9]_*.json")]
         return str(max(runs)[1]) if runs else asked
-    is_bare = isinstance(asked, str) and Path(asked).name == asked and not Path(asked).is_file()
+    is_bare = isinstance(asked, str) and Path(asked).name == asked and not is_file(Path(asked))
     return f"*/{asked}" if is_bare else asked
