@@ -123,7 +123,7 @@ def test_verdicts_are_added_to_no_link(tmp_path, victim):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
 def test_a_pipe_in_a_files_place_keeps_nobody_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match=r"No such device|a folder, a device or a pipe"):
+    with pytest.raises(OSError, match=r"No such device|a device or a pipe"):
         open_to_append(tmp_path / "pipe")
 
 

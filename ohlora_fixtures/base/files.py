@@ -118,7 +118,10 @@ def _open_file(path: str, flags: int) -> int:
     is_written = flags & os.O_APPEND
     flags |= getattr(os, "O_NONBLOCK", 0) | (getattr(os, "O_NOFOLLOW", 0) if is_written else 0)
     descriptor = os.open(path, flags, 0o666)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
         return descriptor
     os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is a folder, a device or a pipe, and a file is needed", path)
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "it is a device or a pipe, and a file is needed", path)
