@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..report import files
 from ..report.notes import listed
 from ..results.answers import Answers, name_of, write_answers
 from ..results.comparison import Comparison, compare, read_published
+from ..results.environment import published, published_command
 from ..results.folder import ENVIRONMENT, RECORDS, StoredResults, read_records
 from ..results.record import Record
 from .printing import add_verbosity, show
@@ -171,9 +171,9 @@ def _write(into: Path, found: Comparison, answers: Answers, shards: Iterable[Sto
         write_answers(into / name_of(name), {case: given for case, given in answers.items() if case.candidate == name})
     environment = {
         "merged_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        **published_command(),
         "shards": [
-            {"folder": str(shard.folder), "records": len(shard.records), "environment": shard.environment}
+            {"folder": published(str(shard.folder)), "records": len(shard.records), "environment": shard.environment}
             for shard in shards
         ],
     }
