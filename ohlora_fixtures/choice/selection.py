@@ -103,7 +103,7 @@ class Choosing:
         try:
             written = [path for path in (folder / FOLDER, folder / GRADES) if exists(path)]
             grades = self.grades or read_grades(written, may_be_none=True)
-            sources.append(grades.of(answers))
+            sources.append(grades.of(answers, {case for row in comparison.rows for case in row.cells}))
         except InputError as error:
             told.append(message("agreement.mistake", mistake=told_by(error), folder=folder))
         if self.judge is not None:

@@ -62,8 +62,8 @@ class Grades:
                     "a prompt here: give the grades of answers to the same dataset, or remove that line"
                 )
 
-    def of(self, answers: Answers) -> Judged:
-        """What the grades say of these answers.
+    def of(self, answers: Answers, cases: Collection[Case]) -> Judged:
+        """What the grades say of these answers, and of models that are fine-tuned in one of these `cases`.
 
         A grade counts for the very answer that stands beside it, and one without an answer for whatever was answered,
         unless that answer has a grade of its own. Grades that do not count are told in the notes.
@@ -83,6 +83,13 @@ class Grades:
         notes = [
             message("agreement.other_answer" if count == 1 else "agreement.other_answers", path=path, count=count)
             for path, count in others.items()
+        ]
+        strange = Counter(
+            each.path for each in self.grades if not each.prompt and each.case.variant and each.case not in cases
+        )
+        notes += [
+            message("agreement.other_variant" if count == 1 else "agreement.other_variants", path=path, count=count)
+            for path, count in strange.items()
         ]
         if overruled:
             notes.append(message("agreement.overruled", count=overruled))
