@@ -119,7 +119,7 @@ def test_a_name_that_no_file_can_have_is_no_internal_error(suite, option):
     result = suite.runpytest("benches", "-k", "plan and finguai", "--collect-only", f"--{option}={LONG}")
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
-    is_read_later = option in ("results-dir", "benchmark-compare")  # a folder is made where something is written
+    is_read_later = option in ("results-dir", "benchmark-compare")  # where something is run
     assert result.ret == (pytest.ExitCode.OK if is_read_later else USAGE_ERROR)
 
 

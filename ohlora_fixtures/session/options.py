@@ -26,7 +26,7 @@ from ..inputs.settings import OPTIONS, SCALES, SWITCHES, WEIGHTS, Settings, opti
 from ..inputs.variants import DEFAULT, Variant, read_variants, select_variants, variants_of_ranks
 from ..meters.nvml import Nvml
 from ..quality.grades import read_grades
-from ..results.memory_growth import Limit, parse_limits
+from ..results.memory_growth import Limit, check_stored_run, parse_limits
 
 
 @dataclass(frozen=True)
@@ -220,6 +220,8 @@ def keep_benchmarks(config: pytest.Config, name: str) -> None:
     With `-q` its tables are left out, unless there is something to compare with.
 
     Where pytest-benchmark measures nothing, as under pytest-xdist, there is nothing to save.
+
+    Raises InputError for a run to compare with that is none.
     """
     option = config.option
     if option.collectonly or getattr(option, "dist", "no") != "no" or option.benchmark_disable:
@@ -229,6 +231,8 @@ def keep_benchmarks(config: pytest.Config, name: str) -> None:
     if option.benchmark_compare and option.benchmark_storage.startswith(_FILE_SCHEME):
         folder = config.invocation_params.dir / option.benchmark_storage.removeprefix(_FILE_SCHEME)
         option.benchmark_compare = of_any_python(option.benchmark_compare, folder)
+        for path in runs_meant(option.benchmark_compare, folder):
+            check_stored_run(path)
     if config.get_verbosity() < 0 and not option.benchmark_compare:
         option.benchmark_quiet = True  # its tables repeat times of the comparison
     if not option.benchmark_autosave:
@@ -247,3 +251,13 @@ def of_any_python(asked: str | bool, folder: Path) -> str | bool:  # noqa: FBT00
         return str(max(runs)[1]) if runs else asked
     is_bare = isinstance(asked, str) and Path(asked).name == asked and not is_file(Path(asked))
     return f"*/{asked}" if is_bare else asked
+
+
+def runs_meant(asked: str | bool, folder: Path) -> list[Path]:  # noqa: FBT001
+    """The files that pytest-benchmark takes that for; one that it would trip over, if it is a path to none."""
+    if not isinstance(asked, str):
+        return []
+    path = Path(asked)
+    if is_file(path) or path.is_absolute() or len(path.parts) > 2:  # noqa: PLR2004 - machine and name
+        return [path]
+    return [*folder.glob(f"{asked.rstrip('*')}*.json")] or ([path] if path.suffix else [])
