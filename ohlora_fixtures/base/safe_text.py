@@ -39,11 +39,15 @@ _LIST_NUMBER = re.compile(r"^([0-9]{1,9})(?=[.)](?:\s|$))")
 
 def line(text: str) -> str:
     """The text on one line, without what moves a terminal's cursor, colours it or turns the order of characters."""
+    if _is_plain(text):
+        return text
     return _SURROGATES.sub("\ufffd", _LINE_ENDS.sub(" ", _IN_A_LINE.sub("", text)))
 
 
 def block(text: str) -> str:
     """The text, which may hold several lines, without what moves a cursor or turns the order of characters."""
+    if _is_plain(text):
+        return text
     return _SURROGATES.sub("\ufffd", _OTHER_LINE_ENDS.sub("\n", _IN_A_BLOCK.sub("", text)))
 
 
@@ -53,6 +57,8 @@ def cell(text: str) -> str:
     An apostrophe before it makes a spreadsheet take it as text (OWASP, CSV injection). Another stands after each line
     end, tab and semicolon where a formula could begin: with another separator than the comma, cells start there.
     """
+    if _is_plain(text) and text[:1].isalnum() and ";" not in text:
+        return text
     text = _FORMULA_AFTER_SEPARATOR.sub(r"\1'", block(text))
     return f"'{text}" if _FORMULA_FIRST.match(text) else text
 
@@ -60,6 +66,8 @@ def cell(text: str) -> str:
 def markdown(text: str) -> str:
     """The text on one line of GitHub's Markdown, to be read as it stands: no markup, HTML or link, no end of a cell."""
     if _FIGURE.fullmatch(text):
+        return text
+    if text.isascii() and text.isalnum():
         return text
     return _LIST_NUMBER.sub(r"\1\\", _MARKUP.sub(r"\\\g<0>", line(text).strip()))
 
@@ -83,6 +91,11 @@ def toml_string(text: str) -> str:
     JSON's escapes are among TOML's (TOML 1.0, "String"); DEL, which JSON lets stand, is escaped here, too.
     """
     return _escaped(json.dumps(_SURROGATES.sub("\ufffd", text), ensure_ascii=False))
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it is printable ASCII, as most is: nothing in it needs a closer look, which takes ten times as long."""
+    return text.isascii() and text.isprintable()
 
 
 def _encoded(text: str) -> bytes:

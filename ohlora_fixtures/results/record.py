@@ -273,4 +273,6 @@ def _are_showable(value: Any) -> bool:
         return -_LARGEST < value < _LARGEST
     if isinstance(value, Mapping):
         return all(map(_are_showable, value.values()))
-    return all((type(each) is float and -_LARGEST < each < _LARGEST) or _are_showable(each) for each in value)
+    if value and set(map(type, value)) == {float}:  # of thousands of figures, often; a sum has its parts' NaN
+        return not math.isnan(sum(value)) and -_LARGEST < min(value) <= max(value) < _LARGEST
+    return all(map(_are_showable, value))
