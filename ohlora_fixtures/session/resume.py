@@ -88,8 +88,10 @@ def identity(settings: Settings) -> dict[str, Any]:
 def read_identity(folder: Path) -> dict[str, Any]:
     """What `session.json` keeps; raises InputError if it cannot be read, or is of another version."""
     path = folder / SESSION
-    found, parts = read_object(path), ("candidates", "protocol", "gpu_profile", "versions")
-    if found is None or not all(isinstance(found.get(part), dict) for part in parts):
+    found, parts = read_object(path) or {}, ("candidates", "protocol", "gpu_profile", "versions")
+    entries = [found.get("variants", {}), *map(found.get, parts)]
+    entries += [each for of in entries[:2] if isinstance(of, dict) for each in of.values()]
+    if not all(isinstance(each, dict) for each in entries):
         raise InputError(f"{path} cannot be read, so the session cannot be resumed: start a new one")
     if found.get("schema") != SCHEMA:
         raise InputError(
