@@ -46,8 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
         settings, reporting = read_settings(config)
         config.stash[SETTINGS] = settings
         terminal = TerminalHooks(config)
+        keep_benchmarks(config, settings.results_dir.name)
         hooks = SessionHooks(config, Session(settings, reporting), terminal)
-    keep_benchmarks(config, settings.results_dir.name)
     config.pluginmanager.register(hooks, "ohlora-session")
     config.pluginmanager.register(terminal, "ohlora-terminal")
 

@@ -1,7 +1,9 @@
 """Answers files: written to be graded, and read back after a spreadsheet has had them."""
 
 import csv
+import errno
 import io
+import os
 import zipfile
 
 import pytest
@@ -176,7 +178,11 @@ def test_a_missing_file_is_told(tmp_path):
 
 def test_an_older_file_stays_if_the_new_one_cannot_be_written(written, monkeypatch):
     before = written.read_bytes()
-    (written.parent / "gemma.csv.part").mkdir()
-    with pytest.raises(OSError, match="directory"):
+
+    def fsync(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="No space"):
         write_answers(written, {})
     assert written.read_bytes() == before

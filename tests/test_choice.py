@@ -141,10 +141,21 @@ def test_a_figure_that_is_not_known_shows_what_it_counts_as():
 def test_json_holds_all_of_it():
     found = json.loads(json_page(choice.as_facts(two())))
     assert set(found) == {
-        *("choice", "reserve", "any_license", "weights", "bases", "ranking", "pareto_front", "shifts", "excluded"),
-        *("unknown", "cautions", "judging"),
+        *(
+            "choice",
+            "reserve",
+            "any_license",
+            "weights",
+            "bases",
+            "ranked",
+            "ranking",
+            "pareto_front",
+            "shifts",
+            "excluded",
+        ),
+        *("excluded", "unknown", "cautions", "judging"),
     }
-    assert found["choice"] == found["ranking"][0]
+    assert (found["choice"], found["ranked"]) == (found["ranking"][0], 2)
     assert found["reserve"]["candidate"] == "light"
     assert found["choice"]["quality"] == {
         "score": 70.0,

@@ -27,6 +27,7 @@ HEAD = "candidate,variant,prompt,answer,grade"
 
 TUNED, UNTUNED = answering_case("a", "r16"), answering_case("a", None)
 OTHER = answering_case("b", "r16")
+CASES = {TUNED, UNTUNED, OTHER}
 
 
 @pytest.fixture
@@ -72,7 +73,9 @@ def test_the_border_of_what_is_a_grade(text, grade):
 
 def test_a_grade_counts_for_its_answer_at_its_rank(grades):
     found = grades("a,r16,안녕?,응,최상", "a,r32,안녕?,응,하", "a,,안녕?,응,최하", "a,r16,왜?,그냥.,")
-    judged = found.of({TUNED: [WHY, GivenAnswer("안녕?", "응")], UNTUNED: [GivenAnswer("안녕?", "응")], OTHER: [WHY]})
+    judged = found.of(
+        {TUNED: [WHY, GivenAnswer("안녕?", "응")], UNTUNED: [GivenAnswer("안녕?", "응")], OTHER: [WHY]}, CASES
+    )
     assert judged.points == {TUNED: (None, 90), UNTUNED: (10,), OTHER: (None,)}
     path = found.grades[0].path  # at rank 32 nothing was answered
     assert said(judged.notes) == (
@@ -102,13 +105,13 @@ def test_a_graded_file_counts_after_any_spreadsheet_had_it(tmp_path, encoding, s
     path.write_bytes("".join(halves).encode(encoding, "replace"))  # Windows writes a mark for each half of an emoji
     found = read_grades([path])
     found.check(["a"], [each.prompt for each in answers])
-    judged = found.of({TUNED: answers})
+    judged = found.of({TUNED: answers}, CASES)
     assert (judged.points[TUNED], said(judged.notes)) == ((50, 50, 50, 50), ())
 
 
 def test_grades_of_other_answers_are_told_and_do_not_count(grades):
     found = grades("a,r16,안녕?,저런,최상", "a,r16,왜?,그냥.,중", "a,r16,왜?,몰라,최하", "b,r16,왜?,그냥.,상")
-    judged = found.of({TUNED: [HELLO, WHY]})
+    judged = found.of({TUNED: [HELLO, WHY]}, CASES)
     assert judged.points == {TUNED: (None, 50)}
     assert said(judged.notes) == (
         (
@@ -120,22 +123,22 @@ def test_grades_of_other_answers_are_told_and_do_not_count(grades):
 
 def test_without_an_answer_a_grade_counts_whatever_was_answered_but_not_over_the_answers_own(grades):
     found = grades("a,r16,안녕?,,최상", "a,r16,왜?,,최상", "a,r16,왜?,그냥.,하")
-    judged = found.of({TUNED: [HELLO, WHY]})
+    judged = found.of({TUNED: [HELLO, WHY]}, CASES)
     assert (judged.points[TUNED], said(judged.notes)) == ((90, 30), ())
 
 
 def test_a_model_that_answered_nothing_is_graded_for_that(grades):
     found = grades("a,r16,안녕?,,7,최하", head="candidate,variant,prompt,answer,tokens,grade")
-    assert found.of({TUNED: [HELLO]}).points[TUNED] == (None,)
-    assert found.of({TUNED: [GivenAnswer("안녕?", "")]}).points[TUNED] == (10,)
+    assert found.of({TUNED: [HELLO]}, CASES).points[TUNED] == (None,)
+    assert found.of({TUNED: [GivenAnswer("안녕?", "")]}, CASES).points[TUNED] == (10,)
 
 
 def test_a_candidate_graded_as_a_whole_needs_no_answers_and_gives_way_to_them(grades):
     found = grades("a,,,,최상", "b,r16,,,하", "b,r16,왜?,,상", head=HEAD)
-    alone = found.of({})
+    alone = found.of({}, CASES)
     assert alone.quality(UNTUNED) == Quality(90, None, "최상", "person", is_tuned=False)
     assert alone.quality(OTHER) == Quality(30, None, "하", "person", is_tuned=True)
-    both = found.of({OTHER: [WHY]})
+    both = found.of({OTHER: [WHY]}, CASES)
     assert both.quality(OTHER).score == 70
     assert said(both.notes) == (
         "grades for a whole candidate that do not count, as its answers have grades of their own: 1",
@@ -144,7 +147,7 @@ def test_a_candidate_graded_as_a_whole_needs_no_answers_and_gives_way_to_them(gr
 
 def test_the_least_file_has_three_columns(grades):
     found = grades("안녕?,a,good", head="prompt,candidate,grade")
-    assert found.of({UNTUNED: [HELLO]}).points[UNTUNED] == (70,)
+    assert found.of({UNTUNED: [HELLO]}, CASES).points[UNTUNED] == (70,)
 
 
 def test_a_folder_of_files_and_a_file_twice(tmp_path, grades):
@@ -153,7 +156,7 @@ def test_a_folder_of_files_and_a_file_twice(tmp_path, grades):
     (tmp_path / "._a.csv").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "notes.txt").write_text("no grades")
     found = read_grades([tmp_path, tmp_path / "a.csv"])
-    assert found.of({TUNED: [WHY], OTHER: [WHY]}).points == {TUNED: (70,), OTHER: (30,)}
+    assert found.of({TUNED: [WHY], OTHER: [WHY]}, CASES).points == {TUNED: (70,), OTHER: (30,)}
 
 
 def test_what_is_graded_must_be_known(grades):
@@ -219,3 +222,13 @@ def test_the_interval_is_the_bootstraps():
     assert interval(fmean, values) == (low, high)
     assert interval(max, values)[1] == 99
     assert interval(fmean, [50.0, 50.0]) == (50, 50)
+
+
+def test_a_grade_for_a_variant_that_there_is_not_is_told(grades):
+    found = grades("a,r99,,,상", "a,r98,,,하", "b,r16,,,중", "a,,,,최상")
+    assert said(found.of({}, CASES).notes) == (
+        f"2 grades in {found.grades[0].path} are for models in variants that are not among these, and do not count",
+    )
+    assert said(grades("a,r99,,,상").of({}, CASES).notes) == (
+        f"1 grade in {found.grades[0].path} is for a model in a variant that is not among these, and does not count",
+    )

@@ -11,6 +11,7 @@ from made import said
 
 from ohlora_fixtures.base.installation import JUDGE_PROMPT
 from ohlora_fixtures.inputs.judge_settings import judge_settings
+from ohlora_fixtures.quality.judge import judge_answers
 from ohlora_fixtures.quality.judge_endpoint import estimated_tokens
 
 
@@ -72,21 +73,56 @@ def test_a_broken_connection_is_tried_again(judge, broken):
         assert "cannot be reached (" in said(judge(server.url, many(1)).notes)[1]
 
 
-@pytest.mark.parametrize("starts", [False, True])
-def test_a_slow_judge_times_out_also_if_it_keeps_sending(judge, starts):
+OK, CHUNKED = b"HTTP/1.1 200 OK\r\n", b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("pause_seconds", [0.02, 0])
+@pytest.mark.parametrize(
+    ("begins", "goes_on"),
+    [
+        (b"", b""),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n"),
+        (b"HTTP/1.1 200 ", b"O"),
+        (OK + b"X: ", b"y"),
+        (OK + b"\r\n", b" "),
+        (OK + CHUNKED, b"1\r\n \r\n"),
+        (OK + CHUNKED, b"1"),
+        (OK + CHUNKED + b"0\r\n", b"X: y\r\n"),
+    ],
+)
+def test_a_judge_that_never_ends_times_out_whatever_it_sends(judge, begins, goes_on, pause_seconds):
     released = threading.Event()
 
-    def dawdle(handler):
-        if starts:
-            handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
-        while not released.wait(0.02):
-            if starts:
-                handler.wfile.write(b" ")
+    def send_for_ever(handler):
+        handler.wfile.write(begins)
+        while not released.wait(pause_seconds):
+            handler.wfile.write(goes_on * (1 if pause_seconds else 100))
 
-    with serving(dawdle) as server:
+    with serving(send_for_ever) as server:
         judged = judge(server.url, timeout_seconds=0.1)
         released.set()
-    assert len(judge.waits) == 3
+    assert judged.points == {TUNED: (None,)}
+    if pause_seconds:  # a flood can be too much before its time is up
+        assert "cannot be reached (timed out): 0 of 1 answers judged" in said(judged.notes)[1]
+
+
+def test_somebody_who_waits_no_longer_has_what_is_known_until_then(tmp_path):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with serving(grades("상"), fails(500)) as server:
+        settings = judge_settings(server.url, "grader", None, {})
+        judged = judge_answers(settings, tmp_path, many(3), sleep=interrupt)
+    assert judged.points[TUNED] == (70, None, None)
+    assert "was not waited for any longer: 1 of 3 answers judged; those are kept" in said(judged.notes)[1]
+
+
+def test_a_name_that_nobody_resolves_in_time_times_out(judge, monkeypatch):
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(60))
+    judged = judge("https://judge.example", timeout_seconds=0.1)
+    released.set()
     assert "cannot be reached (timed out): 0 of 1 answers judged" in said(judged.notes)[1]
 
 
@@ -168,9 +204,15 @@ def test_what_a_server_does_not_count_is_estimated(judge, usage):
 def test_the_key_is_in_no_file_and_no_message(judge, tmp_path):
     settings = judge_settings("https://x.example", "m", None, {"OHLORA_JUDGE_API_KEY": KEY})
     assert KEY not in f"{settings!r} {settings}"
-    with serving(grades("상", reason=f"key {KEY}")) as server:
-        judged = judge(server.url)
-    assert KEY not in " ".join(said(judged.notes))
+    for number, hidden in enumerate(("", "\u202e", "\u200f\u061c", "\x1b", "\u200b")):
+        told = f"{KEY[:5]}{hidden}{KEY[5:]}"
+        with serving(grades("상", reason=f"key {told}")) as server:
+            judged = judge(server.url, many(number + 1))
+        with serving(fails(401, told)) as server:
+            refused = judge(server.url, many(number + 2))
+        for notes in (judged.notes, refused.notes):
+            assert KEY[5:] not in " ".join(said(notes))
+    assert all(json.loads(line)["reason"] == "key ***" for line in judge.kept.read_bytes().splitlines())
     assert [path.name for path in tmp_path.rglob("*") if KEY.encode() in path.read_bytes()] == []
 
 

@@ -90,10 +90,16 @@ def test_json_lines_and_other_separators_and_a_byte_order_mark_are_read(tmp_path
 
 
 def test_parquet_is_read_through_pyarrow(tmp_path, monkeypatch):
-    stand_in = ModuleType("pyarrow")
-    stand_in.parquet = SimpleNamespace(read_table=lambda path: SimpleNamespace(to_pylist=lambda: ROWS))
+    stand_in, facts = ModuleType("pyarrow"), SimpleNamespace(num_rows=1_000_000)
+    file = SimpleNamespace(metadata=facts, read=lambda: SimpleNamespace(to_pylist=lambda: ROWS))
+    stand_in.parquet = SimpleNamespace(ParquetFile=lambda _: file)
     monkeypatch.setitem(sys.modules, "pyarrow", stand_in)
+    (tmp_path / "board.parquet").touch()
     assert [model.repo for model in read_leaderboard(tmp_path / "board.parquet").models] == ["c/d", "a/b"]
+
+    facts.num_rows += 1  # a few bytes can stand for any number of like rows
+    with pytest.raises(InputError, match=r"has more than 1,000,000 rows, the most that is read: give a part of it"):
+        read_leaderboard(tmp_path / "board.parquet")
 
 
 def test_without_pyarrow_one_sentence_says_what_to_install(tmp_path, monkeypatch):

@@ -98,9 +98,9 @@ def test_folders_become_one_comparison(tmp_path, shard, merge):
     assert untuned == GivenAnswer("안녕", "'=응", 3, 0.25, is_cut_off=True, grade="상")
     assert (tuned, answers) == (GivenAnswer("안녕", "응"), {})
     environment = json.loads((found / "environment.json").read_text(encoding="utf-8"))
-    assert [(each["folder"], each["records"], each["environment"]) for each in environment["shards"]] == [
-        (str(gemma), 2, {"started_utc": "1"}),
-        (str(llama), 2, {"started_utc": "2"}),
+    assert [(Path(each["folder"]).name, each["records"], each["environment"]) for each in environment["shards"]] == [
+        (gemma.name, 2, {"started_utc": "1"}),
+        (llama.name, 2, {"started_utc": "2"}),
     ]
 
 

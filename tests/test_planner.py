@@ -118,7 +118,8 @@ def test_a_run_that_empties_the_cache_is_put_together_as_it_is_traced_whole(sett
     emptying, usual = (Planner(settings, PlanStore(None)).plan(candidate, each) for each in settings.variants)
     monkeypatch.setattr(candidate_planner, "_FEW_STEPS", 1000)
     whole = Planner(settings, PlanStore(None)).plan(candidate, settings.variants[0])
-    assert emptying == replace(whole, allocated_after_mib=emptying.allocated_after_mib)  # the last batch still lives
+    for figure in ("peak_allocated_mib", "peak_reserved_mib", "needs_mib"):
+        assert getattr(emptying, figure) == pytest.approx(getattr(whole, figure), abs=2)  # a segment of the small pool
     assert emptying.peak_reserved_mib < usual.peak_reserved_mib
     assert emptying.peak_allocated_mib == pytest.approx(usual.peak_allocated_mib, rel=0.01)
 

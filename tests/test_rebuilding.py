@@ -7,6 +7,7 @@ import shutil
 import sys
 
 import pytest
+from judge_server import grades, serving
 from made import made
 from test_untrusted import is_obeyed
 
@@ -284,3 +285,17 @@ def test_the_mean_of_a_prompt_is_told_where_it_is_known_how_many_there_were(fold
     (folder / "records.jsonl").write_bytes(record.as_line())
     (read,) = read_records(folder).records
     assert read.seconds_a_prompt == seconds
+
+
+def test_every_file_is_there_before_a_judge_is_asked_so_that_it_can_cost_nobody_a_table(folder, capsys):
+    there = []
+
+    def look(handler):
+        there.append(sorted(name for name in REBUILT if (folder / name).exists()))
+        handler.connection.close()
+
+    with serving(look, grades("최상")) as server:
+        assert main(["report", str(folder), "--judge", server.url, "--judge-model", "m"]) == 0
+    assert there == [sorted(REBUILT)]
+    judged = json.loads((folder / "selection.json").read_bytes())["choice"]
+    assert judged["quality"]["source"] == "judge"

@@ -1,9 +1,12 @@
 """Going on with an interrupted session: which cases run again, what must be the same, what is said of it."""
 
+import contextlib
 import dataclasses
 import json
+import os
 import shutil
 import signal
+from types import SimpleNamespace
 
 import pytest
 from made import made, said
@@ -11,10 +14,13 @@ from test_wrong_input import refused
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.base.installation import DATA
+from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
+from ohlora_fixtures.results.answers import GivenAnswer
 from ohlora_fixtures.results.environment import Environment
-from ohlora_fixtures.results.folder import RecordStore
-from ohlora_fixtures.session.resume import Resumed, is_kept
+from ohlora_fixtures.results.folder import RecordStore, StoredResults, read_records
+from ohlora_fixtures.session.resume import Resumed, is_kept, is_whole
+from ohlora_fixtures.session.session import Session
 
 PROFILES = read_profiles(DATA / "gpus.toml")
 
@@ -47,6 +53,39 @@ def test_a_case_runs_again_if_its_end_was_of_passing_nature(facts, kept):
 def test_where_taints_are_refused_a_tainted_case_that_passed_runs_again():
     assert not is_kept(record(taints=["throttled"]), 12288.0, is_strict=True)
     assert is_kept(record(taints=[]), 12288.0, is_strict=True)
+
+
+@pytest.mark.parametrize(("answers", "kept"), [(2, True), (1, False), (0, False)])
+def test_a_case_runs_again_unless_all_its_answers_are_there(answers, kept):
+    """What is missing is known by the record: a line of an older version, which does not tell, is taken as it is."""
+    case, given = answering_case("a", "r16"), [GivenAnswer("왜?", "응.")]
+    whole = dataclasses.replace(record(variant="r16"), answers=2)
+    assert is_whole(whole, {case: given * answers} if answers else {}) is kept
+    assert is_whole(record(variant="r16"), {})
+
+
+class KilledError(BaseException):
+    """Ends a session as a signal does that it cannot catch."""
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_killed_at_any_moment_a_case_that_has_its_line_has_its_answers(tmp_path, monkeypatch, moment):
+    session = Session(SimpleNamespace(results_dir=tmp_path), None)
+    each = dataclasses.replace(record(variant="r16"), answers=1)
+    session._unended[each.case] = each
+    session._answers[each.case] = [GivenAnswer("왜?", "응.")]
+    moments = iter(range(100))
+
+    def fsync(_):
+        if next(moments) == moment:
+            raise KilledError
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with contextlib.suppress(KilledError):
+        session._write(each.case)
+    there = StoredResults(tmp_path) if not (tmp_path / "records.jsonl").exists() else read_records(tmp_path)
+    assert all(is_whole(one, there.answers(["a"])) for one in there.records)
+    assert moment < 4 or there.records
 
 
 def resumed(tmp_path, *records, may_differ=False):
@@ -260,6 +299,31 @@ def test_a_variant_that_is_another_now_is_named(suite, plans):
 )
 def test_options(suite, arguments, says):
     refused(suite.runpytest("benches", *arguments), says)
+
+
+DELETING = """
+import pathlib, shutil
+pytest_plugins = ["ohlora_fixtures.plugin"]
+
+def pytest_runtest_logstart(nodeid):
+    if "r32" in nodeid:
+        {deletes}
+"""
+
+
+@pytest.mark.parametrize("deletes", ["shutil.rmtree('out')", "pathlib.Path('out/records.jsonl').unlink()"])
+def test_a_folder_that_is_deleted_while_a_session_runs_is_told_and_written_again(suite, plans, deletes):
+    (suite.path / "conftest.py").write_text(DELETING.format(deletes=deletes))
+    result = plans("--results-dir", "out")
+    result.assert_outcomes(passed=4, deselected=4)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "note: somebody has deleted records.jsonl in " in result.stdout.str()
+    assert "NOT AS IT WAS: somebody has deleted records.jsonl" in result.stdout.str()
+    there = {path.name for path in (suite.path / "out").iterdir()}
+    assert there == {path.name for path in (suite.path / "first").iterdir()}
+    assert cases_of(suite.path / "out") == cases_of(suite.path / "first")
+    (suite.path / "conftest.py").write_text('pytest_plugins = ["ohlora_fixtures.plugin"]\n')
+    assert plans("--resume", "out").ret == pytest.ExitCode.OK
 
 
 FULL = """

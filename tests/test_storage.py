@@ -1,10 +1,13 @@
 """Which stored run `--benchmark-compare` means."""
 
+import json
 import os
 
 import pytest
 
-from ohlora_fixtures.session.options import of_any_python
+from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.results.memory_growth import check_stored_run
+from ohlora_fixtures.session.options import of_any_python, runs_meant
 
 
 @pytest.fixture
@@ -33,3 +36,40 @@ def test_a_number_is_a_run_of_any_python_and_a_path_stays(runs, tmp_path, monkey
     assert of_any_python(str(runs[0]), tmp_path) == str(runs[0])
     monkeypatch.chdir(runs[0].parent)
     assert of_any_python("0002_b.json", tmp_path) == "0002_b.json"
+
+
+def test_what_names_no_run_is_looked_for_where_it_says(runs, tmp_path, monkeypatch):
+    assert sorted(runs_meant("*/0001", tmp_path)) == sorted(runs[1:])
+    assert runs_meant("*/0009", tmp_path) == []  # pytest-benchmark says so
+    for missing in ("kept/here/a.json", "/a.json", "/nowhere", "a.json"):
+        assert runs_meant(missing, tmp_path) == [type(tmp_path)(missing)]
+
+
+STATS = {"min": 1, "max": 1.5, "mean": 1, "stddev": 0, "median": 1, "iqr": 0, "outliers": "0;0", "ops": 1}
+CASE = {"name": "a", "fullname": "b.py::a", "extra_info": {}, "stats": {**STATS, "rounds": 1, "iterations": 1}}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {},
+        {"benchmarks": None},
+        {"benchmarks": [{**CASE, "name": 5}]},
+        {"benchmarks": [{**CASE, "stats": STATS}]},
+        {"benchmarks": [{**CASE, "extra_info": []}]},
+        {"machine_info": 3},
+        "[" * 100_000,
+        '{"benchmarks": [',
+        "9" * 5000,
+    ],
+)
+def test_a_stored_run_that_is_damaged_is_refused_before_anything_is_measured(tmp_path, damage):
+    path = tmp_path / "run.json"
+    whole = {"machine_info": {}, "benchmarks": [CASE]}
+    path.write_text(json.dumps(whole))
+    check_stored_run(path)
+    path.write_text(damage if isinstance(damage, str) else json.dumps({**whole, **damage} if damage else {}))
+    with pytest.raises(
+        InputError, match=r"run\.json cannot be compared with \(it is no run of pytest-benchmark\): give"
+    ):
+        check_stored_run(path)

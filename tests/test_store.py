@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,7 +69,7 @@ KILLER = """
     from io import FileIO
     from pathlib import Path
     from test_store import claimed, names, record, resumed
-    from ohlora_fixtures.results import folder as room
+    from ohlora_fixtures.base import files as room
 
     folder, told = Path(sys.argv[1]), Path(sys.argv[2])
     claimed(folder).close()
@@ -193,6 +194,43 @@ def test_what_has_not_reached_the_disk_for_sure_is_written_once_more(tmp_path, m
     store.flush()
     assert (store.missing, store.problem) == ("", None)
     assert names(tmp_path) == ["a", "b"]
+
+
+def test_what_somebody_deletes_meanwhile_is_noticed_and_written_again(tmp_path):
+    folder = tmp_path / "out"
+    store = claimed(folder)
+    store.write("page.md", lambda path: replace_text(path, "page"))
+    for name in "ab":
+        store.add(record(name))
+    assert not store.deleted
+    shutil.rmtree(folder)
+    store.add(record("c"))
+    assert (names(folder), list(store.deleted), store.problem) == (["a", "b", "c"], ["records.jsonl"], None)
+    store.restore()
+    assert (folder / "page.md").read_text() == "page"
+    assert [*store.deleted] == ["records.jsonl", "page.md"]
+    with pytest.raises(InputError, match="is being written by another session"):
+        RecordStore(folder).claim()
+
+    (folder / "records.jsonl").write_bytes((folder / "records.jsonl").read_bytes()[:-20])
+    store.flush()
+    assert names(folder) == ["a", "b", "c"]
+
+
+def test_a_deleted_folder_that_another_session_has_made_its_own_is_left_to_it(tmp_path):
+    folder = tmp_path / "out"
+    store = claimed(folder)
+    store.add(record("a"))
+    shutil.rmtree(folder)
+    other = started(HOLDER, folder, 0)
+    assert other.stdout.readline() == "has it\n"
+    store.add(record("b"))
+    assert (store.problem, store.missing) == ("another session writes there now", "1 record")
+    assert not (folder / "records.jsonl").exists()
+    other.kill()
+    other.communicate()
+    store.restore()
+    assert (store.problem, names(folder)) == (None, ["a", "b"])
 
 
 def test_an_interruption_while_a_line_is_written_loses_and_doubles_nothing(tmp_path, monkeypatch):

@@ -53,6 +53,10 @@ def refused(result, *sentences):
             ["--memory-compare-fail", "peak:5%"],
             "--memory-compare-fail needs a stored run to compare with: add --benchmark-compare",
         ),
+        (
+            ["--benchmark-compare=kept/by/nobody.json"],
+            "nobody.json cannot be compared with (No such file or directory): give --benchmark-compare another file",
+        ),
         (["--protocol", "epochs=0"], "protocol setting epochs='0' needs a whole number of at least 1"),
         (
             ["--protocol", "prompt_rows=300:310"],

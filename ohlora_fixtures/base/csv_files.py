@@ -8,6 +8,7 @@ import codecs
 import contextlib
 import csv
 import io
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputError
+from .files import MOST_ROWS, MOST_TEXT_BYTES, read_bytes
 from .messages import Message, message
 from .safe_text import cell
 
@@ -54,11 +56,13 @@ def read_table(path: Path, what: Message, needed: Sequence[str] = ()) -> CsvTabl
         separator = max(_SEPARATORS, key=merit)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         try:
-            rows.extend((reader.line_num, row) for row in reader)
+            rows.extend((reader.line_num, row) for row in itertools.islice(reader, MOST_ROWS + 1))
         except csv.Error as error:
             # a quote that nothing closes ends with the file: the line where its row begins is the one to look at
             line = rows[-1][0] + 1 if rows else 1
             raise InputError(message("mistake.csv", what=what, path=path, error=error, count=line)) from None
+    if len(rows) > MOST_ROWS:
+        raise InputError(message("mistake.rows", what=what, path=path, count=MOST_ROWS))
     filled = [(line, row) for line, row in rows if _is_filled(row)]
     heads = [head.strip() for head in filled[0][1]] if filled else []
     for line, row in filled:
@@ -123,7 +127,7 @@ def _one_mark(text: str) -> str:
 
 def _decoded(path: Path, what: Message) -> str:
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, MOST_TEXT_BYTES)
     except OSError as error:
         raise InputError(message("mistake.unreadable", what=what, path=path, error=error.strerror)) from None
     marked = [encoding for mark, encoding in _ENCODINGS.items() if data.startswith(mark)]

@@ -1,30 +1,104 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all and never through a link, and read only up to a size that is stated."""
 
 import contextlib
+import errno
 import os
+import secrets
+import stat
 import sys
+from io import BufferedReader, FileIO
 from pathlib import Path
+
+from .units import MIB
+
+MOST_TEXT_BYTES = 64 * MIB
+"""Of a dataset, answers, grades, a leaderboard's export, a judge's verdicts."""
+MOST_ROWS = 1_000_000
+"""Of a table: a few bytes can stand for a row that takes a hundred times as many in memory."""
+MOST_SETTINGS_BYTES = 4 * MIB
+"""Of a TOML file, a `config.json`; the suite's own have a thousandth of it."""
+MOST_RECORDS_BYTES = 512 * MIB
+"""Of `records.jsonl`: 100,000 cases and more."""
+
+_UNFINISHED = ".{}.part"
+_HEX_DIGITS = 16
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8: a reader finds the old one or all of the new one, even if the machine stops.
+    """Write a text file in UTF-8, as `replace_bytes`; a lone surrogate, which UTF-8 lacks, is written as its escape."""
+    replace_bytes(path, text.encode("utf-8", "backslashreplace"))
 
-    A lone surrogate, which UTF-8 does not have, is written as its escape. Raises OSError if it cannot be written; the
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """Write a file: a reader finds the old one or all of the new one, even if the machine stops.
+
+    A link in its place is replaced, and what it leads to stays as it is. Raises OSError if it cannot be written; the
     old file is then as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
+    # nobody can put a link where nobody knows the name, and a file that is there already is not opened
+    unfinished = path.with_name(_UNFINISHED.format(secrets.token_hex(_HEX_DIGITS // 2)))
     try:
-        with unfinished.open("wb") as file:
-            file.write(text.encode("utf-8", "backslashreplace"))
+        with unfinished.open("xb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def drop_unfinished(folder: Path) -> None:
+    """Remove what `replace_bytes` has left in a folder whose session was killed meanwhile."""
+    for each in folder.glob(_UNFINISHED.format("[0-9a-f]" * _HEX_DIGITS)):
+        each.unlink(missing_ok=True)
+
+
+def open_to_append(path: Path) -> FileIO:
+    """A file to add to, made where there is none; OSError for a link, a device or a pipe in its place."""
+    refuse_link(path)
+    return FileIO(path, "ab", opener=_open_file)
+
+
+def write_all(file: FileIO, data: bytes) -> None:
+    """Write on to the disk; raises OSError where it does not take all of it."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+    os.fsync(file.fileno())
+
+
+def refuse_link(path: Path) -> None:
+    """Raise OSError where a link stands: what is written would go to another place."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, f"{path.name} is a symbolic link", str(path))
+
+
+def read_bytes(path: Path, most_bytes: int) -> bytes:
+    """All of a file; OSError also for a device or a pipe, which may have no end, and for more bytes than these."""
+    with BufferedReader(FileIO(path, "rb", opener=_open_file)) as file:
+        data = file.read(most_bytes + 1) if os.fstat(file.fileno()).st_size <= most_bytes else None
+    if data is None or len(data) > most_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {most_bytes // MIB} MiB, the most that is read", str(path))
+    return data
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file stands there; False for a name that no file can have, where `Path.is_file` raises OSError."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder stands there; False for a name that none can have."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def exists(path: Path) -> bool:
+    """Whether anything stands there; False for a name that nothing can have."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def sync_folder(folder: Path) -> None:
@@ -37,3 +111,17 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Open a regular file, without waiting for a pipe's other end; what is appended to is no link, either."""
+    is_written = flags & os.O_APPEND
+    flags |= getattr(os, "O_NONBLOCK", 0) | (getattr(os, "O_NOFOLLOW", 0) if is_written else 0)
+    descriptor = os.open(path, flags, 0o666)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "it is a device or a pipe, and a file is needed", path)

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from .errors import InputError
+from .files import MOST_SETTINGS_BYTES, read_bytes
 
 Text = Annotated[str, Meta(pattern=r"\S", description="a non-empty text")]
 Flag = Annotated[bool, Meta(description="true or false")]
@@ -19,6 +20,9 @@ Count = Annotated[int, Meta(gt=0, description="a whole number above 0")]
 Number = (
     Annotated[int, Meta(gt=0)] | Annotated[float, Meta(gt=0, le=sys.float_info.max, description="a number above 0")]
 )
+
+_MOST_DOTS = 200
+"""In a line: tomllib takes minutes for a key of 100,000 parts."""
 
 Kind = TypeVar("Kind")
 
@@ -31,11 +35,11 @@ def read_tables(path: Path, table: str, kind: type[Kind], what: str, option: str
     with, and the entry and the key that are wrong.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        document = _document(read_bytes(path, MOST_SETTINGS_BYTES).decode("utf-8-sig"))
     except OSError as error:
         reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise InputError(f"{what} {path} {reason}: give {option} the path of a TOML file") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # the first also of a number with thousands of digits
         raise InputError(f"{what} {path} is not valid TOML: {error}") from None
     entries: Any = document.get(table)
     is_list = isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)
@@ -49,6 +53,12 @@ def read_tables(path: Path, table: str, kind: type[Kind], what: str, option: str
     if repeated := sorted(name for name, count in names.items() if count > 1):
         raise InputError(f"{what} {path} has {repeated[0]!r} more than once: give each {table} its own name")
     return found
+
+
+def _document(text: str) -> dict[str, Any]:
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines() if not line.lstrip().startswith("#")):
+        raise ValueError(f"a line has more than {_MOST_DOTS} dots")
+    return tomllib.loads(text)
 
 
 def read_entry(entry: Mapping[str, Any], kind: type[Kind], where: str) -> Kind:

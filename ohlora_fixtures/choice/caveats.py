@@ -5,6 +5,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from ..base.messages import Message, message
 from .contenders import Contender, Option, budgets_mib
 
+_MOST_NAMED = 30
+"""Candidates in one sentence."""
+
 
 def unknown(options: Sequence[Option], found: Sequence[Contender], weights: Mapping[str, float]) -> Iterator[Message]:
     """What is not known of any option, and what of some."""
@@ -65,8 +68,10 @@ def _cautions_on_quality(options: Sequence[Option]) -> Iterator[Message]:
         yield message("caution.judges", source=told)
 
 
-def _names(options: Iterable[Option | Contender]) -> str:
+def _names(options: Iterable[Option | Contender]) -> Message | str:
     variants: dict[str, list[str]] = {}
     for each in options:
         variants.setdefault(each.candidate.name, []).append(each.variant)
-    return ", ".join(f"{name} {'/'.join(own)}" for name, own in variants.items())
+    names = [f"{name} {'/'.join(own)}" for name, own in variants.items()]
+    some, more = ", ".join(names[:_MOST_NAMED]), len(names) - _MOST_NAMED
+    return message("names.more", names=some, count=more) if more > 0 else some

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Self
 
 from ..base.errors import InputError
+from ..base.files import exists
 from ..base.messages import Message, message, told_by
 from ..inputs.cases import Case, answering_case
 from ..inputs.judge_settings import JudgeSettings
@@ -82,6 +84,15 @@ class Choosing:
     """A person's grades; None for those that the results folder holds."""
     judge: JudgeSettings | None = None
 
+    @property
+    def in_turn(self) -> tuple[Self, ...]:
+        """What to choose by, one after the other: with a judge, first what is known without asking anybody.
+
+        Files are written after each, so that whatever a judge does, or somebody who is tired of waiting for it, there
+        is a table of all that was measured.
+        """
+        return (self,) if self.judge is None else (replace(self, judge=None), self)
+
     def choose(self, comparison: Comparison, answers: Answers, folder: Path) -> Selection:
         """Choose; a judge, if there is one, keeps its verdicts in the results folder."""
         measured = {record.case: record for record in comparison.measured}
@@ -90,9 +101,9 @@ class Choosing:
         told: list[Message] = []
         sources = []
         try:
-            written = [path for path in (folder / FOLDER, folder / GRADES) if path.exists()]
+            written = [path for path in (folder / FOLDER, folder / GRADES) if exists(path)]
             grades = self.grades or read_grades(written, may_be_none=True)
-            sources.append(grades.of(answers))
+            sources.append(grades.of(answers, {case for row in comparison.rows for case in row.cells}))
         except InputError as error:
             told.append(message("agreement.mistake", mistake=told_by(error), folder=folder))
         if self.judge is not None:

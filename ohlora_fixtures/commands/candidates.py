@@ -12,7 +12,7 @@ from typing import Any
 
 from ..base import safe_text
 from ..base.errors import InputError
-from ..base.files import replace_text
+from ..base.files import exists, is_folder, replace_text
 from ..base.installation import DATA
 from ..inputs.candidates import Candidate, read_candidates
 from ..report.layout import Column, for_terminal
@@ -53,10 +53,10 @@ def add_to(commands: Any) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     into = given.into
-    if into.exists() and not given.overwrite:
+    if exists(into) and not given.overwrite:
         raise InputError(f"{into} exists: give --into another path, or replace it with --overwrite")
     configs = given.configs or into.parent / "configs"
-    if given.configs and not configs.is_dir() and not given.download_configs:
+    if given.configs and not is_folder(configs) and not given.download_configs:
         raise InputError(f"there is no folder {configs}: give --configs the folder with the config.json files")
     found = shortlist(
         read_leaderboard(given.leaderboard),

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from ..base import safe_text
 from ..base.csv_files import read_table
 from ..base.errors import InputError, one_line
+from ..base.files import MOST_ROWS, MOST_TEXT_BYTES, read_bytes
 from ..base.messages import message
 from ..report.notes import listed
 
@@ -235,7 +237,7 @@ def _json(path: Path) -> Iterable[Any]:
     It is a list of them; `{"data": [...]}`; the Hub's `{"rows": [{"row": {...}}]}`; rows as lists beside their heads,
     as Gradio and pandas' "split" write them; or, as pandas does unasked, an object or a list a column.
     """
-    document = json.loads(path.read_bytes())
+    document = json.loads(read_bytes(path, MOST_TEXT_BYTES))
     if not isinstance(document, dict):
         return document if isinstance(document, list) else [document]
     rows = next((document[name] for name in ("rows", "data") if isinstance(document.get(name), list)), None)
@@ -250,7 +252,7 @@ def _json(path: Path) -> Iterable[Any]:
 
 
 def _json_lines(path: Path) -> Iterable[Any]:
-    lines = path.read_text(encoding="utf-8-sig").split("\n")  # a JSON text may hold other line ends
+    lines = read_bytes(path, MOST_TEXT_BYTES).decode("utf-8-sig").split("\n")  # a JSON text may hold other line ends
     return (json.loads(line) for line in lines if line.strip())
 
 
@@ -261,7 +263,10 @@ def _parquet(path: Path) -> Iterable[_Row]:
         raise InputError(
             f"leaderboard {path} is Parquet, which needs pyarrow: pip install pyarrow, or export it as CSV or JSON"
         ) from None
-    rows: list[_Row] = parquet.read_table(path).to_pylist()
+    file = parquet.ParquetFile(BytesIO(read_bytes(path, MOST_TEXT_BYTES)))
+    if file.metadata.num_rows > MOST_ROWS:
+        raise InputError(message("mistake.rows", what=message("what.leaderboard"), path=path, count=MOST_ROWS))
+    rows: list[_Row] = file.read().to_pylist()
     return rows
 
 

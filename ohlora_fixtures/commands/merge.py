@@ -2,14 +2,13 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
-from ..base.files import replace_text
+from ..base.files import exists, replace_bytes, replace_text
 from ..base.installation import DATA, REFERENCE
 from ..base.messages import Message, language_of, message
 from ..base.safe_text import json_page
@@ -20,6 +19,7 @@ from ..report import files
 from ..report.notes import listed
 from ..results.answers import Answers, name_of, write_answers
 from ..results.comparison import Comparison, compare, read_published
+from ..results.environment import published, published_command
 from ..results.folder import ENVIRONMENT, RECORDS, StoredResults, read_records
 from ..results.record import Record
 from .printing import add_verbosity, show
@@ -57,7 +57,7 @@ def add_to(commands: Any) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     into = given.into
-    if (into / RECORDS).exists():
+    if exists(into / RECORDS):
         raise InputError(f"results folder {into} already holds records: give --into another one")
     candidates = read_candidates(given.candidates)
     order = {candidate.name: place for place, candidate in enumerate(candidates)}
@@ -171,15 +171,15 @@ def _write(into: Path, found: Comparison, answers: Answers, shards: Iterable[Sto
         write_answers(into / name_of(name), {case: given for case, given in answers.items() if case.candidate == name})
     environment = {
         "merged_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        **published_command(),
         "shards": [
-            {"folder": str(shard.folder), "records": len(shard.records), "environment": shard.environment}
+            {"folder": published(str(shard.folder)), "records": len(shard.records), "environment": shard.environment}
             for shard in shards
         ],
     }
-    (into / ENVIRONMENT).write_bytes(json_page(environment))
+    replace_bytes(into / ENVIRONMENT, json_page(environment))
     selection = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(found, answers, into)
     for name, text in files.texts(files.Findings(found, selection, answers, environment), language_of(os.environ)):
         replace_text(into / name, text)
-    (into / RECORDS).write_bytes(b"".join(record.as_line() for record in found.records))
+    replace_bytes(into / RECORDS, b"".join(record.as_line() for record in found.records))
     return selection

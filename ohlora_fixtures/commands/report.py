@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
-from ..base.files import replace_text
+from ..base.files import exists, replace_text
 from ..base.installation import DATA, REFERENCE
 from ..base.messages import message, report_language
 from ..choice.selection import Choosing, parse_weights
@@ -64,13 +64,16 @@ def _run(given: argparse.Namespace) -> int:
         any_license = given.any_license or chosen_by.get("any_license") is True
         choosing = Choosing(weights or _kept_weights(chosen_by), any_license, grades, judge)
         comparison, into = _comparison(stored, candidates), given.into or folder
-        selection = choosing.choose(comparison, answers, folder)
-        findings = files.Findings(comparison, selection, answers, stored.environment)
-        try:
-            for name, text in files.texts(findings, language):
-                replace_text(into / name, text)
-        except OSError as error:
-            raise InputError(f"folder {into} cannot be written ({error.strerror}): give --into another one") from None
+        for each in choosing.in_turn:
+            selection = each.choose(comparison, answers, folder)
+            findings = files.Findings(comparison, selection, answers, stored.environment)
+            try:
+                for name, text in files.texts(findings, language):
+                    replace_text(into / name, text)
+            except OSError as error:
+                raise InputError(
+                    f"folder {into} cannot be written ({error.strerror}): give --into another one"
+                ) from None
         show(comparison, selection, into, given.verbosity)
     return 0
 
@@ -83,7 +86,7 @@ def candidates_of(stored: StoredResults, path: Path | None) -> tuple[Candidate, 
     if not stored.records:
         raise InputError(f"results folder {stored.folder} has no complete record: there is nothing to report")
     where = stored.folder / SESSION
-    if path is not None or not where.exists():  # a merged folder has none
+    if path is not None or not exists(where):  # a merged folder has none
         candidates = read_candidates(path or DATA / "candidates.toml")
     else:
         entries = stored.session.get("candidates")

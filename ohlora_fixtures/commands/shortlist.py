@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import CandidateError, InputError
+from ..base.files import MOST_SETTINGS_BYTES, is_file, read_bytes
 from ..base.messages import message
 from ..inputs.candidates import Candidate
 from ..session.hub import download_config
@@ -91,7 +92,7 @@ def _config(listed: Listed, configs: Path, *, is_alone: bool, download: bool) ->
     """A model's config.json in the folder; `<name>.json` counts, too, if the model is alone in having that name."""
     stems = (_as_file_name(listed.repo), *([listed.name] if is_alone else []))
     paths = [configs / f"{stem}.json" for stem in stems]
-    found = next(filter(Path.is_file, paths), None)
+    found = next(filter(is_file, paths), None)
     if found is None and download:
         found = paths[0]
         download_config(listed.repo, found)
@@ -101,7 +102,7 @@ def _config(listed: Listed, configs: Path, *, is_alone: bool, download: bool) ->
 def _read_config(path: Path) -> dict[str, Any]:
     """A config.json's settings; raises CandidateError if it is none."""
     try:
-        settings = json.loads(path.read_text(encoding="utf-8-sig"))
+        settings = json.loads(read_bytes(path, MOST_SETTINGS_BYTES).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise CandidateError(message("reason.not_json", path=path, error=error)) from None
     if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):

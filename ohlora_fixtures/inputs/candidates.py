@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from ..base.errors import InputError
+from ..base.files import MOST_SETTINGS_BYTES, read_bytes
 from ..base.toml_tables import Count, Flag, Number, Text, read_entry, read_tables
 
 ALL_GROUPS = "all"
@@ -68,7 +69,7 @@ class Candidate:
 
     def architecture(self) -> dict[str, Any]:
         """The architecture's settings as its file has them."""
-        settings: dict[str, Any] = json.loads(self.config.read_text(encoding="utf-8"))
+        settings: dict[str, Any] = json.loads(read_bytes(self.config, MOST_SETTINGS_BYTES))
         return settings
 
 
@@ -118,7 +119,7 @@ def _check_architecture(candidate: Candidate, where: str) -> None:
         settings = candidate.architecture()
     except FileNotFoundError:
         raise InputError(f"{where} names the architecture {config}, which does not exist") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{where} names the architecture {config}, which cannot be read as JSON: {error}") from None
     if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
         raise InputError(f"{where} names the architecture {config}, which lacks the field 'model_type'")

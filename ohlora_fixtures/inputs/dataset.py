@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from ..base.csv_files import read_rows
 from ..base.errors import CandidateError, InputError
+from ..base.files import MOST_TEXT_BYTES, read_bytes
 from ..base.messages import message
 from .protocol import Rows
 
@@ -78,7 +79,7 @@ def read_dialogues(path: Path) -> Dialogues:
         kind, prompt, answer = (cells.get(column, "").strip() for column in _COLUMNS)
         if kind in usable and not {prompt.lower(), answer.lower()} & _MISSING:
             usable[kind].append(Dialogue(prompt, answer))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(read_bytes(path, MOST_TEXT_BYTES)).hexdigest()
     return Dialogues(path, digest, tuple(usable["train"]), tuple(usable["valid"]))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from ..base.errors import InputError
+from ..base.files import is_file
 from ..base.toml_tables import Count, Flag, Number, Text, read_tables
 
 Capability = tuple[int, int]
@@ -149,7 +150,7 @@ def choose_profile(wanted: str | None, known: Sequence[GpuProfile], present: Gpu
     if wanted in by_name:
         return by_name[wanted]
     path = folder / wanted
-    if not path.is_file():
+    if not is_file(path):
         near = ", ".join(_near(wanted, by_name))
         raise InputError(
             f"GPU profile {wanted!r} is unknown: {near and f'the nearest are {near}; '}--gpu-profile {LIST} shows "

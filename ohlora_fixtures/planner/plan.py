@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..base.files import replace_text
+from ..base.files import MOST_SETTINGS_BYTES, read_bytes, replace_text
 from ..inputs.variants import VariantName
 
 
@@ -83,8 +83,8 @@ class PlanStore:
         if self._folder is None:
             return None
         try:
-            kept = json.loads(self._path(facts).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            kept = json.loads(read_bytes(self._path(facts), MOST_SETTINGS_BYTES))
+        except (OSError, ValueError, RecursionError):
             return None
         is_whole = isinstance(kept, dict) and kept.get("digest") == _digest(kept.get("result"))
         return kept["result"] if is_whole else None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..base.csv_files import KnownTexts, unchanged
 from ..base.errors import InputError
+from ..base.files import is_folder
 from ..base.messages import Message, message
 from ..inputs.cases import Case
 from ..results.answers import Answers, GivenAnswer, read_answers
@@ -61,8 +62,8 @@ class Grades:
                     "a prompt here: give the grades of answers to the same dataset, or remove that line"
                 )
 
-    def of(self, answers: Answers) -> Judged:
-        """What the grades say of these answers.
+    def of(self, answers: Answers, cases: Collection[Case]) -> Judged:
+        """What the grades say of these answers, and of models that are fine-tuned in one of these `cases`.
 
         A grade counts for the very answer that stands beside it, and one without an answer for whatever was answered,
         unless that answer has a grade of its own. Grades that do not count are told in the notes.
@@ -82,6 +83,13 @@ class Grades:
         notes = [
             message("agreement.other_answer" if count == 1 else "agreement.other_answers", path=path, count=count)
             for path, count in others.items()
+        ]
+        strange = Counter(
+            each.path for each in self.grades if not each.prompt and each.case.variant and each.case not in cases
+        )
+        notes += [
+            message("agreement.other_variant" if count == 1 else "agreement.other_variants", path=path, count=count)
+            for path, count in strange.items()
         ]
         if overruled:
             notes.append(message("agreement.overruled", count=overruled))
@@ -107,7 +115,7 @@ def read_grades(paths: Sequence[Path], *, may_be_none: bool = False) -> Grades:
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
+    if not is_folder(path):
         return [path]
     files = sorted(each for each in path.glob("*.csv") if not each.name.startswith("."))  # macOS leaves such beside
     if not files:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..base.files import MOST_TEXT_BYTES, open_to_append, read_bytes, write_all
 from ..base.installation import JUDGE_PROMPT
 from ..base.messages import Message, message
 from ..base.safe_text import cell, json_line
@@ -79,9 +79,11 @@ class JudgeCache:
         self.problem: str | None = None
         """Why a verdict is not on disk, in the system's words; None if all are."""
         try:
-            data = path.read_bytes()
-        except OSError:  # there is none yet, or adding to it will tell
+            data = read_bytes(path, MOST_TEXT_BYTES)
+        except FileNotFoundError:
             data = b""
+        except OSError as error:
+            data, self.problem = b"", error.strerror
         self._ends_within_a_line = not data.endswith(b"\n") and bool(data)
         self.verdicts = {each.key: each for each in map(_kept, data.splitlines()) if each}
 
@@ -92,10 +94,8 @@ class JudgeCache:
         self._ends_within_a_line = True
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            with open_to_append(self._path) as file:
+                write_all(file, data)
         except OSError as error:
             self.problem = error.strerror or type(error).__name__
         else:
@@ -161,6 +161,9 @@ class _Asking:
                 return
             try:
                 reply = self._reply_to(text)
+            except KeyboardInterrupt:  # of somebody who waits for the table
+                self._has_ended = message("obstacle.interrupted")
+                return
             except UnusableEndpointError as error:
                 self._has_ended = error.said
                 return

@@ -2,12 +2,17 @@
 
 import json
 import random
+import re
 import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message as Headers
-from http.client import HTTPException, HTTPResponse
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from io import BufferedReader, RawIOBase
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 from urllib.error import URLError
 
@@ -28,6 +33,8 @@ _HINTS = {401: "reply.key", 403: "reply.key", 404: "reply.model", 405: "reply.ju
 """By status, the sentence that says what to do about it."""
 
 Sleep = Callable[[float], None]
+Exchange = tuple[HTTPResponse, bytes]
+"""A reply, whatever its status, and its body, which is empty if it was too long."""
 
 
 class RefusedError(Exception):
@@ -63,7 +70,8 @@ def estimated_tokens(text: str) -> int:
 def ask(settings: JudgeSettings, text: str, *, sleep: Sleep, timeout_seconds: float) -> Reply:
     """Send one message and return the reply.
 
-    Tried again, four times in all, after a time-out, a broken connection and the statuses 429 and 5xx: after as long as
+    The time-out is for the whole of a try: name, connection, request and reply, however a server drags it out. Tried
+    again, four times in all, after a time-out, a broken connection and the statuses 429 and 5xx: after as long as
     `Retry-After` says, else after a random part of 1, 2 and 4 s (Brooker, Exponential Backoff And Jitter, 2015, "full
     jitter"); a minute at most. Redirects are not followed, so the key goes to the given host alone.
 
@@ -74,7 +82,7 @@ def ask(settings: JudgeSettings, text: str, *, sleep: Sleep, timeout_seconds: fl
     for attempt in range(TRIES):
         wait_seconds = random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt)  # noqa: S311 - nothing secret
         try:
-            response, body = _post(settings, text, timeout_seconds)
+            response, body = _within(timeout_seconds, partial(_post, settings, text, timeout_seconds))
         except (OSError, HTTPException, UnicodeError) as error:  # the last is of a name that DNS cannot have
             problem = message("obstacle.unreachable", problem=_shown(_reason(error), settings))
         else:
@@ -91,8 +99,28 @@ def ask(settings: JudgeSettings, text: str, *, sleep: Sleep, timeout_seconds: fl
     raise UnusableEndpointError(problem)
 
 
-def _post(settings: JudgeSettings, text: str, timeout_seconds: float) -> tuple[HTTPResponse, bytes]:
-    """One request; whatever the status, its response and body, which is empty if it was too long."""
+def _within(seconds: float, work: Callable[[], Exchange]) -> Exchange:
+    """What `work` returns or raises; TimeoutError once its time is up: it is then left to end by itself."""
+    done: SimpleQueue[Exchange | BaseException] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put(work())
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            done.put(error)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        found = done.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError("timed out") from None
+    if isinstance(found, BaseException):
+        raise found
+    return found
+
+
+def _post(settings: JudgeSettings, text: str, timeout_seconds: float) -> Exchange:
+    """One request and its reply."""
     messages = [{"role": "user", "content": text}]  # chat templates such as Gemma's have no other role
     body = json.dumps({"model": settings.model, "messages": messages, "temperature": 0}).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "ohlora-fixtures"}
@@ -100,25 +128,60 @@ def _post(settings: JudgeSettings, text: str, timeout_seconds: float) -> tuple[H
         headers["Authorization"] = f"Bearer {settings.key}"
     request = urllib.request.Request(settings.url, body, headers, method="POST")  # noqa: S310 - http(s), as checked
     opener = urllib.request.OpenerDirector()  # without the handlers that follow redirects
-    opener.add_handler(urllib.request.HTTPHandler())
-    opener.add_handler(urllib.request.HTTPSHandler())
+    bounded = partial(_BoundedResponse, time.monotonic() + timeout_seconds)
+    opener.add_handler(_BoundedHandler(bounded))
     if not settings.is_here:  # what stays here needs no proxy, which would see the key
         opener.add_handler(urllib.request.ProxyHandler())
-    deadline = time.monotonic() + timeout_seconds
     with opener.open(request, timeout=timeout_seconds) as response:
-        return response, _bounded(response, deadline)
+        body = response.read(MOST_REPLY_BYTES + 1)
+        return response, body if len(body) <= MOST_REPLY_BYTES else b""
 
 
-def _bounded(response: HTTPResponse, deadline: float) -> bytes:
-    """A body, nothing of one that is too long; TimeoutError for one that trickles in."""
-    data = b""
-    while chunk := response.read1(2**16):
-        data += chunk
-        if len(data) > MOST_REPLY_BYTES:
-            return b""
-        if time.monotonic() > deadline:
+class _BoundedHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Asks over HTTP and HTTPS; all that comes back, a proxy's word and every header too, is read by `response`."""
+
+    def __init__(self, response: Callable[..., HTTPResponse]) -> None:
+        super().__init__()
+        self._response = response
+
+    def http_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(partial(self._connected, HTTPConnection), req)
+
+    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(partial(self._connected, HTTPSConnection), req)
+
+    def _connected(self, kind: type[HTTPConnection], host: str, **how: Any) -> HTTPConnection:
+        connection = kind(host, **how)
+        connection.response_class = self._response  # type: ignore[assignment]  # makes one
+        return connection
+
+
+class _BoundedResponse(HTTPResponse):
+    """A reply that ends at a deadline, whatever it consists of: interim responses, headers, chunks or trailers."""
+
+    def __init__(self, deadline: float, sock: Any, **how: Any) -> None:
+        super().__init__(sock, **how)
+        self.fp = BufferedReader(_BoundedReader(self.fp, deadline))
+
+
+class _BoundedReader(RawIOBase):
+    """Reads from a buffered file of a socket, which waits no longer than the socket's time-out, until a deadline."""
+
+    def __init__(self, file: BufferedReader, deadline: float) -> None:
+        super().__init__()
+        self._file, self._deadline = file, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if time.monotonic() > self._deadline:
             raise TimeoutError("timed out")
-    return data
+        return self._file.readinto1(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _reply(body: bytes, text: str) -> Reply:
@@ -159,8 +222,11 @@ def _shown(text: str, settings: JudgeSettings) -> str:
 
 
 def without_key(text: str, settings: JudgeSettings) -> str:
-    """A server's text as it may be shown and stored, should it say the key back."""
-    return text.replace(settings.key, "***") if settings.key else text
+    """A server's text as it may be shown and stored, should it say the key back.
+
+    Between the key's characters may stand what is not seen, or is taken away later, such as U+202E.
+    """
+    return re.sub(r"[^!-~]*".join(map(re.escape, settings.key)), "***", text) if settings.key else text
 
 
 def _parsed(body: bytes) -> Any:

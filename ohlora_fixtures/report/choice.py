@@ -23,6 +23,9 @@ _FORMS: Mapping[str, Callable[[float], str]] = {
 _MOST_EXCLUDED = 3
 """Candidates named with one reason where there is little room."""
 
+_MOST_RANKED = 100
+"""Options in `selection.json`; `comparison.md` has them all."""
+
 
 def terminal(selection: Selection, terminal: Terminal) -> str:
     """The choice for a terminal, itself last: for `-v` with all its reasons, for `-q` without any."""
@@ -49,7 +52,8 @@ def as_facts(selection: Selection) -> dict[str, Any]:
         "any_license": selection.any_license,
         "weights": dict(selection.weights),
         "bases": dict(selection.bases),
-        "ranking": [_facts(option) for option in selection.ranking],
+        "ranked": len(selection.ranking),
+        "ranking": [_facts(option) for option in selection.ranking[:_MOST_RANKED]],
         "pareto_front": [_place(option) for option in selection.front],
         "shifts": [
             {name: value for name, value in vars(each).items() if name != "becomes"} | _place(each.becomes)

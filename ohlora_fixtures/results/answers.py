@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..base.csv_files import read_rows
 from ..base.errors import InputError
-from ..base.files import replace_text
+from ..base.files import exists, refuse_link, replace_text
 from ..base.messages import message
 from ..base.safe_text import cell, line
 from ..inputs.cases import Case, answering_case
@@ -55,7 +55,7 @@ def read_folder(folder: Path, candidates: Iterable[str]) -> Answers:
     found: Answers = {}
     for name in candidates:
         path = folder / name_of(name)
-        if path.exists():
+        if exists(path):
             found |= {case: given for case, given in read_answers(path).items() if case.candidate == name}
     return found
 
@@ -64,7 +64,7 @@ def write_answers(path: Path, answers: Mapping[Case, Sequence[GivenAnswer]]) -> 
     """Write a candidate's answers as CSV that a spreadsheet will not run as formulas; what is untuned stands first.
 
     The file begins with a byte-order mark: without it Excel takes UTF-8 for the system's own encoding.
-    Raises OSError if it cannot be written; an older file is then as it was.
+    Raises OSError if it cannot be written, also where its folder is a link; an older file is then as it was.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL)  # an answer may hold line ends
@@ -76,6 +76,7 @@ def write_answers(path: Path, answers: Mapping[Case, Sequence[GivenAnswer]]) -> 
             tokens = "" if each.tokens is None else each.tokens
             texts = (cell(each.prompt), cell(each.answer), tokens, seconds, ended, cell(line(each.grade)))
             writer.writerow([case.candidate, case.variant or "", *texts])
+    refuse_link(path.parent)
     replace_text(path, _BYTE_ORDER_MARK + buffer.getvalue())
 
 

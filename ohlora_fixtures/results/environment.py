@@ -2,9 +2,11 @@
 
 import os
 import platform
+import re
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from ..base.installation import versions
@@ -22,6 +24,10 @@ _VARIABLES = (
     "OMP_NUM_THREADS",
     "HF_HUB_OFFLINE",
 )
+
+_ELSEWHERE = re.compile(r"(^|^-\w|[=,:]|file://)(?:/(?!/)|[A-Za-z]:[/\\])[^=,]*[/\\](?=[^/\\=,])")
+"""The folders of an absolute path, which stands alone, behind an option or in a list."""
+_SHORTENED = "paths are shortened: . is the folder it was started in, ~ the home folder, … any other"
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def describe_environment(nvml: Nvml) -> dict[str, Any]:
     """What a figure of this session may depend on and its record does not say."""
     return {
         "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        **published_command(),
         "platform": platform.platform(),
         "cores": available_cores(),
         "nvidia_driver": nvml.driver_version(),
@@ -70,6 +76,26 @@ def describe_environment(nvml: Nvml) -> dict[str, Any]:
         "variables": {name: os.environ.get(name) for name in _VARIABLES},
         "versions": dict(versions()),
     }
+
+
+def published_command() -> dict[str, Any]:
+    """The command line, without what its paths tell of this machine, and a note of that where one was shortened."""
+    program, *arguments = sys.argv
+    path = Path(program)
+    command = [f"python -m {path.parent.name}" if path.name == "__main__.py" else path.name, *map(published, arguments)]
+    is_whole = command[1:] == arguments
+    return {"command": command} if is_whole else {"command": command, "command_note": _SHORTENED}
+
+
+def published(text: str) -> str:
+    """A text with paths, for files that are given away: relative to where the session was started, or to `~`.
+
+    Of a path that is in neither, only its last part is left.
+    """
+    for place, name in ((Path.cwd(), "."), (Path.home(), "~")):
+        if place != Path(place.anchor):
+            text = re.sub(rf"{re.escape(str(place))}(?![^/\\=,:])", name, text)
+    return _ELSEWHERE.sub(r"\1…/", text)
 
 
 def allocator_settings() -> str | None:

@@ -1,13 +1,19 @@
 """Memory against a run that pytest-benchmark has stored: what may grow by how much, and what has grown more."""
 
+import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ..base.errors import InputError
+from ..base.files import MOST_TEXT_BYTES, read_bytes
 from ..base.units import parse_size_mib
 from .flat import figure
 from .record import Record
@@ -101,6 +107,51 @@ class MemoryGrowth:
     """How many of the stored run's cases were not selected in this run."""
 
 
+@dataclass(frozen=True)
+class _Stats:
+    """What pytest-benchmark shows of a case's times."""
+
+    min: float
+    max: float
+    mean: float
+    stddev: float
+    median: float
+    iqr: float
+    outliers: str
+    ops: float
+    rounds: int
+    iterations: int
+
+
+@dataclass(frozen=True)
+class _Benchmark:
+    name: str
+    fullname: str
+    stats: _Stats
+    extra_info: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _StoredRun:
+    machine_info: dict[str, Any]
+    benchmarks: list[_Benchmark]
+
+
+def check_stored_run(path: Path) -> None:
+    """Raises InputError for a file that is no run as pytest-benchmark stores it: it would trip over one at the end."""
+    try:
+        msgspec.convert(json.loads(read_bytes(path, MOST_TEXT_BYTES)), _StoredRun)
+    except OSError as error:
+        reason = error.strerror
+    except (ValueError, RecursionError, msgspec.ValidationError):
+        reason = "it is no run of pytest-benchmark"
+    else:
+        return
+    raise InputError(
+        f"stored run {path} cannot be compared with ({reason}): give --benchmark-compare another file, or a number"
+    )
+
+
 def parse_limits(text: str) -> tuple[Limit, ...]:
     """Read `peak:5%` or `peak:5%,reserved:200MiB`; raises InputError for anything else."""
     return tuple(_parse_limit(part.strip()) for part in text.split(","))
@@ -159,7 +210,7 @@ def growth(record: Record, stored: Mapping[str, Any] | None, fields: Sequence[st
     if reason := why_not(record, stored):
         return reason
     for name in fields:
-        now_mib, stored_mib = figure(record, name), stored.get(name)
+        now_mib, stored_mib = figure(record, name), _finite(stored.get(name))
         if now_mib is not None and stored_mib is not None:
             return Growth(record.case.id, name, stored_mib, now_mib)
         if now_mib is not None:
@@ -167,6 +218,10 @@ def growth(record: Record, stored: Mapping[str, Any] | None, fields: Sequence[st
         if stored_mib is not None:
             return f"this run has no {name} ({record.outcome.kind})"
     return f"neither run has {' or '.join(fields)}"
+
+
+def _finite(figure: Any) -> float | None:
+    return figure if type(figure) in (int, float) and math.isfinite(figure) else None
 
 
 def extra_info_of(stored_run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -159,6 +159,8 @@ class Record:
     plan: Plan | None = None
     """A plan's own; or of a case measured on a GPU at full size, made for the very lengths of the run."""
     quality: Assessment = field(default_factory=Assessment)
+    answers: int | None = None
+    """How many answers it has in `answers/<candidate>.csv`; None for none, and where an older record does not tell."""
     schema: int = SCHEMA
 
     @property
@@ -277,4 +279,6 @@ def _are_showable(value: Any) -> bool:
         return -_LARGEST < value < _LARGEST
     if isinstance(value, Mapping):
         return all(map(_are_showable, value.values()))
-    return all((type(each) is float and -_LARGEST < each < _LARGEST) or _are_showable(each) for each in value)
+    if value and set(map(type, value)) == {float}:  # of thousands of figures, often; a sum has its parts' NaN
+        return not math.isnan(sum(value)) and -_LARGEST < min(value) <= max(value) < _LARGEST
+    return all(map(_are_showable, value))

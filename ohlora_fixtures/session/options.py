@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from ..base.errors import InputError
+from ..base.files import exists, is_file, is_folder
 from ..base.installation import DATA
 from ..base.messages import Language, report_language
 from ..base.units import parse_size_mib
@@ -27,7 +28,7 @@ from ..meters.nvml import Nvml
 from ..quality.grades import read_grades
 from ..report import digits
 from ..report.layout import Column, aligned, figures, in_mib, words
-from ..results.memory_growth import Limit, parse_limits
+from ..results.memory_growth import Limit, check_stored_run, parse_limits
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
     scale = _choice(config, "scale", SCALES) or "auto"
     weights = _choice(config, "weights", WEIGHTS)
     model_dir = _path(config, "model_dir")
-    if model_dir is not None and not model_dir.is_dir():
+    if model_dir is not None and not is_folder(model_dir):
         raise InputError(
             f"model folder {model_dir} is not a folder: give --model-dir a folder with one folder per candidate"
         )
@@ -178,7 +179,7 @@ def _resumed_dir(config: pytest.Config) -> Path | None:
         raise InputError("--resume-anyway needs a session to resume: add --resume DIR")
     option, _ = _first_given(config, "resume", "results_dir")
     folder = _path(config, "resume") if option == "resume" else None
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not is_folder(folder):
         raise InputError(f"results folder {folder} is not a folder: give --resume that of an interrupted session")
     return folder
 
@@ -188,10 +189,10 @@ def _results_dir(config: pytest.Config) -> Path:
     folder = _path(config, "results_dir") or config.rootpath / "results" / session
     if hasattr(config, "workerinput"):  # a pytest-xdist worker writes nothing there
         return folder
-    if (folder / "records.jsonl").exists():
+    if exists(folder / "records.jsonl"):
         raise InputError(f"results folder {folder} already holds a session's records: give --results-dir another one")
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    there = next(parent for parent in (folder, *folder.parents) if exists(parent))
+    if not is_folder(there) or not os.access(there, os.W_OK):
         raise InputError(f"results folder {folder} cannot be written: give --results-dir a folder that can")
     return folder
 
@@ -240,6 +241,8 @@ def keep_benchmarks(config: pytest.Config, name: str) -> None:
     With `-q` its tables are left out, unless there is something to compare with.
 
     Where pytest-benchmark measures nothing, as under pytest-xdist, there is nothing to save.
+
+    Raises InputError for a run to compare with that is none.
     """
     option = config.option
     if option.collectonly or getattr(option, "dist", "no") != "no" or option.benchmark_disable:
@@ -249,6 +252,8 @@ def keep_benchmarks(config: pytest.Config, name: str) -> None:
     if option.benchmark_compare and option.benchmark_storage.startswith(_FILE_SCHEME):
         folder = config.invocation_params.dir / option.benchmark_storage.removeprefix(_FILE_SCHEME)
         option.benchmark_compare = of_any_python(option.benchmark_compare, folder)
+        for path in runs_meant(option.benchmark_compare, folder):
+            check_stored_run(path)
     if config.get_verbosity() < 0 and not option.benchmark_compare:
         option.benchmark_quiet = True  # its tables repeat times of the comparison
     if not option.benchmark_autosave:
@@ -265,5 +270,15 @@ def of_any_python(asked: str | bool, folder: Path) -> str | bool:  # noqa: FBT00
     if asked is True:
         runs = [(path.stat().st_mtime, path) for path in folder.glob("*/[0-9][0-9][0-9][0-9]_*.json")]
         return str(max(runs)[1]) if runs else asked
-    is_bare = isinstance(asked, str) and Path(asked).name == asked and not Path(asked).is_file()
+    is_bare = isinstance(asked, str) and Path(asked).name == asked and not is_file(Path(asked))
     return f"*/{asked}" if is_bare else asked
+
+
+def runs_meant(asked: str | bool, folder: Path) -> list[Path]:  # noqa: FBT001
+    """The files that pytest-benchmark takes that for; one that it would trip over, if it is a path to none."""
+    if not isinstance(asked, str):
+        return []
+    path = Path(asked)
+    if is_file(path) or path.is_absolute() or len(path.parts) > 2:  # noqa: PLR2004 - machine and name
+        return [path]
+    return [*folder.glob(f"{asked.rstrip('*')}*.json")] or ([path] if path.suffix else [])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..base import safe_text
 from ..base.errors import CandidateError, InputError, one_line
+from ..base.files import is_folder
 from ..inputs.candidates import Candidate
 from ..inputs.cases import Case
 from ..inputs.gpu_profiles import NATIVE_BF16, Capability, Gpu
@@ -141,7 +142,7 @@ def _check_card() -> list[str]:
 def _check_folders(model_dir: Path, candidates: Iterable[Candidate]) -> None:
     for candidate in candidates:
         folder = model_dir / candidate.name
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise InputError(f"model folder {model_dir} has no folder {candidate.name}: put its weights there")
         if not weight_files([path.name for path in folder.iterdir()]):
             raise InputError(f"model folder {folder} has no weights, neither .safetensors nor .bin: put them there")

@@ -52,6 +52,7 @@ class Draft:
             measured=self.measured,
             plan=self.plan,
             quality=self.quality,
+            answers=len(self.answers) or None,
         )
 
 

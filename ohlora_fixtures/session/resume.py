@@ -11,9 +11,10 @@ from ..base.errors import InputError
 from ..base.installation import versions
 from ..base.messages import Message, message
 from ..inputs.candidates import Candidate
-from ..inputs.cases import Case
+from ..inputs.cases import Case, answering_case
 from ..inputs.gpu_profiles import GpuProfile
 from ..inputs.settings import Settings
+from ..results.answers import Answers
 from ..results.environment import Environment
 from ..results.folder import SESSION, TORN, read_object
 from ..results.record import SCHEMA, Record, plain
@@ -87,8 +88,10 @@ def identity(settings: Settings) -> dict[str, Any]:
 def read_identity(folder: Path) -> dict[str, Any]:
     """What `session.json` keeps; raises InputError if it cannot be read, or is of another version."""
     path = folder / SESSION
-    found, parts = read_object(path), ("candidates", "protocol", "gpu_profile", "versions")
-    if found is None or not all(isinstance(found.get(part), dict) for part in parts):
+    found, parts = read_object(path) or {}, ("candidates", "protocol", "gpu_profile", "versions")
+    entries = [found.get("variants", {}), *map(found.get, parts)]
+    entries += [each for of in entries[:2] if isinstance(of, dict) for each in of.values()]
+    if not all(isinstance(each, dict) for each in entries):
         raise InputError(f"{path} cannot be read, so the session cannot be resumed: start a new one")
     if found.get("schema") != SCHEMA:
         raise InputError(
@@ -112,13 +115,16 @@ def environment_after(path: Path, now: dict[str, Any]) -> dict[str, Any]:
     return {**first, "resumed": [*first.get("resumed", ()), now]}
 
 
-def resumed(settings: Settings, then: Mapping[str, Any], records: tuple[Record, ...], *, is_torn: bool) -> Resumed:
+def resumed(
+    settings: Settings, then: Mapping[str, Any], records: tuple[Record, ...], answers: Answers, *, is_torn: bool
+) -> Resumed:
     """What of an earlier session this one takes over; raises InputError if something differs that must not."""
     budget_mib, is_strict = settings.budget_mib, settings.strict_gpu
+    kept = (each for each in records if is_kept(each, budget_mib, is_strict=is_strict) and is_whole(each, answers))
     return Resumed(
         folder=settings.results_dir,
         records=records,
-        kept=frozenset(each.case for each in records if is_kept(each, budget_mib, is_strict=is_strict)),
+        kept=frozenset(each.case for each in kept),
         is_torn=is_torn,
         differences=tuple(dict.fromkeys(_differences(then, identity(settings), records))),
         may_differ=settings.resume_anyway,
@@ -137,6 +143,12 @@ def is_kept(record: Record, budget_mib: float, *, is_strict: bool) -> bool:
     if kind in ("out_of_memory", "over_budget"):
         return record.experiment.budget_mib == budget_mib
     return kind in ("passed", "failed")
+
+
+def is_whole(record: Record, answers: Answers) -> bool:
+    """Whether all that belongs to a case is there: its answers are in a file of their own, which can be lost alone."""
+    found = answers.get(answering_case(record.case.candidate, record.case.variant), ())
+    return len(found) >= (record.answers or 0)
 
 
 def _entry(candidate: Candidate) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ..base.errors import InputError
-from ..base.files import replace_text
+from ..base.files import replace_bytes, replace_text
 from ..base.installation import REFERENCE
 from ..base.messages import message
 from ..base.safe_text import json_page
@@ -18,8 +18,9 @@ from ..inputs.settings import Settings
 from ..meters.nvml import Nvml
 from ..report import choice, files, stored_run
 from ..report.layout import Terminal
+from ..report.notes import listed
 from ..results import comparison, memory_growth
-from ..results.answers import Answers, GivenAnswer, name_of, read_folder, write_answers
+from ..results.answers import Answers, GivenAnswer, name_of, write_answers
 from ..results.environment import describe_environment, unknown_environment
 from ..results.folder import ENVIRONMENT, SESSION, RecordStore, stored_records
 from ..results.record import Outcome, Record, experiment_of, record_of
@@ -46,6 +47,7 @@ class Session:
         self._selection: Selection | None = None
         self._environment: dict[str, Any] | None = None
         self._told_problem: str | None = None
+        self._told_deleted = 0
         self.is_full_size = False
         """Whether models of full size are measured; known once it has begun."""
 
@@ -57,16 +59,15 @@ class Session:
         settings = self._settings
         then = resume.read_identity(settings.results_dir)
         found = stored_records(settings.results_dir) if is_dry_run else self._store.resume()
+        is_torn = found.torn_line is not None and not is_dry_run
         try:
-            self._resumed = resume.resumed(
-                settings, then, found.records, is_torn=bool(found.torn_line and not is_dry_run)
-            )
+            answers = found.answers(candidate.name for candidate in settings.candidates)
+            self._resumed = resume.resumed(settings, then, found.records, answers, is_torn=is_torn)
         except InputError:
             self.close()
             raise
         if not is_dry_run:
-            self._records = {record.case: record for record in found.records}
-            self._answers = read_folder(settings.results_dir, {each.case.candidate for each in found.records})
+            self._records, self._answers = {record.case: record for record in found.records}, answers
 
     def begin(self, found: Collection[Case], *, has_plans: bool) -> list[str]:
         """Before the first case: check what can be checked, take the results folder, put down what this is made with.
@@ -93,7 +94,7 @@ class Session:
             environment = resume.environment_after(folder / ENVIRONMENT, environment)
         self._environment = environment
         for name, facts in ((SESSION, now), (ENVIRONMENT, environment)):
-            self._store.write(name, partial(replace_text, text=json_page(facts).decode()))
+            self._store.write(name, partial(replace_bytes, data=json_page(facts)))
         if self._store.problem is not None:
             self.close()
             raise InputError(
@@ -145,13 +146,21 @@ class Session:
         """What the user should know of the disk, a sentence each, once."""
         problem, told = self._store.problem, self._told_problem
         self._told_problem = problem
+        folder, news = self._settings.results_dir, []
+        if len(self._store.deleted) > self._told_deleted:
+            self._told_deleted = len(self._store.deleted)
+            news.append(self._deleted)
         if problem == told:
-            return []
-        folder = self._settings.results_dir
+            return news
         if problem is None:
-            return [f"everything missing from {folder} has now been written"]
+            return [*news, f"everything missing from {folder} has now been written"]
         kept = "kept in memory; writing is tried again after each case and at the end"
-        return [f"{self._store.missing} cannot be written to {folder} ({problem}): {kept}"]
+        return [*news, f"{self._store.missing} cannot be written to {folder} ({problem}): {kept}"]
+
+    @property
+    def _deleted(self) -> str:
+        folder, names = self._settings.results_dir, listed([*self._store.deleted])
+        return f"somebody has deleted {names} in {folder} while this session ran: written again from memory"
 
     def close(self) -> None:
         """Let other sessions have the results folder."""
@@ -171,10 +180,10 @@ class Session:
         record = self._unended[case]
         self._records.pop(case, None)
         self._records[case] = record
-        self._store.add(record)
-        if case in self._answers:
+        if case in self._answers:  # they come first: a case that has a line has all that belongs to it
             own = {each: given for each, given in self._answers.items() if each.candidate == case.candidate}
             self._store.write(name_of(case.candidate), partial(write_answers, answers=own))
+        self._store.add(record)
         del self._unended[case]
 
     def exit_status(self, exit_status: int) -> int:
@@ -182,7 +191,8 @@ class Session:
         kept = [self._records[case] for case in self.kept_cases]
         if exit_status == pytest.ExitCode.NO_TESTS_COLLECTED and kept:  # all that was asked for is there
             exit_status = pytest.ExitCode.OK
-        has_failed = any(record.outcome.kind != "passed" for record in kept) or self._store.problem is not None
+        has_failed = any(record.outcome.kind != "passed" for record in kept)
+        has_failed = has_failed or self._store.problem is not None or bool(self._store.deleted)
         if self._reporting.memory_limits and memory_growth.has_failed(self._verdicts):
             has_failed = True
         return pytest.ExitCode.TESTS_FAILED if has_failed and exit_status == pytest.ExitCode.OK else exit_status
@@ -191,16 +201,18 @@ class Session:
         """Write what an interrupted teardown left, judge the selected items' memory, write the comparison's files."""
         for case in list(self._unended):
             self._write(case)
+        self._store.restore()
         settings, found, beside = self._settings, self._comparison(), ""
         if limits := self._reporting.memory_limits:
             names = [item.name for item in selected if cases.is_case(item) and not cases.case_of(item).is_planned]
             ran = self._records.values()
             self._verdicts = [memory_growth.held_against(limits, ran, run, names) for run in self.stored_runs]
             beside = stored_run.markdown(limits, self._verdicts)
-        self._selection = self._reporting.choosing.choose(found, self._answers, settings.results_dir)
-        findings = files.Findings(found, self._selection, self._answers, self._environment)
-        for name, text in files.texts(findings, self._reporting.language, beside):
-            self._store.write(name, partial(replace_text, text=text))
+        for choosing in self._reporting.choosing.in_turn:
+            self._selection = choosing.choose(found, self._answers, settings.results_dir)
+            findings = files.Findings(found, self._selection, self._answers, self._environment)
+            for name, text in files.texts(findings, self._reporting.language, beside):
+                self._store.write(name, partial(replace_text, text=text))
 
     def summary(self, terminal: Terminal) -> str:
         """The comparison and the choice for a terminal, and where their files are."""
@@ -211,7 +223,9 @@ class Session:
         if self._selection is not None:
             parts.append(choice.terminal(self._selection, terminal))
         parts.append(f"results: {self._settings.results_dir}")
-        self._store.flush()
+        self._store.restore()
+        if self._store.deleted:
+            parts.append(f"NOT AS IT WAS: {self._deleted}")
         if self._store.problem is not None:
             parts.append(
                 f"NOT WRITTEN, the disk does not take it ({self._store.problem}): {self._store.missing}; copy what "
