@@ -12,7 +12,7 @@ from ..results.record import Record
 from . import digits
 from .choice import SOURCES
 from .layout import Column, Terminal, aligned, as_markdown, for_terminal, needed, width_of
-from .notes import devices_of, meaning_of_mib
+from .notes import devices_of, meaning_of_mib, rows_used
 from .words import Say, cut
 
 _PROMPT, _STUDY = "prompt", "the study's figures"
@@ -155,7 +155,8 @@ class _Glance:
         told += [f"{mark}: {meaning}" for mark, meaning in _MARKS.items() if mark in figures]
         if any(offer.what == _STUDY for offer in shown):
             told.append("study: as published, on a Colab T4, its MiB after the run and not the peak")
-        return f"{where}, budget {' or '.join(budgets)} MiB. {'; '.join(told)}"
+        rows = "".join(f", {used}" for used in rows_used(self._comparison.records))
+        return f"{where}, budget {' or '.join(budgets)} MiB{rows}. {'; '.join(told)}"
 
     def _words(self, head: str, cell: Callable[[Row], str], importance: int) -> _Offer:
         column = Column(head, [cell(row) for row in self._comparison.rows])

@@ -15,7 +15,7 @@ from ...choice.selection import Selection
 from ...results.answers import Answers
 from ...results.comparison import Comparison
 from .. import digits
-from ..notes import devices_of, distinct, listed, mixed_notes
+from ..notes import devices_of, distinct, listed, mixed_notes, rows_used
 from ..words import Say, texts
 from . import choice, listings, losses, memory, quality, svg, times
 from .contents import Figure, Table
@@ -172,6 +172,7 @@ def _facts(found: Comparison, environment: Mapping[str, Any] | None, say: Say) -
         "fact.budget": " / ".join(f"{digits.mib(mib)} MiB" for mib in budgets),
         "fact.measured_on": names(devices_of(found.measured)),
         "fact.planned_for": names(devices_of(found.plans)),
+        "fact.rows": " / ".join(used.text(say.language) for used in rows_used(found.records)),
         "fact.began": _minute(moments.get("started_utc") or moments.get("merged_utc")),
         "fact.protocol": names(record.experiment.protocol_hash for record in found.records),
     }
