@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 OWN_DATASET = DATA / "dialogues.csv"
+_MOST_TEXTS, _LONGEST_TEXT = 200, 1000
+"""Rows, all of the suite's own, and characters of each: to learn a tokenizer from thousands takes minutes."""
 IGNORED_LABEL = -100
 """The label PyTorch's cross-entropy leaves out (its `ignore_index`)."""
 
@@ -90,8 +92,8 @@ class Dialogues:
         return shuffled(self.usable_train_rows) if of == "random" else self.usable_train_rows
 
     def texts(self, template: str) -> list[str]:
-        """Every usable train row in a candidate's text template."""
-        return [whole_text(template, row) for row in self.usable_train_rows]
+        """Usable train rows in a candidate's text template, as many and as much as tell how its texts look."""
+        return [whole_text(template, row)[:_LONGEST_TEXT] for row in self.usable_train_rows[:_MOST_TEXTS]]
 
 
 class Example(TypedDict):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 MOST_HELD_OUT = 50
-"""Rows by which a fine-tuned model is judged."""
+"""Rows, and as many of those trained on, by which a fine-tuned model is judged."""
 _HELD_OUT_OF = 10
 """Of so many dialogues one is held out, where the dataset does not say which."""
 _SEED = 42
