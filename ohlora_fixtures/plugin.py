@@ -90,8 +90,8 @@ class SessionHooks:
         folder = cache.mkdir("ohlora-plans") if cache else None
         self._config.stash[PLANNER] = Planner(self._config.stash[SETTINGS], PlanStore(folder))
 
-    def pytest_report_header(self) -> str | None:
-        """At the head of pytest's output: say what is resumed."""
+    def pytest_report_header(self) -> list[str]:
+        """At the head of pytest's output: say what data it is about, and what is resumed."""
         return self._session.header
 
     @pytest.hookimpl(trylast=True)

@@ -168,7 +168,7 @@ def test_a_workbook_is_no_csv(path):
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as book:
         book.writestr("xl/workbook.xml", "<workbook/>" * 100)
     text = buffer.getvalue().decode("latin-1")
-    assert "is not text in UTF-8, UTF-16 or CP949: save it from the spreadsheet as CSV" in says(path, text, "latin-1")
+    assert "is not text in UTF-8, UTF-16 or CP949: save it in UTF-8, a workbook as CSV" in says(path, text, "latin-1")
 
 
 def test_a_missing_file_is_told(tmp_path):

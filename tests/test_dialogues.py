@@ -84,13 +84,6 @@ def test_a_file_that_says_it_is_utf_8_is_not_read_as_anything_else(tmp_path):
         read_dialogues(path)
 
 
-def test_a_missing_column_is_named(tmp_path):
-    path = tmp_path / "short.csv"
-    path.write_text("data_type,input_data\ntrain,안녕\n", encoding="utf-8")
-    with pytest.raises(InputError, match="lacks the column 'output_data': it needs data_type, input_data, output_data"):
-        read_dialogues(path)
-
-
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"none\.csv cannot be read \(No such file or directory\): give the path"):
         read_dialogues(tmp_path / "none.csv")
@@ -182,20 +175,6 @@ def test_a_text_of_any_length_is_read(tmp_path):
     before = csv.field_size_limit()
     assert [len(row.answer) for row in read_dialogues(path).usable_train_rows] == [200_000, 1]
     assert csv.field_size_limit() == before
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"instruction": "하나"}\n{"instruction": "a, b", "output": "c"}\n',
-        '[\n{\n"instruction": "하나"\n}\n]',
-    ],
-)
-def test_json_is_refused_as_what_it_is(tmp_path, text):
-    path = tmp_path / "data.jsonl"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match="seems to be JSON, and CSV is needed: save it as CSV"):
-        read_dialogues(path)
 
 
 def test_long_rows_are_cut_off(tokenizer):

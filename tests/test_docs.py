@@ -126,6 +126,9 @@ def world(tmp_path_factory):
         "fullname,Average,#Params (B),Hub License\nEleutherAI/polyglot-ko-1.3b,29.95,1.3,apache-2.0\n", encoding="utf-8"
     )
     (folder / "mine.csv").symlink_to(DATA / "dialogues.csv")
+    for name, columns in (("mine.jsonl", ("instruction", "output")), ("mine.json", ("question_text", "reply"))):
+        rows = [json.dumps(dict.fromkeys(columns, "안녕")) for _ in range(40)]
+        (folder / name).write_text("\n".join(rows), encoding="utf-8")
     (folder / "graded").mkdir()
     (folder / "graded" / "grades.csv").write_text("candidate,prompt,grade\nllama1B,,중\n", encoding="utf-8")
     dialogues = read_dialogues(DATA / "dialogues.csv")

@@ -121,15 +121,15 @@ def test_without_pyarrow_one_sentence_says_what_to_install(tmp_path, monkeypatch
         ),
         ("board.csv", "Model,Average\na/b,1,2\n", "leaderboard .* has more cells in line 2 than columns"),
         ("board.csv", "[]", "seems to be JSON, and CSV is needed"),
-        ("board.json", "[", "cannot be read as json: JSONDecodeError"),
-        ("board.json", "[" * 100_000, "cannot be read as json: (Recursion|JSONDecode)Error"),
+        ("board.json", "[", "cannot be read as json: ValueError: Expecting value in line 1"),
+        ("board.json", "[" * 100_000, "cannot be read as json: ValueError: too deep a nesting in line 1"),
         ("board.json", "[]", "has no rows"),
         ("board.json", '{"error": "not found"}', "has no rows"),
         ("board.json", "[1]", "its rows are not objects with a value for each column"),
         ("board.json", '{"headers": ["a"], "data": [[1, 2]]}', "cannot be read as json: ValueError"),
         ("board.json", '{"headers": ["a"], "data": [1]}', "cannot be read as json: TypeError"),
         ("board.json", '{"a": {"0": 1}, "b": 2}', "lacks the column 'fullname or Model'; its columns are 'a':"),
-        ("board.jsonl", "{}\n{", "cannot be read as jsonl: JSONDecodeError"),
+        ("board.jsonl", "{}\n{", "cannot be read as jsonl: ValueError: Expecting property name.* in line 2"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_a_sentence(tmp_path, name, text, says):
@@ -148,10 +148,10 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InputError, match="cannot be read"):
         read_leaderboard(tmp_path / "folder.csv")
-    korean = tmp_path / "korean.json"
-    korean.write_bytes('["모델"]'.encode("cp949"))
-    with pytest.raises(InputError, match="cannot be read as json: UnicodeDecodeError"):
-        read_leaderboard(korean)
+    other = tmp_path / "other.json"
+    other.write_bytes(b'["\xff"]')
+    with pytest.raises(InputError, match="is not text in UTF-8, UTF-16 or CP949"):
+        read_leaderboard(other)
 
 
 @pytest.mark.parametrize("average", ["", "n/a", "nan", "inf", "=1+1", "0", "-3", True, None, [1], 10**400])

@@ -34,7 +34,8 @@ from ohlora_fixtures.session.records import out_of_memory
 
 NAMES = """MiB GPU VRAM HTTP JSON CSV UTF CP949 Python ECC GB W C end of sequence token environment json
 model_type lora_rank max_length max_row_tokens best good fair poor worst judge model allow remote code
-peft peft_type adapter"""
+peft peft_type adapter columns prompt answer messages split train role content from value Hub pip install datasets
+config quantization_config bf16 LoRA"""
 """Of units, formats, fields, options and grades: the same in every language."""
 
 

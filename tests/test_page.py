@@ -203,7 +203,12 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     chosen = page_selection.selection(comparison, any_license=True)
     capped = [
         changed(
-            each, weights="random", protocol_changes=["epochs 1"], **{} if each.case.is_planned else {"cap_mib": 1.0}
+            each,
+            weights="random",
+            protocol_changes=["epochs 1"],
+            protocol={"fine_tuning_rows": "120:140"},
+            dataset_rows=3000,
+            **{} if each.case.is_planned else {"cap_mib": 1.0},
         )
         for each in comparison.records
     ]

@@ -4,7 +4,7 @@ from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.workloads.models import ModelSource, load
-from ohlora_fixtures.workloads.stand_ins import mini_architecture, stand_in_tokenizer
+from ohlora_fixtures.workloads.stand_ins import stand_in_tokenizer
 
 TEXTS = read_dialogues(DATA / "dialogues.csv").texts("### 질문: {input} ### 답변: {output}")
 CANDIDATES = [c for c in read_candidates(DATA / "candidates.toml") if not c.name.startswith("kanana")]
@@ -24,13 +24,6 @@ def test_the_tokenizer_loses_nothing_and_is_the_same_every_time():
     assert tokenizer.decode(ids) == text
     assert stand_in_tokenizer(TEXTS, 1.5)(text)["input_ids"] == ids
     assert tokenizer.eos_token_id == tokenizer.pad_token_id
-
-
-def test_a_replica_keeps_the_ratio_of_heads():
-    mini = mini_architecture({"num_attention_heads": 8, "num_key_value_heads": 1, "hidden_size": 2048}, 999, 0)
-    assert (mini["num_attention_heads"], mini["num_key_value_heads"]) == (2, 1)
-    assert mini["vocab_size"] == 999
-    assert "intermediate_size" not in mini
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: candidate.name)

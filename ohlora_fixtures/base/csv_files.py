@@ -42,7 +42,7 @@ def read_table(path: Path, what: Message, needed: Sequence[str] = ()) -> CsvTabl
 
     Its separator is the one that gives the most of the `needed` columns, and the most columns.
     """
-    text = _decoded(path, what)
+    text = read_text(path, what)
     if text.lstrip().startswith(("{", "[")):
         raise InputError(message("mistake.json", what=what, path=path))
 
@@ -92,6 +92,19 @@ def read_rows(
     ]
 
 
+def read_text(path: Path, what: Message) -> str:
+    """A file's text in whichever of these encodings it is; raises InputError if it cannot be read, or is in none."""
+    try:
+        data = read_bytes(path, MOST_TEXT_BYTES)
+    except OSError as error:
+        raise InputError(message("mistake.unreadable", what=what, path=path, error=error.strerror)) from None
+    marked = [encoding for mark, encoding in _ENCODINGS.items() if data.startswith(mark)]
+    for encoding in marked or ("utf-8", "cp949"):
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    raise InputError(message("mistake.encoding", what=what, path=path))
+
+
 class KnownTexts:
     """Texts that a file may mean, found although a spreadsheet has changed what it does change.
 
@@ -123,18 +136,6 @@ def _in_cp949(text: str) -> str:
 def _one_mark(text: str) -> str:
     """A lost character leaves one question mark, or one for each half of it that UTF-16 has."""
     return re.sub(r"\?+", "?", text)
-
-
-def _decoded(path: Path, what: Message) -> str:
-    try:
-        data = read_bytes(path, MOST_TEXT_BYTES)
-    except OSError as error:
-        raise InputError(message("mistake.unreadable", what=what, path=path, error=error.strerror)) from None
-    marked = [encoding for mark, encoding in _ENCODINGS.items() if data.startswith(mark)]
-    for encoding in marked or ("utf-8", "cp949"):
-        with contextlib.suppress(UnicodeDecodeError):
-            return data.decode(encoding)
-    raise InputError(message("mistake.encoding", what=what, path=path))
 
 
 def _is_filled(cells: Iterable[str]) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 
 from ..base import safe_text
 from ..base.installation import DATA
-from ..inputs.candidates import Candidate
+from ..inputs.candidates import Candidate, other_head
 from .leaderboard import Listed
 
 SMALLEST_BILLION, LARGEST_BILLION = 0.25, 3.0
@@ -87,6 +87,7 @@ class Reason:
 
 
 KOREAN_NOT_KNOWN = Reason("not known to be for Korean", "Korean: not known")
+_NO_TEXT = "not a causal language model"
 _UNKNOWN_SIZE = Reason("of a size that is not known", "size not known")
 
 
@@ -103,6 +104,8 @@ class Screening:
     korean: Korean
     candidate: Candidate | None = None
     """The candidate that it is; None if it is dropped, or kept without an architecture."""
+    other_head: str | None = None
+    """The class it is, such as `RobertaForMaskedLM`, if that writes no text."""
     missing: str = ""
     """Why a kept model is no candidate yet; empty for every other."""
 
@@ -120,6 +123,8 @@ class Screening:
     def of_rest(self) -> list[Reason]:
         """What else drops it."""
         terms, found = self.terms, []
+        if self.other_head:
+            found.append(Reason(_NO_TEXT, f"{_NO_TEXT} but {self.other_head}"))
         if not terms.free:
             kind = "of a licence not known to be free" if terms.free is None else "of a licence that is not free"
             found.append(Reason(kind, f"licence {terms.license} ({terms.basis})"))
@@ -171,7 +176,8 @@ def screen(
         terms, korean = _terms(listed, bases), _korean(listed, bases)
     if korean.level is None and assume_korean:
         korean = Korean("supported", "assumed, without evidence")
-    return Screening(listed, known, known.parameters if known else None, terms, korean)
+    head = other_head((settings or {}).get("architectures")) or other_head(listed.architecture)
+    return Screening(listed, known, known.parameters if known else None, terms, korean, other_head=head)
 
 
 def _bases(listed: Listed, ours: Mapping[str, Candidate], settings: Mapping[str, Any]) -> Iterator[Family]:

@@ -1,20 +1,19 @@
 """A leaderboard's export: its formats, and the models it lists, one entry a repository. All of it is others' text."""
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from ..base import safe_text
-from ..base.csv_files import read_table
+from ..base.csv_files import read_table, read_text
 from ..base.errors import InputError, one_line
-from ..base.files import MOST_ROWS, MOST_TEXT_BYTES, read_bytes
+from ..base.files import MOST_TEXT_BYTES, read_bytes
 from ..base.messages import message
+from ..base.row_files import Row, json_rows, parquet_rows
 from ..report.notes import listed
 
 _REPO = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -25,9 +24,6 @@ _MOST_HEADS = 40
 """Of columns in one sentence."""
 _LONGEST_CELL = 4096
 """Characters. An anchor of the Open LLM Leaderboard has 400."""
-
-_Row = dict[str, Any]
-"""An export's row, whatever its format: cells by their columns' heads."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,7 @@ def read_leaderboard(path: Path) -> Leaderboard:
     return Leaderboard(tuple(sorted(best.values(), key=_merit, reverse=True)), len(rows), tuple(unnamed))
 
 
-def _heads(rows: Iterable[_Row], path: Path) -> dict[str, str]:
+def _heads(rows: Iterable[Row], path: Path) -> dict[str, str]:
     """By field, the head of its column."""
     there = list(dict.fromkeys(head for row in rows for head in row))
     plain = {head: re.sub(r"[^a-z0-9]", "", head.casefold()) for head in there}
@@ -197,7 +193,7 @@ def _is_repo(name: str) -> bool:
     return is_short and _REPO.fullmatch(name) is not None and "--" not in name and ".." not in name
 
 
-def _read_rows(path: Path) -> list[_Row]:
+def _read_rows(path: Path) -> list[Row]:
     """Read an export in the format that its ending names."""
     kind = path.suffix.lower().removeprefix(".")
     read = _FORMATS.get(kind)
@@ -205,7 +201,7 @@ def _read_rows(path: Path) -> list[_Row]:
         endings = ", ".join(f".{each}" for each in _FORMATS)
         raise InputError(f"leaderboard {path} does not end in {endings}: export it as one of them")
     try:
-        rows = _all_objects(read(path))
+        rows = list(read(path))
     except InputError:
         raise
     except OSError as error:
@@ -217,60 +213,31 @@ def _read_rows(path: Path) -> list[_Row]:
     return rows
 
 
-def _all_objects(found: Iterable[Any]) -> list[_Row]:
-    rows = list(found)
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("its rows are not objects with a value for each column")
-    return rows
-
-
-def _csv(path: Path) -> Iterable[_Row]:
+def _csv(path: Path) -> Iterable[Row]:
     table = read_table(path, message("what.leaderboard"))
     empty = dict.fromkeys(table.heads)
     # of columns with the same head the first counts
     return (empty | dict(reversed([*zip(table.heads, cells, strict=False)])) for _, cells in table.rows)
 
 
-def _json(path: Path) -> Iterable[Any]:
-    """A JSON document's rows as objects.
-
-    It is a list of them; `{"data": [...]}`; the Hub's `{"rows": [{"row": {...}}]}`; rows as lists beside their heads,
-    as Gradio and pandas' "split" write them; or, as pandas does unasked, an object or a list a column.
-    """
-    document = json.loads(read_bytes(path, MOST_TEXT_BYTES))
-    if not isinstance(document, dict):
-        return document if isinstance(document, list) else [document]
-    rows = next((document[name] for name in ("rows", "data") if isinstance(document.get(name), list)), None)
-    heads = next((document[name] for name in ("headers", "columns") if isinstance(document.get(name), list)), None)
-    if rows is None:
-        columns = {head: dict(enumerate(each)) if isinstance(each, list) else each for head, each in document.items()}
-        columns = {head: cells for head, cells in columns.items() if isinstance(cells, dict)}
-        return [{head: cells.get(key) for head, cells in columns.items()} for key in next(iter(columns.values()), ())]
-    if heads is not None:
-        return [dict(zip(heads, row, strict=True)) for row in rows]
-    return [row["row"] if isinstance(row, dict) and isinstance(row.get("row"), dict) else row for row in rows]
+def _json(path: Path) -> Iterable[Row]:
+    return json_rows(read_text(path, message("what.leaderboard")), are_lines=False)
 
 
-def _json_lines(path: Path) -> Iterable[Any]:
-    lines = read_bytes(path, MOST_TEXT_BYTES).decode("utf-8-sig").split("\n")  # a JSON text may hold other line ends
-    return (json.loads(line) for line in lines if line.strip())
+def _json_lines(path: Path) -> Iterable[Row]:
+    return json_rows(read_text(path, message("what.leaderboard")), are_lines=True)
 
 
-def _parquet(path: Path) -> Iterable[_Row]:
+def _parquet(path: Path) -> Iterable[Row]:
     try:
-        from pyarrow import parquet
+        return parquet_rows(read_bytes(path, MOST_TEXT_BYTES))
     except ImportError:
         raise InputError(
             f"leaderboard {path} is Parquet, which needs pyarrow: pip install pyarrow, or export it as CSV or JSON"
         ) from None
-    file = parquet.ParquetFile(BytesIO(read_bytes(path, MOST_TEXT_BYTES)))
-    if file.metadata.num_rows > MOST_ROWS:
-        raise InputError(message("mistake.rows", what=message("what.leaderboard"), path=path, count=MOST_ROWS))
-    rows: list[_Row] = file.read().to_pylist()
-    return rows
 
 
-_FORMATS: dict[str, Callable[[Path], Iterable[Any]]] = {
+_FORMATS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "csv": _csv,
     "json": _json,
     "jsonl": _json_lines,

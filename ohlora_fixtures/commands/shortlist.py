@@ -114,11 +114,11 @@ def _candidate(screening: Screening, config: Path, ours: Iterable[Candidate], *,
     """The candidate that a kept model is: parameters and LoRA targets are its architecture's, built without weights.
 
     Its targets are those of the suite's candidates, `ours`, of the same architecture, so that ranks compare; else every
-    linear module but the head, as QLoRA advises (Dettmers et al. 2023, section 4).
+    linear module but the head that peft accepts, as QLoRA advises (Dettmers et al. 2023, section 4).
 
-    Raises CandidateError if transformers cannot build it.
+    Raises CandidateError if transformers cannot build it, or peft accepts none of its modules.
     """
-    from ..workloads.models import outline
+    from ..workloads.models import accepted_by_peft, outline
 
     listed = screening.listed
     is_own_name = is_alone and listed.name.lower() not in {each.name.lower() for each in ours}
@@ -140,7 +140,9 @@ def _candidate(screening: Screening, config: Path, ours: Iterable[Candidate], *,
     kind = candidate.architecture()["model_type"]
     alike = next((each.target_modules for each in ours if each.architecture()["model_type"] == kind), ())
     is_like_ours = bool(alike) and found.module_names.issuperset(alike)
-    targets = alike if is_like_ours else tuple(sorted(found.linear_names))
+    targets = alike if is_like_ours else tuple(accepted_by_peft(candidate, found.linear_names))
+    if not targets:
+        raise CandidateError(message("reason.no_targets", candidate=candidate.name))
     return replace(candidate, parameters=found.parameters, target_modules=targets)
 
 

@@ -1,6 +1,7 @@
 """What can be chosen: the candidates file and what it must say."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -18,6 +19,9 @@ ALL_GROUPS = "all"
 _MOST_LISTED = 30
 """Names in one sentence."""
 
+_OTHER_HEAD = re.compile(
+    r"For(MaskedLM|PreTraining|NextSentencePrediction|MultipleChoice|QuestionAnswering|(Sequence|Token)Classification)$"
+)
 _Name = Annotated[
     str,
     Meta(
@@ -83,6 +87,12 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
             _check_architecture(candidate, f"candidate {candidate.name!r} in {path}")
             read.add(candidate.config)
     return candidates
+
+
+def other_head(architectures: object) -> str | None:
+    """The class in a config.json's `architectures` that writes no text, such as `RobertaForMaskedLM`; None if none."""
+    named = architectures if isinstance(architectures, list) else [architectures]
+    return next((each for each in named if isinstance(each, str) and _OTHER_HEAD.search(each)), None)
 
 
 def kept_candidate(entry: Any, where: str) -> Candidate:

@@ -1,29 +1,30 @@
-"""The dataset: reading it, the protocol's slices, completion-only encoding."""
+"""The dataset: its rows as prompts and answers, the protocol's slices, completion-only encoding."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from statistics import median
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from ..base.csv_files import read_rows
 from ..base.errors import CandidateError, InputError
-from ..base.files import MOST_TEXT_BYTES, read_bytes
+from ..base.installation import DATA
 from ..base.messages import message
+from .conversations import LIKELY, NoDialogueError, columns_of, in_words, pairs, parse_columns, turns_of
+from .dataset_files import DatasetRows, read_file, read_from_hub
 from .protocol import Rows
+from .splits import MOST_HELD_OUT, seeded_split, shuffled, split_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-
+OWN_DATASET = DATA / "dialogues.csv"
+_MOST_TEXTS, _LONGEST_TEXT = 200, 1000
+"""Rows, all of the suite's own, and characters of each: to learn a tokenizer from thousands takes minutes."""
 IGNORED_LABEL = -100
 """The label PyTorch's cross-entropy leaves out (its `ignore_index`)."""
-
-_COLUMNS = ("data_type", "input_data", "output_data")
-_MOST_HELD_OUT = 50
-_MISSING = {"", "nan", "none", "null", "n/a", "<na>"}
 
 
 @dataclass(frozen=True)
@@ -36,32 +37,63 @@ class Dialogue:
 
 @dataclass(frozen=True)
 class Dialogues:
-    """A dataset as read from disk."""
+    """A dataset as read from disk or from the Hub."""
 
     path: Path
+    """Its file, or its id on the Hub."""
     sha256: str
+    """Of the file; where columns are named, of these, too."""
     usable_train_rows: tuple[Dialogue, ...]
     """The train rows that have a prompt and an answer, in the file's order."""
     usable_valid_rows: tuple[Dialogue, ...] = ()
     """Likewise, the valid rows."""
+    form: str = ""
+    """What it is kept in, and the columns of its dialogues, such as `CSV, instruction -> output`."""
+    count: int = 0
+    """All rows, usable or not: a prompt and its answer each, so that a dialogue of several turns is several."""
+    is_split_here: bool = False
+    """Whether no column says which rows are valid, so that they were drawn."""
 
     def held_out(self, trained: Rows) -> tuple[Dialogue, ...]:
         """Rows to judge a fine-tuned model by, 50 at most: valid rows, or where none is usable, unseen train rows."""
-        unseen = (*self.usable_train_rows[: trained.start], *self.usable_train_rows[trained.stop :])
-        return (self.usable_valid_rows or unseen)[:_MOST_HELD_OUT]
+        there = self._in_order(trained.of)
+        unseen = (*there[: trained.start], *there[trained.stop :])
+        return (unseen if trained.of == "valid" else self.usable_valid_rows or unseen)[:MOST_HELD_OUT]
 
     def rows(self, rows: Rows) -> tuple[Dialogue, ...]:
-        """The usable train rows of a range; raises InputError if the dataset ends before the range does."""
-        if rows.stop > len(self.usable_train_rows):
+        """The usable rows of a range; raises InputError if the dataset ends before the range does."""
+        there = self._in_order(rows.of)
+        if rows.stop > len(there):
+            kind = "valid" if rows.of == "valid" else "train"
             raise InputError(
-                f"dataset {self.path} has {len(self.usable_train_rows)} train rows with a prompt and an answer, "
-                f"but the protocol needs {rows.stop}: add rows or change the protocol's row ranges with --protocol"
+                f"dataset {self.path} has {len(there)} {kind} rows with a prompt and an answer, "
+                f"but the protocol needs {rows.stop}: add rows, or take what there is with --rows all"
             )
-        return self.usable_train_rows[rows.start : rows.stop]
+        return there[rows.start : rows.stop]
+
+    def understood(self, trained: Rows) -> str:
+        """In one line, what was read and what of it is used."""
+        usable = [*self.usable_train_rows, *self.usable_valid_rows]
+        characters = [len(row.prompt) + len(row.answer) for row in usable] or [0]
+        parts = [f"{len(self.usable_train_rows):,} train"]
+        if self.usable_valid_rows:
+            parts.append(f"{len(self.usable_valid_rows):,} held out{' at random' * self.is_split_here}")
+        if unused := self.count - len(usable):
+            parts.append(f"{unused:,} not usable")
+        return (
+            f"dataset: {self.path.name}, {self.form}; trains on {len(trained):,} of {self.count:,} rows "
+            f"({', '.join(parts)}); characters a row: {median(characters):.0f} in the median, "
+            f"{max(characters):,} at most"
+        )
+
+    def _in_order(self, of: str) -> tuple[Dialogue, ...]:
+        if of == "valid":
+            return self.usable_valid_rows
+        return shuffled(self.usable_train_rows) if of == "random" else self.usable_train_rows
 
     def texts(self, template: str) -> list[str]:
-        """Every usable train row in a candidate's text template."""
-        return [whole_text(template, row) for row in self.usable_train_rows]
+        """Usable train rows in a candidate's text template, as many and as much as tell how its texts look."""
+        return [whole_text(template, row)[:_LONGEST_TEXT] for row in self.usable_train_rows[:_MOST_TEXTS]]
 
 
 class Example(TypedDict):
@@ -72,15 +104,58 @@ class Example(TypedDict):
     labels: list[int]
 
 
-def read_dialogues(path: Path) -> Dialogues:
-    """Read a CSV file; raises InputError as `read_rows`."""
-    usable: dict[str, list[Dialogue]] = {"train": [], "valid": []}
-    for _, cells in read_rows(path, message("what.dataset"), _COLUMNS):
-        kind, prompt, answer = (cells.get(column, "").strip() for column in _COLUMNS)
-        if kind in usable and not {prompt.lower(), answer.lower()} & _MISSING:
-            usable[kind].append(Dialogue(prompt, answer))
-    digest = hashlib.sha256(read_bytes(path, MOST_TEXT_BYTES)).hexdigest()
-    return Dialogues(path, digest, tuple(usable["train"]), tuple(usable["valid"]))
+def read_dialogues(source: Path | str, columns: str = "") -> Dialogues:
+    """Read a file, or for a text the dataset of that id on the Hub; `columns` names some, as `parse_columns` has it.
+
+    Raises InputError for what cannot be read or is no dialogue, and says what was found.
+    """
+    asked = parse_columns(columns)
+    likely = {*LIKELY, *asked.values()}
+    found = read_from_hub(source) if isinstance(source, str) else read_file(source, likely)
+    where = {"what": message("what.dataset"), "path": source}
+    roles = columns_of(found.heads, asked, where)
+    rows = [_row_pairs(found, place, row, roles, where) for place, row in found.rows]
+    splits = _splits(found, [bool(usable) for usable, _ in rows], roles, where)
+    of: dict[str | None, list[Dialogue]] = {"train": [], "valid": [], None: []}
+    for split, (usable, _) in zip(splits, rows, strict=True):
+        of[split] += usable
+    digest = hashlib.sha256(f"{found.digest} {sorted(asked.items())}".encode()).hexdigest() if asked else found.digest
+    return Dialogues(
+        Path(source),
+        digest,
+        tuple(of["train"]),
+        tuple(of["valid"]),
+        form=f"{found.kind}, {in_words(roles)}",
+        count=sum(count for _, count in rows),
+        is_split_here="split" not in roles,
+    )
+
+
+def _row_pairs(
+    found: DatasetRows, place: int, row: Mapping[str, Any], roles: Mapping[str, str], where: Mapping[str, Any]
+) -> tuple[list[Dialogue], int]:
+    """The usable prompts and answers of a row, and of how many; a row without any counts as one."""
+    try:
+        there = [Dialogue(prompt, answer) for prompt, answer in pairs(turns_of(row, roles))]
+    except NoDialogueError as error:
+        at = message("place.line" if found.kind == "CSV" else "place.row", count=place)
+        raise InputError(message("mistake.row", **where, place=at, reason=error.args[0])) from None
+    return [each for each in there if each.prompt], max(1, len(there))
+
+
+def _splits(
+    found: DatasetRows, are_usable: Sequence[bool], roles: Mapping[str, str], where: Mapping[str, Any]
+) -> list[str | None]:
+    """Each row's split: as its column says, else drawn from the usable rows."""
+    if column := roles.get("split"):
+        values = [row.get(column) for _, row in found.rows]
+        splits = [split_of(value) for value in values]
+        if values and "train" not in splits:
+            shown = [repr(value)[:30] for value in dict.fromkeys(map(str, values))][:6]
+            raise InputError(message("mistake.no_split", **where, column=repr(column), values=shown))
+        return splits
+    drawn = iter(seeded_split(sum(are_usable)))
+    return [next(drawn) if is_usable else None for is_usable in are_usable]
 
 
 def split_template(template: str) -> tuple[str, str]:

@@ -15,18 +15,21 @@ from ..base.messages import Message, message
 
 @dataclass(frozen=True)
 class Rows:
-    """A half-open range of rows, written `120:140`."""
+    """A half-open range of rows, written `120:140`; `random 0:20` or `valid 0:25` of the rows that this names."""
 
     start: int
     stop: int
+    of: str = ""
+    """Usable train rows in the file's order, or for `random` in a shuffled one; for `valid` the valid rows."""
 
     def __str__(self) -> str:
-        return f"{self.start}:{self.stop}"
+        return f"{self.of} {self.start}:{self.stop}".lstrip()
 
     def __len__(self) -> int:
         return self.stop - self.start
 
 
+_ROWS_OF = ("", "random", "valid")
 _Count = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
 _CountOrNone = Annotated[int, Meta(ge=0, description="a whole number of at least 0")]
 _Range = Annotated[Rows, Meta(description="a range START:STOP with START below STOP")]
@@ -46,7 +49,7 @@ class Protocol:
     lora_dropout: Annotated[float, Meta(ge=0, lt=1, description="a number from 0 to below 1")] = 0.05
     """Dropout before each adapter, 0 to below 1."""
     fine_tuning_rows: _Range = Rows(120, 140)
-    """Which of the dataset's usable train rows to train on."""
+    """Which of the dataset's usable rows to train on."""
     max_row_tokens: _Count = 512
     """Longer training rows are cut off here, tokens."""
     batch_size: _Count = 4
@@ -65,7 +68,7 @@ class Protocol:
     empty_cache_steps: _CountOrNone = 0
     """Give cached memory back before every so-manieth step's backward pass, the first included; 0 for never."""
     prompt_rows: _Range = Rows(81, 106)
-    """Which of the dataset's usable train rows to answer."""
+    """Which of the dataset's usable rows to answer."""
     max_length: _Count = 80
     """Prompt and answer together, tokens."""
     warm_up_steps: _CountOrNone = 5
@@ -135,10 +138,11 @@ def _parse(protocol: Protocol, name: str, text: str) -> Any:
 
 
 def _rows(text: str) -> Rows:
-    start, stop = map(int, text.split(":"))
-    if not 0 <= start < stop:
+    of, _, span = text.rpartition(" ")
+    start, stop = map(int, span.split(":"))
+    if of not in _ROWS_OF or not 0 <= start < stop:
         raise ValueError
-    return Rows(start, stop)
+    return Rows(start, stop, of)
 
 
 _READERS: dict[type, Callable[[str], Any]] = {

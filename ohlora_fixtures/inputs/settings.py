@@ -30,7 +30,13 @@ OPTIONS = (
     Option("candidates", "PATH", "candidates file (default: the suite's data/candidates.toml)"),
     Option("candidate", "NAME,NAME,...", "only these candidates, by exact name, whatever their group"),
     Option("candidate_group", "NAME", "group of candidates: seed (default), modern, all, or one of your file's"),
-    Option("dataset", "PATH", "dialogues, a CSV file (default: the suite's data/dialogues.csv)"),
+    Option(
+        "dataset",
+        "PATH|ID",
+        "dialogues: CSV, JSON, JSON lines, Parquet, or a dataset on the Hub (default: the suite's data/dialogues.csv)",
+    ),
+    Option("columns", "ROLE=COLUMN,...", "the dataset's own columns, such as prompt=question,answer=reply"),
+    Option("rows", "all|first N|random N", "train rows to train on (default: the protocol's fine_tuning_rows)"),
     Option("variants", "NAME,NAME,...", "ways to fine-tune, by name (default: r16,r32,r64)"),
     Option(
         "variants_file", "PATH", "variants file, all of which runs without --variants (default: data/variants.toml)"

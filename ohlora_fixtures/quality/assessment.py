@@ -8,6 +8,7 @@ from typing import Any
 from ..base.messages import message
 from ..inputs.dataset import Dialogue, Dialogues, prompt_text
 from ..inputs.protocol import Protocol
+from ..inputs.splits import MOST_HELD_OUT
 from ..results.answers import GivenAnswer
 from ..results.record import Assessment
 from ..workloads.inference import Answered
@@ -126,7 +127,7 @@ class Assessor:
         of, rows = self.loaded, self.protocol.fine_tuning_rows
         trained, held_out = (
             likelihoods(model, of.tokenizer, of.candidate.text_template, self._some(own), self.protocol.max_row_tokens)
-            for own in (self.dialogues.rows(rows), self.dialogues.held_out(rows))
+            for own in (self.dialogues.rows(rows)[:MOST_HELD_OUT], self.dialogues.held_out(rows))
         )
         return Expected(trained, held_out)
 

@@ -78,6 +78,14 @@ def notes(comparison: Comparison) -> Iterator[Note]:
     yield from _on_taints(ran)
 
 
+def rows_used(records: Iterable[Record]) -> list[Message]:
+    """Of a dataset that is not the suite's own, the rows trained on, such as `20 of 3,000 rows`."""
+    asked = dict.fromkeys(
+        (each.experiment.row_count("fine_tuning_rows"), each.experiment.dataset_rows) for each in records
+    )
+    return [message("names.rows", count1=used, count2=there) for used, there in asked if there is not None]
+
+
 def mixed_notes(comparison: Comparison) -> list[Message]:
     """A message for each way in which records differ that ought to be alike; none for one session's own."""
     records, ran = comparison.records, comparison.measured

@@ -13,7 +13,7 @@ from ..results.record import Record
 from . import digits
 from .choice import SOURCES
 from .layout import Column, Terminal, aligned, as_markdown, for_terminal, needed, width_of
-from .notes import budgets_of, devices_of, distinct, meaning_of_mib
+from .notes import budgets_of, devices_of, distinct, meaning_of_mib, rows_used
 from .words import Say, cut
 
 _PROMPT, _STUDY = "prompt", "the study's figures"
@@ -161,7 +161,8 @@ class _Glance:
         told += [f"{mark}: {meaning}" for mark, meaning in _MARKS.items() if mark in figures]
         if any(offer.what == _STUDY for offer in shown):
             told.append("study: as published, on a Colab T4, its MiB after the run and not the peak")
-        return f"{where}, budget {budgets_of(self._comparison.records)}. {'; '.join(told)}"
+        rows = "".join(f", {used}" for used in rows_used(self._comparison.records))
+        return f"{where}, budget {budgets_of(self._comparison.records)}{rows}. {'; '.join(told)}"
 
     def _words(self, head: str, cell: Callable[[Row], str], importance: int) -> _Offer:
         column = Column(head, [cell(row) for row in self._comparison.rows])

@@ -12,6 +12,7 @@ import msgspec
 from ..base import safe_text
 from ..base.messages import Message, message
 from ..inputs.cases import INFERENCE, Case
+from ..inputs.dataset import OWN_DATASET
 from ..inputs.settings import Settings
 from ..meters.card import CardReading
 from ..meters.memory import MemoryReading, is_leak
@@ -52,6 +53,13 @@ class Experiment:
     budget_mib: float
     variant: dict[str, Any] | None = None
     """The variant's settings, its `adapter` and its `training`."""
+    dataset_rows: int | None = None
+    """All rows of the user's own dataset, of which the protocol takes some; None with the suite's."""
+
+    def row_count(self, setting: str) -> int:
+        """How many rows a setting of the protocol takes, such as `120:140`; 0 if it does not tell."""
+        found = re.fullmatch(r"(?:[a-z]+ )?([0-9]{1,9}):([0-9]{1,9})", str(self.protocol.get(setting)))
+        return max(0, int(found[2]) - int(found[1])) if found else 0
 
 
 @dataclass(frozen=True)
@@ -195,9 +203,8 @@ class Record:
             return measured.steady_median_seconds
         if measured.seconds_each:
             return statistics.median(measured.seconds_each)
-        rows = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", str(self.experiment.protocol.get("prompt_rows")))
-        prompts = int(rows[2]) - int(rows[1]) if rows else 0
-        return measured.seconds / prompts if measured.seconds is not None and prompts > 0 else None
+        prompts = self.experiment.row_count("prompt_rows")
+        return measured.seconds / prompts if measured.seconds is not None and prompts else None
 
     @property
     def seconds(self) -> float | None:
@@ -256,6 +263,7 @@ def experiment_of(settings: Settings, case: Case) -> Experiment:
         dataset_sha256=settings.dialogues.sha256,
         budget_mib=settings.budget_mib,
         variant={"adapter": dict(variant.adapter), "training": dict(variant.training)} if variant else None,
+        dataset_rows=None if settings.dialogues.path == OWN_DATASET else settings.dialogues.count,
     )
 
 

@@ -18,11 +18,13 @@ from ..base.messages import Language, report_language
 from ..base.units import parse_size_mib
 from ..choice.selection import Choosing, parse_weights
 from ..inputs.candidates import Candidate, read_candidates, select_group, select_names
-from ..inputs.dataset import Dialogues, read_dialogues
+from ..inputs.dataset import OWN_DATASET, Dialogues, read_dialogues
+from ..inputs.dataset_files import is_id
 from ..inputs.gpu_profiles import GpuProfile, choose_profile, read_profiles
 from ..inputs.judge_settings import judge_settings
-from ..inputs.protocol import parse_protocol
+from ..inputs.protocol import Protocol, parse_protocol
 from ..inputs.settings import OPTIONS, SCALES, SWITCHES, WEIGHTS, Settings, option_named
+from ..inputs.splits import rows_settings
 from ..inputs.variants import DEFAULT, Variant, read_variants, select_variants, variants_of_ranks
 from ..meters.nvml import Nvml
 from ..quality.grades import read_grades
@@ -65,8 +67,8 @@ def add_options(parser: pytest.Parser) -> None:
 
 def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
     """Read all that can be checked without a model; raises InputError for the first thing that cannot be used."""
-    protocol = parse_protocol([*(config.getini("protocol") or ()), *(config.getoption("protocol") or ())])
-    dialogues = read_dialogues(_path(config, "dataset") or DATA / "dialogues.csv")
+    dialogues = read_dialogues(_dataset(config), _value(config, "columns") or "")
+    protocol = _protocol(config, dialogues)
     for rows in (protocol.fine_tuning_rows, protocol.prompt_rows):
         dialogues.rows(rows)
     scale = _choice(config, "scale", SCALES) or "auto"
@@ -102,6 +104,21 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
         language=report_language(_value(config, "report_lang"), os.environ),
         choosing=_choosing(config, candidates, dialogues),
     )
+
+
+def _dataset(config: pytest.Config) -> Path | str:
+    """The dataset's file; its id on the Hub, if there is no such file and it reads as one."""
+    path, asked = _path(config, "dataset"), _value(config, "dataset") or ""
+    return asked if path is not None and not path.exists() and is_id(asked) else path or OWN_DATASET
+
+
+def _protocol(config: pytest.Config, dialogues: Dialogues) -> Protocol:
+    settings = [*(config.getini("protocol") or ()), *(config.getoption("protocol") or ())]
+    if (asked := _value(config, "rows")) is not None:
+        if any(setting.partition("=")[0].strip() == "fine_tuning_rows" for setting in settings):
+            raise InputError("--rows and the protocol's fine_tuning_rows both choose rows: give one of them")
+        settings = [*rows_settings(asked, dialogues), *settings]
+    return parse_protocol(settings)
 
 
 def _chosen(config: pytest.Config, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:

@@ -109,9 +109,10 @@ class Session:
         return self._resumed.kept if self._resumed else frozenset()
 
     @property
-    def header(self) -> str | None:
-        """What a resumed session says first."""
-        return self._resumed.header() if self._resumed else None
+    def header(self) -> list[str]:
+        """What a session says first: its dataset, and what it resumes."""
+        dataset = self._settings.dialogues.understood(self._settings.protocol.fine_tuning_rows)
+        return [dataset, *([self._resumed.header()] if self._resumed else ())]
 
     @property
     def has_records(self) -> bool:

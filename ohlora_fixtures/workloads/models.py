@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +13,9 @@ from unittest.mock import patch
 
 from ..base.errors import CandidateError, one_line
 from ..base.messages import message
-from ..inputs.candidates import Candidate
-from .stand_ins import mini_architecture, stand_in_tokenizer
+from ..inputs.candidates import Candidate, other_head
+from .replicas import MOST_PARAMETERS, mini_architecture
+from .stand_ins import stand_in_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -91,10 +92,32 @@ def outline(candidate: Candidate) -> Outline:
     return Outline(count_parameters(model), frozenset(name for name, _ in modules), frozenset(linear))
 
 
+def accepted_by_peft(candidate: Candidate, names: Collection[str]) -> list[str]:
+    """Those of a full-size model's linear modules that peft puts LoRA on, sorted.
+
+    A module that only a number names is left out, as the number is a layer's name, too. What peft refuses, such as
+    Mamba's `out_proj`, it says when asked for it.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    def are_accepted(targets: list[str]) -> bool:
+        try:
+            inject_adapter_in_model(LoraConfig(target_modules=targets), build_on_meta(candidate))
+        except CandidateError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever is in the way of it
+            return False
+        return True
+
+    named = sorted(name for name in names if not name.isdigit())
+    return named if are_accepted(named) else [name for name in named if are_accepted([name])]
+
+
 def build_on_meta(candidate: Candidate) -> PreTrainedModel:
     """The full-size model in bfloat16, with shapes and no weights; raises CandidateError if it cannot be built."""
     import torch
 
+    _check_kind(candidate)
     try:
         with torch.device("meta"):
             return _from_architecture(candidate.architecture())
@@ -113,6 +136,7 @@ def load(
     from transformers import set_seed
 
     set_seed(source.seed)
+    _check_kind(candidate)
     if source.weights == "random" and not candidate.remote_code:
         outline(candidate)  # a replica of what cannot be built at full size would promise too much
     try:
@@ -209,7 +233,7 @@ def _build_random(
     tokenizer = stand_in_tokenizer(texts, candidate.chars_per_token)
     architecture = candidate.architecture()
     if source.scale == "mini":
-        architecture = mini_architecture(architecture, len(tokenizer), tokenizer.eos_token_id)
+        architecture = _replica(candidate, len(tokenizer), tokenizer.eos_token_id)
     with torch.device(source.device):  # where filling billions of weights is quick
         model = _from_architecture(architecture)
     if base:
@@ -226,6 +250,34 @@ def untied_weights(model: PreTrainedModel) -> dict[str, Any]:
     """A model's weights by name, tied ones once: as a file has them."""
     tied = model.all_tied_weights_keys
     return {name: weight for name, weight in model.state_dict().items() if name not in tied}
+
+
+def _replica(candidate: Candidate, vocabulary: int, special_token_id: int) -> dict[str, Any]:
+    """The architecture of a candidate's replica; raises CandidateError if it is not small."""
+    import torch
+    from transformers import AutoConfig
+
+    whole = AutoConfig.for_model(**candidate.architecture()).to_dict()  # with what a config.json leaves to defaults
+    architecture = mini_architecture(whole, vocabulary, special_token_id)
+    with torch.device("meta"):
+        parameters = count_parameters(_from_architecture(architecture))
+    if parameters > MOST_PARAMETERS:
+        raise CandidateError(message("reason.no_replica", candidate=candidate.name, count=parameters))
+    return architecture
+
+
+def _check_kind(candidate: Candidate) -> None:
+    """Raises CandidateError for what is not a causal language model in weights of bfloat16."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    settings = candidate.architecture()
+    if quantization := settings.get("quantization_config"):
+        method = quantization.get("quant_method", "") if isinstance(quantization, dict) else quantization
+        raise CandidateError(message("reason.quantized", candidate=candidate.name, method=str(method)))
+    kind = settings["model_type"]
+    is_encoder = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not settings.get("is_decoder")
+    if found := other_head(settings.get("architectures")) or (is_encoder and kind):
+        raise CandidateError(message("reason.writes_no_text", candidate=candidate.name, architecture=found))
 
 
 def _load_pretrained(candidate: Candidate, source: ModelSource, base: Mapping[str, Any]) -> LoadedModel:

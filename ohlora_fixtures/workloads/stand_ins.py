@@ -1,10 +1,10 @@
-"""Stand-ins for what only a download could give: a tokenizer, and a replica small enough for a CPU."""
+"""A stand-in for what only a download could give: a tokenizer."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -19,19 +19,6 @@ TYPICAL_CHARS_PER_TOKEN = 1.5
 _SMALLEST_VOCABULARY = 257
 """Every byte and the special token."""
 _LARGEST_VOCABULARY = 8192
-
-_MINI_SIZES: dict[str, int] = {
-    "hidden_size": 32,
-    "attention_hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "head_dim": 16,
-    "query_pre_attn_scalar": 16,
-    "rescale_every": 1,
-}
-"""A replica's value for each size setting its architecture has."""
-
-_MINI_HEADS = 2
 
 
 def stand_in_tokenizer(texts: Sequence[str], chars_per_token: float | None) -> PreTrainedTokenizerFast:
@@ -54,22 +41,6 @@ def stand_in_tokenizer(texts: Sequence[str], chars_per_token: float | None) -> P
     special = dict.fromkeys(("bos_token", "eos_token", "pad_token", "unk_token"), _END_OF_SEQUENCE)
     tokenizer = _byte_level_bpe(vocabulary, merges, low)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, padding_side="right", **special)
-
-
-def mini_architecture(architecture: dict[str, Any], vocabulary: int, special_token_id: int) -> dict[str, Any]:
-    """The same architecture class at a size that trains in seconds on a CPU.
-
-    The ratio of query to key-value heads is kept as far as two heads allow.
-    """
-    mini = architecture | {key: size for key, size in _MINI_SIZES.items() if key in architecture}
-    mini["vocab_size"] = vocabulary
-    mini |= dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), special_token_id)
-    if "num_attention_heads" in architecture:
-        mini["num_attention_heads"] = _MINI_HEADS
-    if "num_key_value_heads" in architecture:
-        shared_by = architecture["num_attention_heads"] // architecture["num_key_value_heads"]
-        mini["num_key_value_heads"] = max(1, _MINI_HEADS // shared_by)
-    return mini
 
 
 def _learned_merges(texts: Sequence[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:

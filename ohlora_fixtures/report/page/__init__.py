@@ -16,7 +16,7 @@ from ...results.answers import Answers
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
-from ..notes import devices_of, distinct, listed, mixed_notes
+from ..notes import devices_of, distinct, listed, mixed_notes, rows_used
 from ..words import Say, texts
 from . import choice, listings, losses, memory, quality, svg, times
 from .contents import Figure, Table, budgets_of
@@ -172,6 +172,7 @@ def _facts(found: Comparison, environment: Mapping[str, Any] | None, say: Say) -
         "fact.budget": " / ".join(budgets_of(found.records, say)),
         "fact.measured_on": names(devices_of(found.measured)),
         "fact.planned_for": names(_cards(found.plans, say)),
+        "fact.rows": " / ".join(used.text(say.language) for used in rows_used(found.records)),
         "fact.began": _minute(moments.get("started_utc") or moments.get("merged_utc")),
         "fact.protocol": names(record.experiment.protocol_hash for record in found.records),
     }
