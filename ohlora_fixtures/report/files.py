@@ -80,7 +80,7 @@ def comma_separated(comparison: Comparison) -> str:
 def _line(comparison: Comparison, row: Row | None) -> dict[str, object]:
     """A candidate's cells by column; without one, the columns."""
     candidate = row.candidate if row else None
-    names = ("parameters", "unverified", "leaderboard_average", "card_license", "binding_license", "free_license")
+    names = ("parameters", "unverified", "leaderboard_average", "card_license", "base_model", "binding_license", "free_license", "license_source")
     line: dict[str, object] = {"candidate": candidate and candidate.name}
     line |= {name: getattr(candidate, name, None) for name in names}
     for variant in comparison.columns:
