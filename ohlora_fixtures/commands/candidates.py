@@ -183,8 +183,13 @@ def write_shortlist(found: Shortlist, path: Path, origin: str, criteria: Criteri
         foot += ["Dropped for other reasons than a wrong size:", *(f"- {each.in_words}" for each in found.near_misses)]
     if found.of_wrong_size:
         foot += ["", "Dropped for a wrong size:", *(f"- {each.in_words}" for each in found.of_wrong_size)]
-    entries = [(replace(each.candidate, leaderboard=origin), _basis(each)) for each in found.kept if each.candidate]
+    entries = [(_of_board(each.candidate, origin), _basis(each)) for each in found.kept if each.candidate]
     write_candidates(path, head, entries, foot)
+
+
+def _of_board(candidate: Candidate, origin: str) -> Candidate:
+    """The candidate, whose average is that of this export."""
+    return replace(candidate, leaderboard=None if candidate.leaderboard_average is None else origin)
 
 
 def write_candidates(
