@@ -59,9 +59,14 @@ def judged(score, source="computed", *, is_tuned=True):
 
 
 def chosen(candidates, records, qualities=None, weights=None, *, any_license=False):
-    """What is chosen; qualities are by candidate, of its untuned answers, or by candidate and variant."""
+    """What is chosen; qualities are by candidate, of its untuned answers, or by candidate and variant.
+
+    Without qualities all answers, tuned, are alike.
+    """
     by_case = {}
-    for subject, quality in (qualities or {}).items():
+    if qualities is None:
+        qualities = {(each.case.candidate, variant): judged(50.0) for each in records for variant in VARIANTS}
+    for subject, quality in qualities.items():
         case = answering_case(*subject) if isinstance(subject, tuple) else answering_case(subject, None)
         by_case[case] = quality if isinstance(quality, list) else [quality]
     names = {each.case.candidate for each in records}

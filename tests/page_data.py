@@ -191,6 +191,7 @@ def measured(planned, candidate, chance, quality):
         "trained_nats_per_character": 1.1 if rank else 2.4,
         "held_out_nats_per_character": 1.8 if rank else 2.4,
         "quality_score": quality,
+        "quality_each": [quality] * PROMPTS,
         "quality_interval": [max(0.0, quality - half), min(100.0, quality + half)],
         "quality_grade": grade(quality),
         "quality_parts": {
@@ -300,6 +301,7 @@ def answers(comparison, count=PROMPTS):
         rows = list(csv.DictReader(file))
     chance = random.Random(1)
     prompts = [rows[81 + number % 100]["input_data"] for number in range(count)]
+    own = {row["input_data"]: row["output_data"] for row in rows}
     tuned = [rows[number]["output_data"] or "응" for number in range(200)]
 
     def given(prompt, variant):
@@ -308,7 +310,8 @@ def answers(comparison, count=PROMPTS):
         else:
             text = chance.choice((*tuned, "ㅋ" * 120, "https://example.com/" + "a" * 120))
         graded = "중" if variant is None and prompt == prompts[0] else ""
-        return GivenAnswer(prompt, text, len(text), 0.5, is_cut_off=variant is None and len(text) > 60, grade=graded)
+        cut_off = variant is None and len(text) > 60
+        return GivenAnswer(prompt, text, len(text), 0.5, is_cut_off=cut_off, grade=graded, dataset_answer=own[prompt])
 
     return {
         answering_case(row.candidate.name, variant): [given(prompt, variant) for prompt in prompts]

@@ -6,7 +6,7 @@ from page_data import BUDGET_MIB, grade
 
 from ohlora_fixtures.base.messages import message
 from ohlora_fixtures.choice.contenders import Exclusion, Option
-from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Selection
+from ohlora_fixtures.choice.selection import CRITERIA, DEFAULT_WEIGHTS, Selection, select
 from ohlora_fixtures.choice.sensitivity import Shift
 from ohlora_fixtures.quality.grading import Quality, agreement
 
@@ -32,6 +32,7 @@ def selection(comparison, *, any_license=False):
         choice=ranking[0] if ranking else None,
         reserve=others[0] if others else None,
         ranking=ranking,
+        possible=(),
         excluded=tuple(excluded),
         weights=DEFAULT_WEIGHTS,
         front=tuple(each for each in ranking if not any(_beats(other, each) for other in ranking)),
@@ -39,6 +40,7 @@ def selection(comparison, *, any_license=False):
         if others
         else (),
         bases=dict.fromkeys(CRITERIA, "peak_device_mib"),
+        doubts=(message("doubt.partial", options="Midm r16 (5 of 25 answers)"),),
         unknown=(message("unknown.of_some", criterion=message("criterion.leaderboard"), options="Midm r16/r32"),),
         cautions=(message("caution.planned"), message("caution.overfitted", options="Midm r64")),
         agreement=(
@@ -47,7 +49,13 @@ def selection(comparison, *, any_license=False):
             ),
         ),
         any_license=any_license,
+        obstacle=None if ranking else message("no_choice.excluded"),
     )
+
+
+def nothing(comparison):
+    """None: nobody has judged the answers."""
+    return select(comparison, {}, DEFAULT_WEIGHTS, any_license=False)
 
 
 def _licence(candidate):

@@ -31,7 +31,7 @@ def two(**weights):
     """Two candidates, of which the first is better and the second lighter, and one that is excluded."""
     records = [fine_tuning("good"), inference("good"), fine_tuning("light", peak_device_mib=3000.0), inference("light")]
     records += [fine_tuning("bound"), fine_tuning("bound", "r32")]
-    qualities = {"good": judged(70.0, "person", is_tuned=False), ("light", "r16"): judged(50.0)}
+    qualities = {"good": judged(70.0, "person", is_tuned=False), ("light", "r16"): judged(50.0, "person")}
     return chosen([BOUND], records, qualities, weights)
 
 
@@ -41,15 +41,14 @@ def lines(selection):
 
 def test_a_terminal_is_told_the_reasons_and_last_the_choice():
     assert lines(two()) == [
-        "excluded: bound: licence: a | b",
+        "excluded, no free licence (--any-license admits it): bound (a | b)",
         WEIGHTS,
         "Pareto front of quality, memory and time: good r16, light r16",
         "light r16 would be chosen with a weight of quality below 2.44, or of fine_tuning_memory above 2.05",
         "no other weight, moved alone, changes the choice",
         "the quality of good r16 is that of the untuned model's answers",
-        "quality comes from different judges, who may not use the same standard: person: good r16; computed: light r16",
         "Final choice: good r16 (상 by a person, total 65.8 of 100)",
-        "Reserve: light r16 (중 by the computed score, total 60.7)",
+        "Reserve: light r16 (중 by a person, total 60.7)",
     ]
 
 
@@ -80,18 +79,18 @@ def test_where_no_weight_changes_the_choice_or_every_one_does_it_is_said_so():
 def test_a_choice_between_level_candidates_says_so():
     told = lines(chosen([], [fine_tuning("a"), fine_tuning("b", "r32")]))
     assert "tied with the choice and ranked after it only by name: b r32" in told
-    assert told[-2] == "Provisional choice, answers not judged: a r16 (total 52.3 of 100)"
+    assert told[-2] == "Final choice: a r16 (중 by the computed score, total 50.8 of 100)"
 
 
 @pytest.mark.parametrize(
     ("records", "weights", "sentence"),
     [
-        ([], {}, "No choice: nothing was measured or planned"),
-        ([fine_tuning("bound")], {}, "No choice: no candidate meets the conditions"),
+        ([], {}, "No recommendation yet: nothing was measured or planned"),
+        ([fine_tuning("bound")], {}, "No recommendation yet: no candidate meets the conditions"),
         (
             [fine_tuning("x")],
-            dict.fromkeys(CRITERIA, 0.0) | {"quality": 1.0},
-            "No choice: no criterion with a weight is known for any option",
+            dict.fromkeys(CRITERIA, 0.0) | {"inference_seconds": 1.0},
+            "No recommendation yet: no criterion with a weight is known for any option",
         ),
     ],
 )
@@ -101,7 +100,7 @@ def test_where_there_is_no_choice_the_reason_stands_last(records, weights, sente
 
 def test_one_candidate_has_no_reserve():
     told = lines(chosen([], [fine_tuning("x")]))
-    assert told[-1] == "Reserve: none, no other candidate meets the conditions"
+    assert told[-1] == "Reserve: none, no other candidate meets the conditions and is judged"
     assert [line for line in told if "moved alone" in line] == []
 
 
@@ -117,7 +116,7 @@ def test_markdown_shows_how_every_total_comes_about():
     page = choice.markdown(two())
     assert page.startswith("## The choice\n\n**Final choice: good r16")
     rows = [[cell.strip() for cell in line.split(" | ")] for line in page.splitlines() if line.startswith("|")]
-    assert rows[0][3:5] == ["quality weight 5", "leaderboard weight 1"]
+    assert rows[0][3:5] == ["quality, weight 5", "leaderboard average, weight 1"]
     assert [row[0] for row in rows[2:]] == [r"| good r16\*", r"| light r16\*"]
     assert rows[2][1:] == [
         "65.8",
@@ -129,13 +128,15 @@ def test_markdown_shows_how_every_total_comes_about():
         "2.00 s (1.00)",
         "6,000 MiB (0.51) |",
     ]
-    assert r"- excluded: bound: licence: a \| b" in page
+    assert r"- excluded, no free licence (--any-license admits it): bound (a \| b)" in page
 
 
 def test_a_figure_that_is_not_known_shows_what_it_counts_as():
     records = [fine_tuning("x"), fine_tuning("y", seconds=None)]
     rows = [line for line in choice.markdown(chosen([], records)).splitlines() if line.startswith("| y")]
-    assert rows == ["| y r16 | 52.3 | - | - | 30.0 (0.30) | (1.00) | 9,000 MiB (0.27) | - | - |"]
+    assert rows == [
+        "| y r16 | 50.8 | the computed score | 중 50.0 (0.50) | 30.0 (0.30) | (1.00) | 9,000 MiB (0.27) | - | - |"
+    ]
 
 
 def test_json_holds_all_of_it():
@@ -153,7 +154,7 @@ def test_json_holds_all_of_it():
             "shifts",
             "excluded",
         ),
-        *("excluded", "unknown", "cautions", "judging"),
+        *("obstacle", "possible", "doubts", "unknown", "cautions", "judging", "elsewhere", "next"),
     }
     assert (found["choice"], found["ranked"]) == (found["ranking"][0], 2)
     assert found["reserve"]["candidate"] == "light"
@@ -163,6 +164,8 @@ def test_json_holds_all_of_it():
         "grade": "상",
         "source": "person",
         "is_tuned": False,
+        "judged": None,
+        "given": None,
     }
     assert set(found["choice"]["figures"]) == set(found["choice"]["scores"]) == set(CRITERIA)
     assert found["pareto_front"] == [{"candidate": name, "variant": "r16"} for name in ("good", "light")]
@@ -175,7 +178,46 @@ def test_json_holds_all_of_it():
         "variant": "r16",
     }
     assert found["excluded"] == [{"candidate": "bound", "variant": None, "reason": "licence: a | b"}]
-    assert json.loads(json_page(choice.as_facts(chosen([], []))))["choice"] is None
+    nothing = json.loads(json_page(choice.as_facts(chosen([], [fine_tuning("x")], {}))))
+    assert (nothing["choice"], nothing["obstacle"], nothing["ranking"]) == (None, "no model's answers are judged", [])
+    assert [(each["candidate"], each["variant"]) for each in nothing["possible"]] == [("x", "r16")]
+
+
+def test_without_a_choice_a_terminal_is_told_what_fits_what_is_known_of_it_and_what_to_type(tmp_path):
+    studied = [candidate(name, leaderboard="A board, 2025-04-19") for name in ("polyglot-ko-1.3b", "llama1B")]
+    records = [
+        plan(fine_tuning(name, variant)) for name in ("polyglot-ko-1.3b", "llama1B") for variant in ("r16", "r32")
+    ]
+    records += [
+        plan(fine_tuning("bound")),
+        plan(fine_tuning("large", peak_device_mib=13000.0)),
+        plan(fine_tuning("new")),
+    ]
+    found = compare(
+        [*studied, BOUND, candidate("large"), candidate("new", leaderboard_average=None)], ("r16",), records, {}
+    )
+    selection = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(found, {}, tmp_path)
+    sources = "(average: A board, 2025-04-19; grade: published by the study, April 2025, of untuned answers)"
+    command = f"python -m ohlora_fixtures report {tmp_path} --grades published"
+    assert choice.terminal(selection, Terminal(1000)).splitlines() == [
+        "excluded, no free licence (--any-license admits it): bound (a | b)",
+        "excluded, does not fit: large r16",
+        "fits: llama1B, polyglot-ko-1.3b r16/r32, new r16",
+        f"known from elsewhere: llama1B 30.00 중, polyglot-ko-1.3b 30.00 상 {sources}",
+        "No recommendation yet: no model's answers are judged",
+        "Next: pytest benches, on a machine with a CUDA GPU, to have answers judged",
+        f"Or now, by the study's published grades: {command}",
+    ]
+    korean = choice.markdown(selection, "ko")
+    assert "아직 추천할 수 없음" in korean
+    assert "Next" not in korean
+    by_study = Choosing(DEFAULT_WEIGHTS, any_license=False, published=True).choose(found, {}, tmp_path)
+    assert (
+        choice.terminal(by_study, Terminal(1000))
+        .splitlines()[-2]
+        .startswith("Final choice: polyglot-ko-1.3b r16 (상 as published by the study, April 2025, total")
+    )
+    assert by_study.choice.quality.source == "published"
 
 
 KINDS = ["passed", "passed", "over_budget", "out_of_memory", "error", "failed", "skipped"]
@@ -236,9 +278,4 @@ def test_whatever_a_folders_records_say_there_is_a_choice_or_none_and_its_words_
         assert (
             "NaN" not in json_page(choice.as_facts(replace(selection, excluded=(), unknown=(), cautions=()))).decode()
         )
-        assert (
-            choice.terminal(selection, Terminal(10_000, verbosity=1))
-            .splitlines()[-1]
-            .startswith(("Reserve: ", "No choice: "))
-        )
-        assert sum(line.startswith(("Final", "Prov", "No c")) for line in lines(selection)) == 1
+        assert sum(line.startswith(("Final", "No recommendation yet: ")) for line in lines(selection)) == 1

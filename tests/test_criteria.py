@@ -5,9 +5,10 @@ import re
 import pytest
 
 from ohlora_fixtures.base.installation import DATA
-from ohlora_fixtures.commands.criteria import _families, _licenses, card_terms, families, screen
+from ohlora_fixtures.commands.criteria import Criteria, _licenses, card_terms, screen
 from ohlora_fixtures.commands.leaderboard import Listed
 from ohlora_fixtures.inputs.candidates import read_candidates
+from ohlora_fixtures.inputs.families import all_families, families, same_count
 
 OURS = {each.repo.lower(): each for each in read_candidates(DATA / "candidates.toml")}
 
@@ -16,8 +17,8 @@ def listed(repo="someone/plain-ko", card_license="apache-2.0", billions=1.0, **m
     return Listed(repo=repo, average=30.0, billions=billions, card_license=card_license, **more)
 
 
-def screened(*given, settings=None, assume_korean=False, **more):
-    return screen(listed(*given, **more), OURS, settings, assume_korean=assume_korean)
+def screened(*given, settings=None, assume_korean=False, any_license=False, **more):
+    return screen(listed(*given, **more), OURS, settings, Criteria(assume_korean, any_license))
 
 
 def kinds(found):
@@ -96,6 +97,8 @@ def test_a_licence_that_is_not_known_is_not_taken_for_free(card_license):
         ({"repo": "x/HyperCLOVAX-SEED-ko"}, "HyperCLOVA X SEED licence"),
         ({"repo": "x/Qwen2.5-3B-ko"}, "Qwen Research License"),
         ({"repo": "x/Qwen1.5-0.5B-ko"}, "Tongyi Qianwen Research License"),
+        ({"base": "Qwen/Qwen1.5-1.8B-Chat"}, "Tongyi Qianwen Research License"),
+        ({"base": "Qwen/Qwen1.5-14B"}, "Tongyi Qianwen License"),
         ({"base": "meta-llama/Llama-3.2-1B (Merge)"}, "Llama Community License"),
         ({"base": "Yebin46/llama1B"}, "Llama 3.2 Community License"),
         ({"architecture": "Gemma2ForCausalLM"}, "Gemma Terms of Use"),
@@ -124,6 +127,12 @@ def test_a_bases_licence_binds_whatever_the_card_says(model, binds):
 )
 def test_what_only_looks_like_a_restricted_base_does_not_bind(model):
     assert kinds(screened(**model)) == []
+
+
+def test_any_licence_will_do_where_it_is_asked_for_and_is_named_all_the_same():
+    found = screened("x/gemma-ko-v01", any_license=True)
+    assert (kinds(found), found.terms.license, found.terms.free) == ([], "Gemma Terms of Use", False)
+    assert kinds(screened("x/gemma-v01", any_license=True, languages="en")) == ["without Korean"]
 
 
 def test_the_less_free_of_card_and_base_binds():
@@ -192,11 +201,25 @@ def test_the_lists_of_licences_and_families_are_sound():
     assert {"gemma", "llama3.2", "openrail", "cc-by-nc-4.0"} <= {
         each for each, kind in _licenses().items() if not kind.free
     }
-    for family in _families():
+    for family in all_families():
         assert re.compile(family.pattern)
         assert family.korean in (None, "supported", "specialised")
         card = card_terms(family.license)
         assert card.free in (None, family.free), family.name
+
+
+@pytest.mark.parametrize("candidate", OURS.values(), ids=lambda candidate: candidate.name)
+def test_every_candidates_licence_can_be_looked_up_and_no_free_one_has_a_restricted_bases_size(candidate):
+    assert candidate.license_source.startswith("https://")
+    assert not candidate.free_license or same_count(candidate.parameters) is None
+    assert all(family.free for family in families(candidate.base_model or "")) or not candidate.free_license
+
+
+def test_where_a_card_is_silent_a_bases_count_to_the_last_parameter_is_a_hint():
+    found = screened().with_parameters(463_987_712)
+    assert (kinds(found), found.terms.suspect.name) == ([], "Qwen1.5 0.5B, 1.8B or 4B")
+    assert screened().with_parameters(463_987_713).terms.suspect is None
+    assert screened("x/Qwen3-ko").with_parameters(463_987_712).terms.suspect is None  # its base is known
 
 
 @pytest.mark.parametrize("candidate", OURS.values(), ids=lambda candidate: candidate.name)

@@ -114,7 +114,7 @@ def test_a_rehearsals_quality_is_no_quality(tmp_path):
         found = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(
             compare([candidate("x")], VARIANTS, records, {}), {}, tmp_path
         )
-        assert found.choice.quality == (judged(70.0) if is_judged else None)  # the grade is the score's
+        assert (found.choice and found.choice.quality) == (judged(70.0) if is_judged else None)
 
 
 def test_a_grade_is_the_scores_whatever_a_record_says(tmp_path):

@@ -81,7 +81,7 @@ def test_a_grade_counts_for_its_answer_at_its_rank(grades):
     assert said(judged.notes) == (
         f"1 grade in {path} is for an answer that is not among these, or of random weights, and does not count",
     )
-    assert judged.quality(UNTUNED) == Quality(10, None, "최하", "person", is_tuned=False)
+    assert judged.quality(UNTUNED) == Quality(10, None, "최하", "person", is_tuned=False, judged=1, given=1)
     assert judged.quality(OTHER) is judged.quality(answering_case("c", "r16")) is None
 
 

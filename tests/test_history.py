@@ -47,8 +47,8 @@ def test_with_any_licence_it_chooses_as_the_study_did(report):
     printed, found = report("--any-license")
     assert names(found) == ("gemma-2-2b-it", "polyglot-ko-1.3b")
     assert (found["weights"], found["excluded"]) == (DEFAULT_WEIGHTS, [])
-    assert "Final choice: gemma-2-2b-it r16 (최상 by a person, total " in printed
-    assert "Reserve: polyglot-ko-1.3b r16 (상 by a person, total " in printed
+    assert "Final choice: gemma-2-2b-it r16 (최상 as published by the study, April 2025, total " in printed
+    assert "Reserve: polyglot-ko-1.3b r16 (상 as published by the study, April 2025, total " in printed
 
 
 def test_with_the_licence_enforced_it_chooses_as_the_author_did_two_days_later(report):
@@ -58,9 +58,18 @@ def test_with_the_licence_enforced_it_chooses_as_the_author_did_two_days_later(r
         "gemma-2-2b-it": "licence: Gemma Terms of Use",
         "gemma-ko-v01": "licence: Gemma Terms of Use",
         "llama1B": "licence: Llama 3.2 Community License",
+        "FinguAI-Chat-v1": "licence: Tongyi Qianwen Research License",
     }
-    assert "excluded: gemma-2-2b-it, gemma-ko-v01: licence: Gemma Terms of Use\n" in printed
-    assert "Final choice: polyglot-ko-1.3b r16 (상 by a person, total " in printed
+    excluded = "gemma-2-2b-it, gemma-ko-v01 (Gemma Terms of Use); llama1B (Llama 3.2 Community License)"
+    assert f"excluded, no free licence (--any-license admits it): {excluded}" in printed
+    assert "Final choice: polyglot-ko-1.3b r16 (상 as published by the study, April 2025, total " in printed
+
+
+def test_the_time_that_the_raw_data_contradict_does_not_count(report):
+    _, found = report()
+    figures = {each["candidate"]: each["figures"]["inference_seconds"] for each in found["ranking"]}
+    assert figures["koquality-polyglot-1.3b"] == pytest.approx(2.60)
+    assert any("the published 6.68 s contradict their raw data" in each for each in found["cautions"])
 
 
 def test_it_says_what_the_study_could_not_know(report):

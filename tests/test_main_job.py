@@ -96,7 +96,7 @@ def test_one_candidate_from_command_to_table(suite):
         "weights are random, so the answers say nothing about the candidate"
     }
     assert {(record["quality_score"], record["held_out_loss"]) for record in records} == {(None, None)}
-    assert "No choice" in output
+    assert "No recommendation yet" in output
     assert json.loads((folder / "selection.json").read_text(encoding="utf-8"))["choice"] is None
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     assert environment["versions"] == inference["versions"]

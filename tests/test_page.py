@@ -35,7 +35,7 @@ HOSTILE = "<script>alert(1)</script>\u202e<img src=x onerror=alert(2)>\x1b[31m\"
 
 
 def page_of(comparison, language="en", selection=None, answers=None, environment=page_data.ENVIRONMENT):
-    return html(comparison, selection, answers or {}, environment, language)
+    return html(comparison, selection or page_selection.nothing(comparison), answers or {}, environment, language)
 
 
 def whole(comparison, language="en", prompts=page_data.PROMPTS):
@@ -232,13 +232,17 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
         )
     judged = replace(option, quality=replace(quality, source="judge"))
     page_of(comparison, selection=replace(chosen, choice=judged, reserve=replace(option, quality=None)))
-    provisional = replace(chosen, choice=replace(option, quality=None), **lacking)
-    page_of(comparison, selection=provisional)
-    page_of(comparison, selection=replace(chosen, choice=None, reserve=None, excluded=()))
+    page_of(comparison, selection=replace(chosen, choice=replace(option, untuned=quality)))
+    published = replace(option, quality=replace(quality, source="published"))
+    page_of(comparison, selection=replace(chosen, choice=published))
+    on_a_cpu = [changed(each, device="cpu (x86_64)") for each in comparison.measured]
+    page_of(page_data.compared(on_a_cpu, candidates))
     lacking = [changed(each, **bare_plan if each.case.is_planned else bare) for each in comparison.records]
     page_of(page_data.compared(lacking, candidates))
     failed = [changed(each, outcome="failed") for each in page_data.rehearsal().measured]
     page_of(page_data.compared(failed, candidates))
+    limits = {"usable_mib": 11848.0, "usable_basis": "assumed", "context_basis": "estimated"}
+    page_of(page_data.compared([changed(each, **limits) for each in comparison.plans], candidates))
     over = [changed(each, peak_device_mib=10**5, needs_device_mib=None) for each in comparison.plans]
     page_of(page_data.compared(over, candidates))
     monkeypatch.setattr(page_module, "MOST_CANDIDATES", 2)
@@ -297,7 +301,9 @@ def test_a_replicas_time_and_memory_are_in_no_chart_and_marked_where_they_stand(
     page = page_of(page_data.compared(records, page_data.candidates(2)))
     for figure in ("4,321", "8,765", "7,654"):
         assert page.count(figure) == 1
-    assert page.count("These are mini replicas.") == 3  # quality's parts, losses, all figures
+    assert page.count("These are mini replicas.") == 1  # all figures
+    missing = re.search(r'<section id="missing".*?</section>', page, re.DOTALL)[0]
+    assert re.findall("<li>(.*?):", missing) == ["Time", "Quality against cost", "Loss"]
     heading = page.index("Figures of mini replicas, which do not compare")
     assert heading < min(page.index(figure) for figure in ("4,321", "8,765", "7,654"))
     memory = re.search(r'<section id="memory".*?</section>', page, re.DOTALL)[0]

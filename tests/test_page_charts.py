@@ -1,37 +1,19 @@
 """What the page's charts draw: axes, shortened names, stacks, curves, spread, colours."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import page_data
+import page_selection
 import pytest
 from made import changed
 
-from ohlora_fixtures.report.page import svg
+from ohlora_fixtures.report.page import memory, svg, times
 from ohlora_fixtures.report.page.losses import points_of
-from ohlora_fixtures.report.page.memory import parts_of
-from ohlora_fixtures.report.page.svg import texture
 from ohlora_fixtures.report.page.times import Spread, spread
+from ohlora_fixtures.report.words import Say
 
 CSS = Path(svg.__file__).parent / "templates" / "page.css"
-
-
-@pytest.mark.parametrize("name", ["rising", "falling", "upright", "level", "dots", "grid"])
-def test_a_texture_stays_within_its_bar(name):
-    path = str(texture(name, (100.0, 131.0), 20.0, 12.0))
-    points = [(float(x), float(y)) for x, y in re.findall(r"M([\d.]+) ([\d.]+)", path)]
-    ends = [(x + float(right), y + float(down)) for (x, y), (right, down) in zip(points, moves(path), strict=True)]
-    assert len(points) > 1
-    assert all(100 <= x <= 131 and 20 <= y <= 32 for x, y in points + ends)
-    assert texture("rising", (100.0, 102.0), 20.0, 12.0) is None
-
-
-def moves(path):
-    """How far each line of a path goes to the right and down."""
-    for x, move in re.findall(r"M([\d.]+) [\d.]+([lvhH][^M\"]*)", path):
-        kind, figures = move[0], [float(each) for each in re.findall(r"-?[\d.]+", move)]
-        yield {"l": figures, "v": [0, *figures], "h": [*figures, 0], "H": [figures[0] - float(x), 0]}[kind]
 
 
 @pytest.mark.parametrize(
@@ -58,12 +40,33 @@ def test_a_long_name_loses_its_middle():
     assert svg.width_of(shown) <= 200
 
 
-def test_a_planned_peaks_parts_add_up_to_it():
-    plan = page_data.plan_only(1).records[1].plan
-    assert sum(mib for _, mib in parts_of(plan)) == pytest.approx(plan.peak_device_mib)
-    unheard_of = replace(plan, breakdown_mib={"base_weights": 100.0, "quantised": 50.0}, peak_reserved_mib=180.0)
-    assert dict(parts_of(unheard_of))["allocator"] == 80.0
-    assert parts_of(replace(plan, breakdown_mib=None)) == []
+def test_every_candidate_and_variant_stands_on_one_axis_with_the_cards_line():
+    comparison = page_data.full(3)
+    selection = page_selection.selection(comparison)
+    (chart,) = memory.figure(comparison, selection, Say("en")).bars
+    assert [(name, [bar.name for bar in bars]) for name, bars in chart.groups] == [
+        (row.candidate.name, ["r16", "r32", "r64", "inference"]) for row in comparison.rows
+    ]
+    assert chart.lines == [(chart.scale(page_data.BUDGET_MIB), "budget 12,288", True)]
+    first = chart.bars[0]
+    plan, record = (each.cell("r16") for each in comparison.rows[:1] for _ in range(2))
+    assert [kind for _, kind in first.lengths] == ["takes", "needs", "measured"]
+    assert first.lengths[1][0] == plan.plan.plan.needs_device_mib < first.lengths[0][0]
+    assert first.said == f"{record.measured.peak_device_mib:,.0f}"
+    assert set(chart.standings.values()) == {"excluded", "final choice"}
+    runs, prompts = times.figure(comparison, selection, Say("en")).bars
+    assert (len(runs.bars), len(prompts.bars)) == (9, 3)
+
+
+def test_seconds_of_a_cpu_are_marked_as_such():
+    comparison = page_data.full(1)
+    on_a_cpu = [changed(each, device="cpu (x86_64, 2 cores)") for each in comparison.measured]
+    found = page_data.compared(on_a_cpu, page_data.candidates(1))
+    figure = times.figure(found, page_selection.nothing(found), Say("en"))
+    assert figure.notes == (
+        "These are seconds of a CPU. They say nothing of a card's, and did not count in the choice.",
+    )
+    assert {(bar.more, bar.lengths[0][1]) for chart in figure.bars for bar in chart.bars} == {("on the CPU", "cpu")}
 
 
 def test_a_long_runs_curve_is_drawn_as_means():
@@ -104,6 +107,6 @@ def test_marks_stand_out_from_their_background(theme):
     roots = re.findall(r":root \{(.*?)\}", css, re.DOTALL)[:2]
     light, dark = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", root)) for root in roots)
     colours = light if theme == "light" else light | dark
-    marks = ["weights", "adapter", "activations", "logits", "allocator", "context", "whole", "accent", "warn", "muted"]
+    marks = ["whole", "accent", "warn", "muted"]
     for name in [*marks, *(f"series-{number}" for number in range(5))]:
         assert contrast(colours[name], colours["panel"]) >= 3, name

@@ -5,11 +5,9 @@ from dataclasses import replace
 
 import page_data
 import page_selection
-import pytest
 from made import changed
 from test_page import Document, page_of
 
-from ohlora_fixtures.choice.selection import Selection
 from ohlora_fixtures.inputs.cases import Case, answering_case
 from ohlora_fixtures.report import page as page_module
 from ohlora_fixtures.report.page.listings import by_prompt
@@ -113,20 +111,21 @@ def test_a_choice_is_told_with_its_scores_weights_and_reasons():
     assert reasons == {(each.candidate, each.reason.text()) for each in selection.excluded}
 
 
-@pytest.mark.parametrize(
-    ("selection", "sentence"),
-    [
-        (None, "No choice was made from these results."),
-        (Selection(None, None, (), (), {}, (), (), {}, (), (), (), any_license=False), "No choice: no candidate meets"),
-    ],
-)
-def test_why_there_is_no_choice_is_said(selection, sentence):
-    assert sentence in page_of(page_data.full(1), selection=selection)
+def test_why_there_is_no_choice_is_said_with_what_remains_possible():
+    comparison = page_data.plan_only()
+    page = page_of(comparison)
+    assert 'class="card choice"' not in page
+    assert "No recommendation yet" in page
+    assert "no model&#39;s answers are judged" in page
+    assert "fits: KoAlpaca-KoRWKV-1.5B, koquality-polyglot-1.3b, polyglot-ko-1.3b r16/r32/r64" in page
+    assert page.index('id="memory"') < page.index('id="choice"')  # a plan alone is about the plan
+    assert "Which model fits the card" in page
 
 
 def test_what_does_not_fit_is_said_in_words():
     page = page_of(page_data.with_troubles())
     memory = re.search(r'<section id="memory".*?</section>', page, re.DOTALL)[0]
+    assert memory.count('<figure class="bars"') == 1
     assert memory.count("▲ 684 over") == 1
     assert memory.count("▲ out of memory") == 1
     assert memory.count("▲ error") == 3
@@ -140,17 +139,17 @@ def test_a_budget_far_beyond_the_peaks_does_not_flatten_them():
     records = [changed(each, budget_mib=81920.0) for each in page_data.full(1).records]
     page = page_of(page_data.compared(records, page_data.candidates()))
     assert "budget 81,920 →" in page
-    assert ">80,000</text>" not in page
+    assert ">80,000</span>" not in page
 
 
 def test_a_card_with_less_than_the_budget_is_what_plans_are_held_to():
     limits = {"usable_mib": 11848.0, "usable_basis": "measured", "context_basis": "estimated"}
     records = [changed(each, **limits) for each in page_data.full(1).records if each.case.is_planned]
     page = page_of(page_data.compared(records, page_data.candidates()))
-    assert page.count("12,288 MiB, of which one process can have 11,848 MiB") == 2
+    assert page.count("12,288 MiB, of which one process can have 11,848 MiB") == 1
     assert "RTX 3060 (11,848 MiB for one process, of which 384 MiB (estimated) for the CUDA context)" in page
-    assert ">card 11,848</text>" in page
-    assert ">budget 12,288</text>" not in page
+    assert "card 11,848" in page
+    assert "budget 12,288" not in page
 
 
 def test_of_too_many_candidates_the_best_are_shown_and_it_is_said(monkeypatch):
@@ -181,7 +180,7 @@ def test_what_is_left_out_of_an_excluded_option_is_not_its_mark():
     page = page_of(comparison, selection=page_selection.selection(comparison))
     quality = re.search(r'<section id="quality".*?</section>', page, re.DOTALL)[0]
     bound = sum(not row.candidate.free_license for row in comparison.rows)
-    assert bound == 3
+    assert bound == 4
     assert quality.count('class="point excluded"') == 2 * 3 * bound + 1  # two drawings, three variants, the legend
     assert 'class="point choice on-front"' in quality
 
@@ -193,10 +192,10 @@ def test_answers_stand_prompt_by_prompt_and_equal_prompts_apart():
         Case("one", "fine_tuning", "r16"): [GivenAnswer("q", "a1"), GivenAnswer("p", "b"), GivenAnswer("q", "a2")],
         Case("one", "inference"): [GivenAnswer("q", "u")],
     }
-    found = by_prompt(answers, ["one"], ["r16", "dora"])
+    found = by_prompt(answers, ["one"], ["r16", "dora"], {Case("one", "inference"): [41.0]})
     assert [prompt for prompt, _ in found] == ["q", "p", "q", "r"]
-    given = [(variant, given.answer) for variant, given in found[0][1]["one"].items()]
-    assert given == [(None, "u"), ("r16", "a1"), ("dora", "d")]
+    given = [(variant, given.answer, score) for variant, (given, score) in found[0][1]["one"].items()]
+    assert given == [(None, "u", 41.0), ("r16", "a1", None), ("dora", "d", None)]
     assert {name: list(by_variant) for name, by_variant in found[2][1].items()} == {"one": ["r16"]}
 
 
@@ -206,6 +205,14 @@ def test_cut_off_and_graded_answers_say_so():
     assert page.count("✂ cut off") == 1
     assert page.count("grade 하") == 1
     assert page.count("(empty)") == 1
+
+
+def test_answers_stand_beside_the_datasets_own_with_their_scores():
+    comparison = page_data.full(1)
+    page = page_of(comparison, answers=page_data.answers(comparison, 2))
+    answers = re.search(r'<section id="answers".*?</section>', page, re.DOTALL)[0]
+    assert answers.count("the dataset&#39;s own") == 2
+    assert answers.count("surface score") == 2 * 4
 
 
 def test_a_foreign_environment_is_shown_as_it_is():

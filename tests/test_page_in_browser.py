@@ -1,6 +1,7 @@
 """`report.html` as a browser shows it: nothing logged, nothing too wide, everything legible, markup stays text."""
 
 import page_data
+import page_selection
 import pytest
 from browser import CHROMIUM, Browser
 from test_page import HOSTILE, STATES, whole
@@ -128,7 +129,7 @@ def test_every_text_can_be_read_in_both_themes(show, state, width):
 def test_markup_in_an_answer_stays_text(show):
     comparison = page_data.full(1)
     answers = {answering_case(comparison.rows[0].candidate.name, None): [GivenAnswer(HOSTILE, f"first\n{HOSTILE}")]}
-    browser = show(html(comparison, None, answers, {"command": HOSTILE}, "en"))
+    browser = show(html(comparison, page_selection.selection(comparison), answers, {"command": HOSTILE}, "en"))
     said = browser.evaluate("document.querySelector('.answers dd').innerText")
     assert said == "first\n<script>alert(1)</script><img src=x onerror=alert(2)>[31m\"'&amp;"
     assert browser.evaluate("document.querySelectorAll('script, img').length") == 0
@@ -136,7 +137,7 @@ def test_markup_in_an_answer_stays_text(show):
 
 
 def test_not_even_a_script_that_got_in_would_run(show):
-    page = html(page_data.full(1), None, {}, None, "en")
+    page = html(page_data.full(1), page_selection.selection(page_data.full(1)), {}, None, "en")
     browser = show(page.replace("</main>", "<script>document.title = 'run'</script></main>"))
     assert browser.evaluate("document.title") != "run"
     assert any("Content Security Policy" in str(message) for message in browser.messages)
@@ -154,7 +155,7 @@ def test_a_screen_reader_is_told_what_is_where(show):
 
 
 def test_printed_everything_is_unfolded_on_white(show, browser):
-    show(html(page_data.full(2), None, {}, None, "ko"), is_dark=True)
+    show(html(page_data.full(2), page_selection.selection(page_data.full(2)), {}, None, "ko"), is_dark=True)
     browser.evaluate("document.querySelectorAll('details').forEach(each => each.open = false)")
     browser.view(794, is_dark=True, media="print")
     hidden = "[...document.querySelectorAll('details td')].filter(each => !each.checkVisibility()).length"

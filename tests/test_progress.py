@@ -6,7 +6,7 @@ import pytest
 from choices import fine_tuning, inference, plan
 
 from ohlora_fixtures.session import progress
-from ohlora_fixtures.session.progress import Line, Progress, Remaining, Work, in_words, is_watched
+from ohlora_fixtures.session.progress import Line, Progress, Remaining, SignOfLife, Work, in_words, is_watched
 from ohlora_fixtures.session.terminal import figures
 
 
@@ -43,6 +43,14 @@ def test_progress_shows_what_there_is_room_for_and_rather_what_is_left_than_how_
     clock.seconds = 0.5
     shows.tick()
     assert written == [f"\x1b7\x1b[K{shown}\x1b8"]
+
+
+def test_a_log_tells_every_few_minutes_at_which_step_a_long_case_is(clock):
+    written = []
+    case = SignOfLife(written.append, 50, "steps")
+    for clock.seconds in (60.0, 170.0, 181.0, 200.0, 360.0, 361.0):
+        case.tick()
+    assert written == ["\n  3 of 50 steps after 3 min ", "\n  6 of 50 steps after 6 min "]
 
 
 def test_progress_is_shown_four_times_a_second_at_most_and_taken_away(clock):

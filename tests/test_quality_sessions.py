@@ -90,15 +90,19 @@ def test_answers_are_judged_untuned_and_tuned_and_chosen_by(suite, run, capsys):
         vars(given)["grade"] = "최하"
     write_answers(folder / "answers" / "learned.csv", answers)
     assert main(["report", str(folder)]) == 0
-    (ranked,) = (each for each in selection_of(folder)["ranking"] if each["candidate"] == "learned")
-    assert (ranked["quality"]["source"], ranked["quality"]["score"]) == ("person", 10)
+    chosen = selection_of(folder)  # of the other nobody has graded any, so the computed score compares them
+    assert {each["quality"]["source"] for each in chosen["ranking"]} == {"computed"}
+    assert (
+        "a person's grades do not count, as not all options have them: learned r8 (12 of 12 answers)"
+        in chosen["doubts"]
+    )
 
     with serving(grades("최상")) as judge:
         asked = ["--judge", judge.url, "--judge-model", "some-model"]
         assert main(["report", str(folder), *asked]) == 0
     assert 24 < len(judge.requests) <= 48  # the same answer to the same prompt is asked about once
     by_name = {each["candidate"]: each["quality"] for each in selection_of(folder)["ranking"]}
-    assert [by_name[name]["source"] for name in ("learned", "hardly")] == ["person", "judge"]
+    assert [by_name[name]["source"] for name in ("learned", "hardly")] == ["judge", "judge"]
     assert by_name["hardly"]["score"] == 90
     assert "Final choice: hardly r8 (최상 by the judge" in " ".join(capsys.readouterr().out.split())
     assert main(["report", str(folder), *asked]) == 0  # nobody answers there any more: what it said is kept

@@ -18,7 +18,7 @@ from ohlora_fixtures.results.answers import GivenAnswer, write_answers
 from ohlora_fixtures.results.folder import read_records
 
 REBUILT = ("comparison.csv", "comparison.md", "report.html", "selection.json")
-GOOD, LIGHT = "polyglot-ko-1.3b", "FinguAI-Chat-v1"
+GOOD, LIGHT = "polyglot-ko-1.3b", "KoAlpaca-KoRWKV-1.5B"
 
 
 def fine_tuning(name, variant="r16", **figures):
@@ -101,9 +101,9 @@ def test_a_session_is_reported_as_it_reported_itself(suite, tiny, report):
     before = texts(out)
     status, printed = report(out)
     assert (status, texts(out)) == (0, before)
-    assert "Provisional choice, answers not judged: tiny r8 (total " in printed
+    assert "No recommendation yet: no model's answers are judged" in printed
     assert printed.rstrip().endswith(f"results: {out}")
-    assert "not known for any candidate, so not counted: quality, leaderboard average, fine-tuning" in printed
+    assert "Next: pytest benches, on a machine with a CUDA GPU" in printed
     status, _ = report(out, "--into", suite.path / "other")
     assert (status, texts(out)) == (0, before)
     assert {name: (suite.path / "other" / name).read_bytes() for name in REBUILT} == {
@@ -132,7 +132,7 @@ def test_colour_is_for_terminals_that_want_it(folder, report, monkeypatch, isatt
     monkeypatch.setattr(sys.stdout, "isatty", lambda: isatty)
     _, printed = report(folder)
     is_painted = isatty and not variables
-    assert (f"{GOOD}  \x1b[32mfits\x1b[0m " in printed) is is_painted
+    assert (f"{GOOD}      \x1b[32mfits\x1b[0m " in printed) is is_painted
     assert ("\x1b" in printed) is is_painted
     assert b"\x1b" not in b"".join(texts(folder).values())
 

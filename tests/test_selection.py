@@ -1,5 +1,7 @@
 """The choice: weights, and a ranking that neither helps nor harms what is not known."""
 
+from dataclasses import replace
+
 import pytest
 from choices import BOUND, VARIANTS, candidate, chosen, exclusions, fine_tuning, inference, judged, name_of, plan
 from made import made, said
@@ -71,17 +73,12 @@ def test_one_candidate_has_no_reserve_and_nothing_can_change_the_choice():
 def test_without_a_candidate_there_is_no_choice():
     for records in ([], [fine_tuning("bound")]):
         found = chosen([BOUND], records)
-        assert (found.choice, found.reserve, found.ranking, found.shifts, found.is_provisional) == (
-            None,
-            None,
-            (),
-            (),
-            False,
-        )
+        assert (found.choice, found.reserve, found.ranking, found.possible, found.shifts) == (None, None, (), (), ())
 
 
 def test_where_nothing_that_has_a_weight_is_known_there_is_no_choice():
-    found = chosen([], [fine_tuning("x")], weights=dict.fromkeys(CRITERIA, 0.0) | {"quality": 1.0})
+    weights = dict.fromkeys(CRITERIA, 0.0) | {"inference_seconds": 1.0}
+    found = chosen([], [fine_tuning("x")], weights=weights)
     assert (found.choice, name_of(found.ranking[0]), found.ranking[0].total) == (None, ("x", "r16"), None)
 
 
@@ -101,14 +98,90 @@ def test_a_person_outranks_a_judge_and_the_tuned_models_answers_the_untuned_ones
     assert chosen([], [fine_tuning("x")], by_subject).choice.quality.score == score
 
 
-def test_a_choice_is_provisional_where_its_answers_are_not_judged():
-    records = [fine_tuning("x"), fine_tuning("y", peak_device_mib=12000.0)]
-    assert chosen([], records).is_provisional
-    assert chosen([], records, {"y": judged(99.0)}).is_provisional
-    assert not chosen([], records, {"x": judged(10.0)}).is_provisional
+def test_without_judged_answers_there_is_no_choice_and_what_remains_possible_is_told_unranked():
+    records = [
+        fine_tuning("x", peak_device_mib=12000.0),
+        fine_tuning("y"),
+        fine_tuning("y", "r32"),
+        fine_tuning("bound"),
+    ]
+    for weights in ({}, {"quality": 0.0}):
+        found = chosen([BOUND], records, {}, weights)
+        assert (found.choice, found.reserve, found.ranking, found.shifts, found.front) == (None, None, (), (), ())
+        assert str(found.obstacle) == "no model's answers are judged"
+        assert [name_of(each) for each in found.possible] == [("x", "r16"), ("y", "r16"), ("y", "r32")]
+        assert {each.total for each in found.possible} == {None}
+        assert exclusions(found) == [("bound", None, "licence: Gemma Terms of Use")]
 
 
-@pytest.mark.parametrize("criterion", CRITERIA)
+def test_where_one_candidate_alone_is_judged_it_is_chosen_only_if_nothing_else_remains():
+    records = [fine_tuning("x"), fine_tuning("x", "r32"), fine_tuning("y")]
+    found = chosen([], records, {"x": judged(90.0, "person")})
+    assert found.choice is None
+    assert str(found.obstacle) == "only the answers of x are judged, and nothing compares with them"
+    assert len(found.possible) == 3
+    assert name_of(chosen([], records[:2], {"x": judged(90.0, "person")}).choice) == ("x", "r16")
+
+
+def test_options_are_compared_by_one_source_that_has_judged_most_candidates():
+    """Grading the better candidate must not hand the choice to the worse."""
+    records = [fine_tuning("good"), fine_tuning("word-salad")]
+    five = replace(judged(20.0, "person"), judged=5, given=25)
+    computed = {("good", "r16"): [five, judged(60.0)], ("word-salad", "r16"): [judged(40.0)]}
+    found = chosen([], records, computed)
+    assert {each.quality.source for each in found.ranking} == {"computed"}
+    assert name_of(found.choice) == ("good", "r16")
+    assert said(found.doubts) == (
+        "a person's grades do not count, as not all options have them: good r16 (5 of 25 answers)",
+    )
+    both = computed | {("word-salad", "r16"): [judged(10.0, "person"), judged(90.0)]}
+    found = chosen([], records, both)
+    assert {each.quality.source for each in found.ranking} == {"person"}
+    assert name_of(found.choice) == ("good", "r16")
+    assert said(found.doubts) == ("judged on some of the answers alone: good r16 (5 of 25 answers)",)
+
+
+def test_what_is_not_judged_is_not_compared():
+    records = [fine_tuning(name) for name in ("x", "y", "z")]
+    found = chosen([], records, {"x": judged(50.0), "y": judged(60.0)})
+    assert (name_of(found.choice), name_of(found.reserve)) == (("y", "r16"), ("x", "r16"))
+    assert [name_of(each) for each in found.possible] == [("z", "r16")]
+    assert said(found.doubts) == ("not compared, as their answers are not judged: z r16",)
+
+
+def test_where_fine_tuning_makes_answers_worse_it_is_said():
+    records = [fine_tuning("x"), fine_tuning("y")]
+    qualities = {"x": judged(80.0, is_tuned=False), ("x", "r16"): judged(70.0)}
+    qualities |= {"y": judged(40.5, is_tuned=False), ("y", "r16"): judged(32.0)}
+    found = chosen([], records, qualities)
+    assert (found.choice.untuned.score, found.choice.quality.score) == (80.0, 70.0)
+    assert said(found.doubts) == ("fine-tuning has made the choice's answers worse: x r16 80.0 → 70.0",)
+    assert "fine-tuning has made answers worse: y r16 40.5 → 32.0" in said(found.cautions)
+
+
+def test_seconds_of_a_cpu_do_not_count():
+    records = [
+        fine_tuning(name, seconds=seconds, device="cpu (x86_64, 2 cores)") for name, seconds in (("x", 9.0), ("y", 1.0))
+    ]
+    found = chosen([], records)
+    assert {each.figures["fine_tuning_seconds"] for each in found.ranking} == {None}
+    assert "seconds of a CPU do not count in a choice for a card" in said(found.cautions)
+
+
+def test_a_time_that_its_own_raw_data_contradict_does_not_count():
+    found = chosen([], [fine_tuning("x", seconds=10.0, contradicted_seconds=90.0)])
+    assert found.choice.figures["fine_tuning_seconds"] == 10.0
+    assert any(
+        "the published 90.00 s contradict their raw data and do not count" in each for each in said(found.cautions)
+    )
+
+
+def test_a_restricted_bases_count_of_parameters_is_a_caution():
+    found = chosen([candidate("x", parameters=463_987_712)], [fine_tuning("x")])
+    assert any("as a model of Qwen1.5 0.5B, 1.8B or 4B: see whether" in each for each in said(found.cautions))
+
+
+@pytest.mark.parametrize("criterion", CRITERIA[1:])
 def test_what_is_not_known_neither_helps_nor_harms(criterion):
     """An option like another in all that is known of it is level with that one, however high or low the figure is."""
 
@@ -120,7 +193,7 @@ def test_what_is_not_known_neither_helps_nor_harms(criterion):
         return [fine_tuning(name, **tuning), inference(name, **asked)]
 
     average = None if criterion == "leaderboard" else 30.0
-    qualities = {"known": judged(20.0)} | ({} if criterion == "quality" else {"unknown": judged(20.0)})
+    qualities = {"known": judged(20.0), "unknown": judged(20.0)}
     found = chosen(
         [candidate("known"), candidate("unknown", leaderboard_average=average)],
         [*records("known", is_known=True), *records("unknown", is_known=False)],
@@ -138,7 +211,7 @@ def test_what_could_not_be_known_is_said():
     plans = [plan(fine_tuning(name)) for name in ("x", "y")]
     found = chosen([candidate("x", leaderboard_average=None)], plans)
     assert said(found.unknown) == (
-        ("not known for any candidate, so not counted: quality, fine-tuning time, inference time, inference memory"),
+        ("not known for any candidate, so not counted: fine-tuning time, inference time, inference memory"),
         "leaderboard average not known for x r16: the mean of the others is used",
     )
     records = [fine_tuning("x", peak_device_mib=None, not_judged="weights are random"), fine_tuning("y")]
@@ -199,11 +272,10 @@ def test_what_speaks_against_an_option_is_told():
         fine_tuning("y", taints=[]),
         inference("y", taints=["other processes"]),
     ]
-    qualities = {("x", "r16"): judged(50.0), ("x", "r32"): judged(50.0, "person"), "y": judged(40.0, is_tuned=False)}
+    qualities = {("x", "r16"): judged(50.0), ("x", "r32"): judged(50.0), "y": judged(40.0, is_tuned=False)}
     assert said(chosen([], records, qualities).cautions) == (
         "measured on 2 devices, so times and memory do not compare",
         "the quality of y r16 is that of the untuned model's answers",
-        "quality comes from different judges, who may not use the same standard: computed: x r16, y r16; person: x r32",
         "overfitted, the training rows memorised: x r16",
         "doubtful measurements: x r32, y r16",
     )
@@ -220,7 +292,7 @@ def test_the_front_is_of_options_that_are_worse_in_nothing():
     grades = {"best": 70.0, "quick": 60.0, "small": 50.0, "worse": 70.0, "unknown": 99.0}
     qualities = {name: judged(score) for name, score in grades.items()}
     assert {each.candidate.name for each in chosen([], records, qualities).front} == {"best", "quick", "small"}
-    assert chosen([], records).front == ()
+    assert chosen([], records, {}).front == ()
 
 
 def test_of_options_alike_the_first_variant_and_the_first_name_lead():

@@ -57,7 +57,7 @@ def test_a_known_model_is_written_as_the_suite_knows_it(run, tmp_path):
     assert (best.name, best.group, best.leaderboard_average) == ("Qwen3-0.6B", "seed", 33.0)
     ours = OURS["polyglot-ko-1.3b"]
     assert second.config.resolve() == ours.config.resolve()
-    assert second == Candidate(**{**vars(ours), "config": second.config})
+    assert second == Candidate(**{**vars(ours), "config": second.config, "leaderboard": best.leaderboard})
 
 
 def test_what_is_kept_is_sorted_by_average_and_says_what_it_rests_on(run):
@@ -213,7 +213,9 @@ def test_what_is_dropped_is_counted_and_near_misses_are_named(run, tmp_path):
     for each in near:
         assert f"  {each}\n" in output
         assert f"# - {each}\n" in text
-    assert "x/ko-4b" not in output + text
+    assert "dropped for a wrong size: 100\n  x/ko-103b (103.00): 103 B parameters\n" in output
+    assert "  and 97 more; the candidates file ends with all of them\n" in output
+    assert "# - x/ko-4b (4.00): 4 B parameters\n" in text
     assert "1 would be kept if known to support Korean" in output
 
 

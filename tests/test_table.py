@@ -104,7 +104,7 @@ not shown for lack of room: seconds (prompt), MiB (prompt), size, Ko-LLM
   comparison.md have all
 
 Final choice: koquality-polyglot-1.3b r16 (최상 by a person, total 71.0 of 100)
-Reserve: none, no other candidate meets the conditions"""
+Reserve: none, no other candidate meets the conditions and is judged"""
     )
 
 
@@ -165,7 +165,7 @@ def test_verdicts_and_the_choice_are_painted_and_stand_where_they_stand_without(
 
     painted, plain = text_of(found, paint=paint), text_of(found)
     assert (seen["green"], seen["red"], seen["yellow"]) == (["fits"], ["over"], ["only r16"])
-    assert seen["bold"][0].startswith("Provisional choice, answers not judged: Qwen3-0.6B")
+    assert seen["bold"][0].startswith("No recommendation yet: no model's answers are judged")
     for look in seen:
         painted = painted.replace(f"<{look}>", "")
     assert painted.replace("</>", "") == plain
@@ -208,7 +208,7 @@ def test_the_default_card_is_said_to_be_that_and_a_budget_beyond_a_card_to_be_be
     assert text.startswith("planned for the default card: name yours with --gpu-profile NAME; --gpu-profile list shows")
     beyond = "budget 24576 MiB, of which one process can have 7000 MiB (estimated)"
     assert text.count(beyond) == 2  # below the table, and with the protocol
-    assert "141 MiB of it for the CUDA context (estimated)" in text
+    assert "141 MiB (estimated) are for the CUDA context" in text
     assert cells(text, GEMMA)[1] == "over"
     named = comparison_of(*every(planned, CANDIDATES[:1], gpu_profile="t4", usable_mib=14906.0))
     assert "default card" not in text_of(named)
@@ -228,17 +228,22 @@ def test_quiet_has_no_notes_and_verbose_has_all():
         *every(planned, CANDIDATES[:1]),
     )
     quiet, usual, verbose = (text_of(found, 300, verbosity) for verbosity in (-1, 0, 1))
-    for note in ("the protocol differs from the study's: epochs 1", "tainted (*): another process", "excluded: gemma"):
+    for note in (
+        "the protocol differs from the study's: epochs 1",
+        "tainted (*): another process",
+        "excluded, no free",
+    ):
         assert [note in text for text in (quiet, usual, verbose)] == [False, True, True]
     for note in ("budget 12288 MiB, protocol 0123456789ab", "plan: what the full-size", "measured: NVIDIA T4"):
         assert [note in text for text in (quiet, usual, verbose)] == [False, False, True]
     for text in (quiet, usual, verbose):
-        assert text.splitlines()[-1] == "No choice: no candidate meets the conditions"
+        assert "No recommendation yet: no candidate meets the conditions" in text.splitlines()
 
 
 def test_reasons_are_for_the_verbose_and_nothing_follows_the_choice():
     found = compared([record("polyglot-ko-1.3b"), record("Qwen3-0.6B")])
-    quiet, usual, verbose = (text_of(found, 300, verbosity) for verbosity in (-1, 0, 1))
+    qualities = {answering_case(name, None): [judged(50.0)] for name in ("polyglot-ko-1.3b", "Qwen3-0.6B")}
+    quiet, usual, verbose = (text_of(found, 300, verbosity, qualities) for verbosity in (-1, 0, 1))
     assert ["weights: quality=5" in text for text in (quiet, usual, verbose)] == [False, False, True]
     assert ["not known for any candidate, so not counted" in text for text in (quiet, usual, verbose)] == [
         False,
@@ -247,7 +252,7 @@ def test_reasons_are_for_the_verbose_and_nothing_follows_the_choice():
     ]
     for text in (quiet, usual, verbose):
         assert [line.partition(":")[0] for line in text.splitlines()[-2:]] == [
-            "Provisional choice, answers not judged",
+            "Final choice",
             "Reserve",
         ]
 
@@ -262,8 +267,9 @@ def test_a_note_takes_three_lines_unless_all_is_asked_for():
 
 
 def test_grades_that_differ_by_rank_are_all_told():
-    found = compared([*every(record, CANDIDATES[5:7])])
-    names = [each.name for each in CANDIDATES[5:7]]
+    free = [each for each in CANDIDATES if each.free_license][:2]
+    found = compared([*every(record, free)])
+    names = [each.name for each in free]
     graded = {
         answering_case(names[0], "r16"): [judged(50.0)],
         answering_case(names[0], "r64"): [judged(90.0)],

@@ -37,9 +37,11 @@ class Option:
     scores: Mapping[str, float | None]
     """By criterion, 0 (worst) to 1 (best); where its figure is not known, the mean of the others'; None without any."""
     total: float | None
-    """Weighted mean of the scores, 0 to 100; None if nothing is known that has a weight."""
+    """Weighted mean of the scores, 0 to 100; None if nothing is known that has a weight, or if it is not compared."""
     quality: Quality | None
-    """The quality in `figures`."""
+    """The quality in `figures`; None if its answers are not judged."""
+    untuned: Quality | None = None
+    """The same source's judgement of the answers before fine-tuning."""
 
     @property
     def name(self) -> str:
@@ -69,7 +71,7 @@ BASES: Mapping[str, Sequence[str]] = {
 
 
 def figure(contender: Contender, criterion: str, basis: str) -> float | None:
-    """A criterion's figure, read from one of its bases; None if it is not known."""
+    """A criterion's figure, read from one of its bases; None if it is not known for a card."""
     if criterion == "leaderboard":
         return contender.candidate.leaderboard_average
     cell = contender.inference if criterion.startswith("inference") else contender.fine_tuning
@@ -80,7 +82,7 @@ def figure(contender: Contender, criterion: str, basis: str) -> float | None:
     if record is None:
         return None
     if basis.startswith("seconds"):
-        return record.seconds
+        return None if record.environment.is_cpu else record.seconds  # what is chosen is for a card
     return record.peak_device_mib if basis == "peak_device_mib" else record.measured.memory.allocated_after_mib
 
 

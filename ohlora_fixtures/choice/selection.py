@@ -9,16 +9,17 @@ from typing import Self
 
 from ..base.errors import InputError
 from ..base.files import exists
+from ..base.installation import REFERENCE
 from ..base.messages import Message, message, told_by
 from ..inputs.cases import Case, answering_case
 from ..inputs.judge_settings import JudgeSettings
-from ..quality.grades import Grades, read_grades
-from ..quality.grading import COMPUTED, JUDGE, PERSON, Judged, Pair, Quality, agreement, grade_of
+from ..quality.grades import GRADES_FILE, Grades, published_grades, read_grades
+from ..quality.grading import COMPUTED, JUDGE, PERSON, PUBLISHED, Judged, Pair, Quality, agreement, grade_of
 from ..quality.judge import judge_answers
 from ..results.answers import FOLDER, Answers
 from ..results.comparison import Comparison
 from ..results.record import Record
-from . import caveats
+from . import caveats, guidance
 from .contenders import BASES, Contender, Exclusion, Option, contenders, figure, limit_mib, shared_basis
 from .sensitivity import LARGEST_WEIGHT, Shift, front, shifts, total
 
@@ -34,11 +35,13 @@ class Selection:
     """The choice, and what it rests on."""
 
     choice: Option | None
-    """The final choice; None if nothing is left to choose from."""
+    """The final choice; None if there is nothing to recommend."""
     reserve: Option | None
     """The best option of another candidate; None if there is none."""
     ranking: tuple[Option, ...]
-    """Every option that meets the hard conditions, best first."""
+    """Every option that meets the hard conditions and is compared, best first."""
+    possible: tuple[Option, ...]
+    """Every other that meets them: its answers are not judged, so it is not compared."""
     excluded: tuple[Exclusion, ...]
     """What does not meet them."""
     weights: Mapping[str, float]
@@ -48,6 +51,8 @@ class Selection:
     """What would change the choice; a criterion that is not named cannot, whatever its weight, up to 1000."""
     bases: Mapping[str, str]
     """By criterion, which figure it is read from, such as `peak_device_mib` or `planned peak_device_mib`."""
+    doubts: tuple[Message, ...]
+    """What must be known before the choice itself: who judged how many answers, and whether tuning made them worse."""
     unknown: tuple[Message, ...]
     """What the choice could not know."""
     cautions: tuple[Message, ...]
@@ -56,21 +61,19 @@ class Selection:
     """Where a person, a judge and the computed score agree or not."""
     any_license: bool
     """Whether licences that bind were no obstacle."""
-
-    @property
-    def is_provisional(self) -> bool:
-        """Whether the choice was made without knowing how good its answers are."""
-        return self.choice is not None and self.choice.quality is None
+    obstacle: Message | None = None
+    """Why there is no choice; None if there is one."""
+    elsewhere: Message | None = None
+    """Without a choice: what others have published of what remains possible, with its source."""
+    steps: tuple[Message, ...] = ()
+    """Without a choice: what to type next."""
 
 
 Qualities = Mapping[Case, Sequence[Quality]]
 """What is known of how good answers are, by the case whose model gave them."""
 
-GRADES = "grades.csv"
-"""In a results folder: grades of candidates as a whole, or of answers of which there are no files."""
-
-_SOURCES = (PERSON, JUDGE, COMPUTED)
-"""The first one outranks the others."""
+_SOURCES = (PERSON, JUDGE, PUBLISHED, COMPUTED)
+"""The first one outranks the others, if it has judged as many candidates."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Choosing:
     grades: Grades | None = None
     """A person's grades; None for those that the results folder holds."""
     judge: JudgeSettings | None = None
+    published: bool = False
+    """Whether the study's published grades count."""
 
     @property
     def in_turn(self) -> tuple[Self, ...]:
@@ -98,21 +103,35 @@ class Choosing:
         measured = {record.case: record for record in comparison.measured}
         # nobody needs to judge the answers of random weights
         answers = {case: given for case, given in answers.items() if _is_trained(measured.get(case))}
+        cases = {case for row in comparison.rows for case in row.cells}
         told: list[Message] = []
         sources = []
+        is_study = folder.resolve() == REFERENCE.resolve()
         try:
-            written = [path for path in (folder / FOLDER, folder / GRADES) if exists(path)]
+            written = [path for path in (folder / FOLDER, folder / GRADES_FILE) if exists(path) and not is_study]
             grades = self.grades or read_grades(written, may_be_none=True)
-            sources.append(grades.of(answers, {case for row in comparison.rows for case in row.cells}))
+            sources.append(grades.of(answers, cases))
         except InputError as error:
             told.append(message("agreement.mistake", mistake=told_by(error), folder=folder))
         if self.judge is not None:
             sources.append(judge_answers(self.judge, folder, answers))
+        published = published_grades().of(answers, cases)
+        if self.published or is_study:
+            sources.append(published)
         judged = [case for source in sources for case in (*source.points, *source.wholes)]
         qualities = {case: list(_qualities(case, measured.get(case), sources)) for case in (*measured, *judged)}
         told += [note for source in sources for note in source.notes]
         told += filter(None, (_agreement(source, measured) for source in sources))
-        return select(comparison, qualities, self.weights, any_license=self.any_license, agreement=tuple(told))
+        found = select(comparison, qualities, self.weights, any_license=self.any_license, agreement=tuple(told))
+        if found.choice is not None:
+            return found
+        return replace(
+            found,
+            elsewhere=guidance.elsewhere(found.possible, published.wholes),
+            steps=tuple(
+                guidance.steps(found.possible, found.excluded, published.wholes, folder, has_answers=bool(answers))
+            ),
+        )
 
 
 def parse_weights(text: str) -> dict[str, float]:
@@ -155,30 +174,65 @@ def select(
     Scores are absolute, so that none depends on which others there are, but for time: quality and leaderboard as shares
     of 100, memory as the share that stays free of the (largest) limit, time as the fastest option's share of it. What
     is not known of an option counts as the mean of what is known of the others, so that it neither helps nor harms.
+    Only options whose answers one and the same source has judged are compared.
     """
     sorted_out = list(contenders(comparison, any_license=any_license))
     found = [each for each in sorted_out if isinstance(each, Contender)]
     excluded = [each for each in sorted_out if isinstance(each, Exclusion)]
-    bases = {name: shared_basis(name, found) for name in BASES} if found else {}
-    options = _options(found, bases, qualities, weights)
+    source = _shared_source(found, qualities)
+    judged = [each for each in found if source and _quality(qualities, each, source)]
+    obstacle = _obstacle(found, judged, excluded)
+    compared = [] if obstacle else judged
+    rest = [each for each in found if each not in compared]
+    bases = {name: shared_basis(name, compared or found) for name in BASES} if found else {}
     # a tie goes by the candidate's name, and then by the order of the variants
+    options = _options(compared, bases, qualities, weights, source)
     ranked = sorted(options, key=lambda each: (-(each.total or 0.0), each.candidate.name))
+    possible = [replace(each, total=None) for each in _options(rest, bases, qualities, weights, source)]
     led = [option for option in ranked if option.total is not None]
     others = [option for option in led if option.candidate != led[0].candidate]
+    overlooked = {each: _judged_by(each, compared, qualities) for each in _SOURCES[: _SOURCES.index(source or PERSON)]}
+    overlooked = {source: own for source, own in overlooked.items() if own}
+    doubts = caveats.doubts(ranked, possible if compared else (), overlooked)
     return Selection(
         choice=led[0] if led else None,
         reserve=others[0] if others else None,
         ranking=tuple(ranked),
+        possible=tuple(sorted(possible, key=lambda each: each.candidate.name)),
         excluded=tuple(excluded),
         weights=dict(weights),
         front=tuple(_front(ranked)),
         shifts=tuple(shifts(led, others, weights)),
         bases=bases,
+        doubts=tuple(doubts),
         unknown=tuple(caveats.unknown(ranked, found, weights)),
         cautions=tuple(caveats.cautions(ranked, found, set(bases.values()))),
         agreement=agreement,
         any_license=any_license,
+        obstacle=obstacle or (None if led else message("no_choice.no_weight")),
     )
+
+
+def _obstacle(found: Sequence[Contender], judged: Sequence[Contender], excluded: Sequence[Exclusion]) -> Message | None:
+    """Why nothing can be recommended; None if something can."""
+    if not found:
+        return message("no_choice.excluded" if excluded else "no_choice.nothing")
+    names = sorted({each.candidate.name for each in judged})
+    if not names:
+        return message("no_choice.not_judged")
+    if len(names) == 1 and any(each.candidate.name not in names for each in found):
+        return message("no_choice.one_judged", candidate=names[0])
+    return None
+
+
+def _shared_source(found: Sequence[Contender], qualities: Qualities) -> str | None:
+    """The source of judgement that has judged the most candidates, of several the one that outranks the others."""
+
+    def reach(source: str) -> int:
+        return len({each.candidate.name for each in found if _quality(qualities, each, source)})
+
+    best = max(_SOURCES, key=reach)
+    return best if reach(best) else None
 
 
 def _is_trained(record: Record | None) -> bool:
@@ -212,26 +266,37 @@ def _agreement(source: Judged, measured: Mapping[Case, Record]) -> Message | Non
     )
 
 
-def _best_known(qualities: Qualities, contender: Contender) -> Quality | None:
-    """A person's grades before a judge's before the computed score; then the tuned model's before the untuned one's."""
+def _quality(qualities: Qualities, contender: Contender, source: str, *, untuned: bool = False) -> Quality | None:
+    """What a source says of the tuned model's answers, or if it has not judged them, of the untuned one's."""
     name = contender.candidate.name
-    tuned, untuned = (answering_case(name, variant) for variant in (contender.variant, None))
-    known = [*qualities.get(tuned, ()), *qualities.get(untuned, ())]
-    return min(known, key=lambda each: (_SOURCES.index(each.source), not each.is_tuned), default=None)
+    variants = (None,) if untuned else (contender.variant, None)
+    known = [each for variant in variants for each in qualities.get(answering_case(name, variant), ())]
+    return next((each for each in known if each.source == source), None)
+
+
+def _judged_by(source: str, found: Sequence[Contender], qualities: Qualities) -> list[Option]:
+    """What a source has judged, with its judgement."""
+    judged = [(each, _quality(qualities, each, source)) for each in found]
+    return [Option(each.candidate, each.variant, {}, {}, None, quality) for each, quality in judged if quality]
 
 
 def _options(
-    found: Sequence[Contender], bases: Mapping[str, str], qualities: Qualities, weights: Mapping[str, float]
+    found: Sequence[Contender],
+    bases: Mapping[str, str],
+    qualities: Qualities,
+    weights: Mapping[str, float],
+    source: str | None,
 ) -> Iterator[Option]:
-    judged = [_best_known(qualities, each) for each in found]
+    judged = [_quality(qualities, each, source) if source else None for each in found]
     figures = {"quality": [None if quality is None else quality.score for quality in judged]}
     figures |= {name: [figure(each, name, basis) for each in found] for name, basis in bases.items()}
     most_mib = limit_mib(found)
     scores = {name: list(_scores(name, own, most_mib)) for name, own in figures.items()}
     for at, each in enumerate(found):
         own_figures, own_scores = ({name: values[at] for name, values in by.items()} for by in (figures, scores))
-        known = total(own_scores, weights)
-        yield Option(each.candidate, each.variant, own_figures, own_scores, known, judged[at])
+        known, quality = total(own_scores, weights), judged[at]
+        untuned = _quality(qualities, each, quality.source, untuned=True) if quality and quality.is_tuned else None
+        yield Option(each.candidate, each.variant, own_figures, own_scores, known, quality, untuned)
 
 
 def _scores(criterion: str, figures: Sequence[float | None], limit_mib: float) -> Iterator[float | None]:

@@ -6,7 +6,7 @@ import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from ..base.errors import InputError
 from ..base.files import exists, is_folder, replace_text
 from ..base.installation import DATA
 from ..inputs.candidates import Candidate, read_candidates
+from ..inputs.families import Family
 from ..report.layout import Column, for_terminal
-from .criteria import CRITERIA, KOREAN_NOT_KNOWN, Screening
+from .criteria import KOREAN_NOT_KNOWN, Criteria, Screening
 from .leaderboard import read_leaderboard
 from .printing import say
 from .shortlist import GROUP, Shortlist, shortlist
@@ -25,6 +26,8 @@ _NOTHING_TO_WRITE = 1
 """The exit status where a command came to nothing."""
 _MOST_LISTED = 30
 """Models named in one list where the candidates file holds the whole."""
+_MOST_OF_WRONG_SIZE = 3
+"""Likewise, of those that say least."""
 
 
 def add_to(commands: Any) -> None:
@@ -32,7 +35,7 @@ def add_to(commands: Any) -> None:
     candidates = commands.add_parser(
         "candidates",
         help="make a candidates file of a leaderboard's export",
-        description=f"Make a candidates file of a leaderboard's export: models of {CRITERIA}. What cannot be known "
+        description=f"Make a candidates file of a leaderboard's export: models of {Criteria()}. What cannot be known "
         "from the export is said, and drops a model; docs/candidates.md tells how each criterion is judged.",
     )
     add = candidates.add_argument
@@ -48,11 +51,12 @@ def add_to(commands: Any) -> None:
     )
     add("--download-configs", action="store_true", help="download those that are missing from the Hub into it")
     add("--assume-korean", action="store_true", help="keep models that are not known to support Korean")
+    add("--any-license", action="store_true", help="keep models whose licence is not free, too")
     candidates.set_defaults(run=_run)
 
 
 def _run(given: argparse.Namespace) -> int:
-    into = given.into
+    into, criteria = given.into, Criteria(given.assume_korean, given.any_license)
     if exists(into) and not given.overwrite:
         raise InputError(f"{into} exists: give --into another path, or replace it with --overwrite")
     configs = given.configs or into.parent / "configs"
@@ -62,13 +66,13 @@ def _run(given: argparse.Namespace) -> int:
         read_leaderboard(given.leaderboard),
         read_candidates(DATA / "candidates.toml"),
         configs,
+        criteria,
         download=given.download_configs,
-        assume_korean=given.assume_korean,
     )
     count = len(found.kept) - len(found.incomplete)
     if count:
-        write_shortlist(found, into, given.leaderboard.name)
-    say(_text(found, len(found.models) if count == 0 else _MOST_LISTED, shutil.get_terminal_size().columns))
+        write_shortlist(found, into, given.leaderboard.name, criteria)
+    say(_text(found, criteria, len(found.models) if count == 0 else _MOST_LISTED, shutil.get_terminal_size().columns))
     if count == 0:
         say("\nno candidates file: no model is kept with its architecture", to_stderr=True)
         return _NOTHING_TO_WRITE
@@ -76,17 +80,18 @@ def _run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _text(found: Shortlist, most: int, width: int) -> str:
+def _text(found: Shortlist, criteria: Criteria, most: int, width: int) -> str:
     """The shortlist for a terminal of `width` characters; lists of more than `most` models are cut short."""
     kept = found.kept
     blocks = [
-        _filled([f"{found.board.rows} rows of {len(found.models)} models; criteria: {CRITERIA}"], width),
+        _filled([f"{found.board.rows} rows of {len(found.models)} models; criteria: {criteria}"], width),
         f"kept: {len(kept)}, best average first" if kept else "kept: none",
         for_terminal(_columns(kept), width) if kept else "",
         _filled(_footnotes(kept), width),
         _filled(_listed("kept, but not in the candidates file", found.incomplete, most), width),
         _filled(_counts(found), width),
         _filled(_listed("dropped for other reasons than a wrong size", found.near_misses, most), width),
+        _filled(_listed("dropped for a wrong size", found.of_wrong_size, _MOST_OF_WRONG_SIZE), width),
         _filled(_advice(found), width),
     ]
     return "\n\n".join(filter(None, blocks))
@@ -104,9 +109,13 @@ def _columns(kept: Sequence[Screening]) -> list[Column]:
         Column("model", [each.listed.repo for each in kept]),
         Column("average", ["-" if each is None else f"{each:.2f}" for each in averages], is_text=False),
         Column("size", list(map(_size, kept)), is_text=False),
-        Column("licence", [f"{each.terms.license}{'*' if each.terms.is_card_alone else ''}" for each in kept]),
+        Column("licence", [f"{each.terms.license}{_mark(each)}" for each in kept]),
         Column("Korean", [f"{each.korean.level} ({each.korean.basis})" for each in kept]),
     ]
+
+
+def _mark(model: Screening) -> str:
+    return "*!" if model.terms.suspect else "*" if model.terms.is_card_alone else ""
 
 
 def _size(model: Screening) -> str:
@@ -122,6 +131,8 @@ def _footnotes(kept: Sequence[Screening]) -> Iterable[str]:
     if any(model.parameters is None for model in kept):
         yield "~: as the leaderboard has it, which can be off; a config.json has the exact one"
     for model in kept:
+        if (suspect := model.terms.suspect) is not None:
+            yield f"!: {model.listed.repo} {_hint(suspect)}"
         if model.candidate and model.candidate.unverified:
             yield f"?: {model.candidate.name} is unverified: {model.candidate.unverified}"
 
@@ -158,11 +169,11 @@ def _advice(found: Shortlist) -> Iterable[str]:
         )
 
 
-def write_shortlist(found: Shortlist, path: Path, origin: str) -> None:
+def write_shortlist(found: Shortlist, path: Path, origin: str, criteria: Criteria) -> None:
     """Write what is kept as a candidates file, the rest as comments; raises InputError if it cannot be written."""
     head = [
         f"Candidates from {origin}, best average first; leaderboard_average is that of this export.",
-        f"Criteria: {CRITERIA}.",
+        f"Criteria: {criteria}.",
         f'The group is "{GROUP}", the default of --candidate-group.',
     ]
     foot = []
@@ -170,8 +181,15 @@ def write_shortlist(found: Shortlist, path: Path, origin: str) -> None:
         foot += ["Kept, but not in this file:", *(f"- {each.in_words}" for each in found.incomplete), ""]
     if found.near_misses:
         foot += ["Dropped for other reasons than a wrong size:", *(f"- {each.in_words}" for each in found.near_misses)]
-    entries = [(each.candidate, _basis(each)) for each in found.kept if each.candidate]
+    if found.of_wrong_size:
+        foot += ["", "Dropped for a wrong size:", *(f"- {each.in_words}" for each in found.of_wrong_size)]
+    entries = [(_of_board(each.candidate, origin), _basis(each)) for each in found.kept if each.candidate]
     write_candidates(path, head, entries, foot)
+
+
+def _of_board(candidate: Candidate, origin: str) -> Candidate:
+    """The candidate, whose average is that of this export."""
+    return replace(candidate, leaderboard=None if candidate.leaderboard_average is None else origin)
 
 
 def write_candidates(
@@ -192,15 +210,24 @@ def write_candidates(
         ) from None
 
 
+def _hint(suspect: Family) -> str:
+    return (
+        f"has as many parameters, to the last one, as a model of {suspect.name}, whose licence ({suspect.license}) "
+        "would bind: see what it was made from"
+    )
+
+
 def _basis(screening: Screening) -> Sequence[str]:
     """What a candidate's facts rest on."""
     if screening.known:
-        return ["As the suite's own candidates file has it, but for group and leaderboard_average."]
+        return ["As the suite's own candidates file has it, but for group and leaderboard."]
     alone = (
         "; its base model is not known, and that licence could bind instead" if screening.terms.is_card_alone else ""
     )
+    suspect = screening.terms.suspect
     return [
         f"Licence: {screening.terms.basis}{alone}.",
+        *([f"Warning: it {_hint(suspect)}."] if suspect else []),
         f"Korean: {screening.korean.basis}.",
         "Not from the model: text_template is the suite's, target_modules go by the architecture.",
     ]

@@ -11,11 +11,11 @@ import msgspec
 from ..base import safe_text
 from ..base.installation import DATA
 from ..inputs.candidates import Candidate, other_head
+from ..inputs.families import Family, families, same_count
 from .leaderboard import Listed
 
 SMALLEST_BILLION, LARGEST_BILLION = 0.25, 3.0
 """Parameters of a candidate, both ends included."""
-CRITERIA = f"{SMALLEST_BILLION} to {LARGEST_BILLION} B parameters, a free licence that binds, Korean"
 
 _BILLION = 1e9
 _MOST_CHARACTERS = 60
@@ -23,6 +23,20 @@ _MOST_CHARACTERS = 60
 _KOREAN = {"ko", "kor", "korean", "kr", "hangul"}
 """Parts of a model's name, and language codes (ISO 639), that say Korean."""
 _OURS = "known to the suite"
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What is asked of a model besides its size."""
+
+    assume_korean: bool = False
+    """Whether a model of which nothing tells whether it is for Korean counts as supporting it."""
+    any_license: bool = False
+    """Whether a licence that is not free is no obstacle."""
+
+    def __str__(self) -> str:
+        licence = "any licence" if self.any_license else "a free licence that binds"
+        return f"{SMALLEST_BILLION} to {LARGEST_BILLION} B parameters, {licence}, Korean"
 
 
 @dataclass(frozen=True)
@@ -38,22 +52,6 @@ class License:
 
 
 @dataclass(frozen=True)
-class Family:
-    """A line of base models."""
-
-    name: str
-    pattern: str
-    """A regular expression that finds it in a model's name, in lower case."""
-    license: str
-    """The licence that binds whatever is made from it."""
-    free: bool
-    korean: str | None = None
-    """`supported` or `specialised`, if its makers document Korean."""
-    is_architecture: bool = False
-    """Whether an architecture of its name is enough to tell it."""
-
-
-@dataclass(frozen=True)
 class Terms:
     """The licence that binds a model, as far as it can be known."""
 
@@ -64,6 +62,8 @@ class Terms:
     """How it is known, in words."""
     is_card_alone: bool = False
     """Whether the card is all that speaks for it: of what the model was made, nothing is known."""
+    suspect: Family | None = None
+    """Then a base that is not free and has as many parameters, to the last one."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ class Screening:
     """Its exact count, if that is known; else the leaderboard's goes."""
     terms: Terms
     korean: Korean
+    criteria: Criteria
     candidate: Candidate | None = None
     """The candidate that it is; None if it is dropped, or kept without an architecture."""
     other_head: str | None = None
@@ -125,7 +126,7 @@ class Screening:
         terms, found = self.terms, []
         if self.other_head:
             found.append(Reason(_NO_TEXT, f"{_NO_TEXT} but {self.other_head}"))
-        if not terms.free:
+        if not terms.free and not self.criteria.any_license:
             kind = "of a licence not known to be free" if terms.free is None else "of a licence that is not free"
             found.append(Reason(kind, f"licence {terms.license} ({terms.basis})"))
         if self.korean.level is None:
@@ -152,21 +153,21 @@ class Screening:
         return f"{self.listed.repo} ({average}): {why}"
 
     def with_parameters(self, parameters: int) -> Self:
-        """The same, its exact count known."""
-        return replace(self, parameters=parameters)
+        """The same, its exact count known, which can hint at a base where the card is silent."""
+        suspect = same_count(parameters) if self.terms.is_card_alone else None
+        return replace(self, parameters=parameters, terms=replace(self.terms, suspect=suspect))
 
 
 def screen(
     listed: Listed,
     ours: Mapping[str, Candidate],
     settings: Mapping[str, Any] | None = None,
-    *,
-    assume_korean: bool = False,
+    criteria: Criteria = Criteria(),
 ) -> Screening:
     """Hold a model against the criteria.
 
     `ours` are the suite's own candidates by repository, in lower case. `settings` is the model's config.json, if it
-    is at hand. With `assume_korean` a model of which nothing tells whether it is for Korean counts as supporting it.
+    is at hand.
     """
     known = ours.get(listed.repo.lower())
     if known:
@@ -174,10 +175,10 @@ def screen(
     else:
         bases = tuple(_bases(listed, ours, settings or {}))
         terms, korean = _terms(listed, bases), _korean(listed, bases)
-    if korean.level is None and assume_korean:
+    if korean.level is None and criteria.assume_korean:
         korean = Korean("supported", "assumed, without evidence")
     head = other_head((settings or {}).get("architectures")) or other_head(listed.architecture)
-    return Screening(listed, known, known.parameters if known else None, terms, korean, other_head=head)
+    return Screening(listed, known, known.parameters if known else None, terms, korean, criteria, other_head=head)
 
 
 def _bases(listed: Listed, ours: Mapping[str, Candidate], settings: Mapping[str, Any]) -> Iterator[Family]:
@@ -228,19 +229,6 @@ def card_terms(card_license: str) -> Terms:
     return Terms(plain, found.free, "its card" if found.free else found.why, is_card_alone=True)
 
 
-def families(*texts: str, architecture: str = "") -> Iterator[Family]:
-    """The base models that texts name: a model's name, the base that an export or a config.json gives.
-
-    Each piece of a text counts for one family alone, so that TinyLlama is not Llama, too.
-    """
-    text, kind = " ".join(texts).lower(), architecture.lower()
-    for family in _families():
-        text, named = re.subn(family.pattern, " ", text)
-        kind, of_kind = re.subn(family.pattern, " ", kind) if family.is_architecture else (kind, 0)
-        if named or of_kind:
-            yield family
-
-
 def _plain(card_license: str) -> str:
     """A licence's id as the Hub spells it, from a card's or an export's spelling."""
     return re.sub(r"-?licen[sc]e|[\[\]'\"]", "", re.sub(r"[\s_]+", "-", card_license.strip().casefold()))
@@ -250,8 +238,3 @@ def _plain(card_license: str) -> str:
 def _licenses() -> Mapping[str, License]:
     kinds = msgspec.toml.decode((DATA / "licences.toml").read_bytes(), type=dict[str, list[License]])["license"]
     return {_plain(each): kind for kind in kinds for each in kind.ids}
-
-
-@cache
-def _families() -> list[Family]:
-    return msgspec.toml.decode((DATA / "families.toml").read_bytes(), type=dict[str, list[Family]])["family"]

@@ -13,7 +13,7 @@ from ..choice.selection import Choosing, parse_weights
 from ..inputs.candidates import Candidate, kept_candidate, read_candidates
 from ..inputs.judge_settings import judge_settings
 from ..inputs.settings import option_named
-from ..quality.grades import read_grades
+from ..quality.grades import asked_grades
 from ..report import files
 from ..results.comparison import Comparison, compare, read_published
 from ..results.folder import SESSION, StoredResults, read_records
@@ -40,7 +40,11 @@ def add_to(commands: Any) -> None:
         option = option_named(name)
         report.add_argument(option.flag, metavar=option.metavar, help=option.help)
     report.add_argument(
-        "--grades", type=Path, action="append", metavar="PATH", help="a person's grades (default: what DIR holds)"
+        "--grades",
+        type=Path,
+        action="append",
+        metavar="PATH",
+        help="a person's grades (default: what DIR holds); `published`: the study's",
     )
     add_verbosity(report)
     report.set_defaults(run=_run)
@@ -52,7 +56,7 @@ def _run(given: argparse.Namespace) -> int:
     weights = parse_weights(given.choice_weights) if given.choice_weights else None
     judge = judge_settings(given.judge, given.judge_model, given.judge_tokens)
     language = report_language(given.report_lang, os.environ)
-    grades = read_grades(given.grades) if given.grades else None
+    grades, published = asked_grades(given.grades or ())
     for folder in given.folders:
         stored = read_records(folder)
         candidates = candidates_of(stored, given.candidates)
@@ -62,7 +66,13 @@ def _run(given: argparse.Namespace) -> int:
             grades.check(names, {answer.prompt for own in answers.values() for answer in own})
         chosen_by = _object(stored.session.get("choice"))
         any_license = given.any_license or chosen_by.get("any_license") is True
-        choosing = Choosing(weights or _kept_weights(chosen_by), any_license, grades, judge)
+        choosing = Choosing(
+            weights or _kept_weights(chosen_by),
+            any_license,
+            grades,
+            judge,
+            published or chosen_by.get("published") is True,
+        )
         comparison, into = _comparison(stored, candidates), given.into or folder
         for each in choosing.in_turn:
             selection = each.choose(comparison, answers, folder)

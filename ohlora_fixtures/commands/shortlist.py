@@ -13,7 +13,7 @@ from ..base.files import MOST_SETTINGS_BYTES, is_file, read_bytes
 from ..base.messages import message
 from ..inputs.candidates import Candidate
 from ..session.hub import download_config
-from .criteria import Screening, screen
+from .criteria import Criteria, Screening, screen
 from .leaderboard import Leaderboard, Listed
 
 GROUP = "seed"
@@ -51,9 +51,14 @@ class Shortlist:
         """What is dropped although its size is right, or not known."""
         return [each for each in self.dropped if each.is_near_miss]
 
+    @property
+    def of_wrong_size(self) -> list[Screening]:
+        """What else is dropped."""
+        return [each for each in self.dropped if not each.is_near_miss]
+
 
 def shortlist(
-    board: Leaderboard, ours: Sequence[Candidate], configs: Path, *, download: bool, assume_korean: bool
+    board: Leaderboard, ours: Sequence[Candidate], configs: Path, criteria: Criteria, *, download: bool
 ) -> Shortlist:
     """Screen every model of a leaderboard, and complete what is kept.
 
@@ -63,7 +68,8 @@ def shortlist(
     Raises InputError where an architecture can be neither downloaded, for want of the Hub or of a folder to write to,
     nor built, for want of the libraries.
     """
-    screened = partial(screen, ours={each.repo.lower(): each for each in ours}, assume_korean=assume_korean)
+    known = {each.repo.lower(): each for each in ours}
+    screened = partial(screen, ours=known, criteria=criteria)
     names = Counter(listed.name.lower() for listed in board.models)
 
     def considered(listed: Listed) -> Screening:

@@ -60,8 +60,14 @@ class Candidate:
     """`supported`, or `specialised` for a model made for Korean."""
     target_modules: Annotated[tuple[Text, ...], Meta(min_length=1, description="a list of module names")]
     text_template: _Template
+    base_model: Text | None = None
+    """What it was made from, on the Hub; None if it was trained from scratch, or if that is not known."""
+    license_source: Text | None = None
+    """Where the binding licence can be looked up."""
     leaderboard_average: Number | None = None
-    """Average on a leaderboard, percent; in the suite's own file the Open Ko-LLM Leaderboard's."""
+    """Average on a leaderboard, percent."""
+    leaderboard: Text | None = None
+    """Which leaderboard, and as of when."""
     chars_per_token: Number | None = None
     """Characters a token of its tokenizer, over rows in its text template: for a stand-in tokenizer."""
     revision: Text | None = None

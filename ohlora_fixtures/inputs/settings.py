@@ -62,7 +62,7 @@ OPTIONS = (
     Option(
         "grades",
         "PATH",
-        "a person's grades: a filled-in answers file, or a folder of them; repeatable",
+        "a person's grades: a filled-in answers file, or a folder of them; `published` for the study's; repeatable",
         repeatable=True,
     ),
     Option("judge", "URL", "have an LLM grade the answers: an endpoint that speaks OpenAI's chat completions"),

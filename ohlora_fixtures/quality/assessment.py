@@ -71,7 +71,7 @@ class Assessor:
         """The answers to the protocol's prompts, or to the first of them, with what is known of each."""
         rows = self.dialogues.rows(self.protocol.prompt_rows)
         return [
-            GivenAnswer(row.prompt, text, length.new_tokens, seconds, length.is_cut_off)
+            GivenAnswer(row.prompt, text, length.new_tokens, seconds, length.is_cut_off, dataset_answer=row.answer)
             for row, text, length, seconds in zip(rows, answered.answers, answered.lengths, seconds_each, strict=False)
         ]
 

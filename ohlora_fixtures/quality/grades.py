@@ -2,16 +2,20 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..base.csv_files import KnownTexts, unchanged
 from ..base.errors import InputError
 from ..base.files import is_folder
+from ..base.installation import REFERENCE
 from ..base.messages import Message, message
 from ..inputs.cases import Case
 from ..results.answers import Answers, GivenAnswer, read_answers
-from .grading import PERSON, Judged, grade_from, points_of
+from .grading import PERSON, PUBLISHED, Judged, grade_from, points_of
+
+GRADES_FILE = "grades.csv"
+"""In a results folder: grades of candidates as a whole, or of answers of which there are no files."""
 
 _MOST_SHOWN = 60
 
@@ -45,6 +49,8 @@ class Grades:
 
     grades: tuple[Grade, ...]
     """In the order of their files."""
+    source: str = PERSON
+    """Who gave them: `person`, or `published`."""
 
     def check(self, candidates: Collection[str], prompts: Iterable[str]) -> None:
         """Raises InputError for the first grade of another candidate, or of an answer to another prompt, than these."""
@@ -93,7 +99,7 @@ class Grades:
         ]
         if overruled:
             notes.append(message("agreement.overruled", count=overruled))
-        return Judged(PERSON, points, wholes, tuple(notes))
+        return Judged(self.source, points, wholes, tuple(notes))
 
 
 def read_grades(paths: Sequence[Path], *, may_be_none: bool = False) -> Grades:
@@ -112,6 +118,21 @@ def read_grades(paths: Sequence[Path], *, may_be_none: bool = False) -> Grades:
     if not found and not may_be_none:
         raise InputError(f"{', '.join(map(str, paths))} has no grade: fill in the column 'grade'")
     return Grades(tuple(found.values()))
+
+
+def asked_grades(paths: Iterable[Path]) -> tuple[Grades | None, bool]:
+    """What `--grades` asks for: a person's grades, None without any, and whether the published ones count, too.
+
+    Raises InputError as `read_grades`.
+    """
+    files = list(paths)
+    own = [path for path in files if path.name != PUBLISHED or path.exists()]
+    return read_grades(own) if own else None, len(own) < len(files)
+
+
+def published_grades() -> Grades:
+    """The study's, of untuned answers, April 2025."""
+    return replace(read_grades([REFERENCE / GRADES_FILE]), source=PUBLISHED)
 
 
 def _files(path: Path) -> list[Path]:

@@ -4,7 +4,7 @@ import random
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from statistics import StatisticsError, correlation, fmean
 from typing import Any
@@ -58,7 +58,7 @@ def interval(statistic: Callable[..., float], *samples: Sequence[Any]) -> tuple[
     return drawn[RESAMPLES * 25 // 1000 - 1], drawn[RESAMPLES * 975 // 1000 - 1]
 
 
-PERSON, JUDGE, COMPUTED = "person", "judge", "computed"
+PERSON, JUDGE, PUBLISHED, COMPUTED = "person", "judge", "published", "computed"
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,18 @@ class Quality:
     grade: str
     """One of 최상, 상, 중, 하, 최하: the score's fifth."""
     source: str
-    """`person`, `judge` or `computed`."""
+    """`person`, `judge`, `published` or `computed`."""
     is_tuned: bool
     """Whether they are the fine-tuned model's answers."""
+    judged: int | None = None
+    """How many answers were judged one by one; None for a judgement of all together."""
+    given: int | None = None
+    """Of how many."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether answers are left that were not judged."""
+        return self.judged is not None and self.judged != self.given
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ class Judged:
     """One source's judgement of a comparison's answers."""
 
     source: str
-    """`person` or `judge`."""
+    """`person`, `judge` or `published`."""
     points: Mapping[Case, tuple[float | None, ...]]
     """Of each answer, in the order in which they were given, 0 to 100; None for one that is not judged."""
     wholes: Mapping[Case, float] = field(default_factory=dict)
@@ -91,10 +100,11 @@ class Judged:
 
     def quality(self, case: Case) -> Quality | None:
         """How good a case's model is by its judged answers, or if none is, as a whole; None if it is not judged."""
-        points = [each for each in self.points.get(case, ()) if each is not None]
-        if not points and case in self.wholes:
-            points = [self.wholes[case]]
-        return quality_of(points, self.source, is_tuned=case.variant is not None) if points else None
+        given, is_tuned = self.points.get(case, ()), case.variant is not None
+        points = [each for each in given if each is not None]
+        if points:
+            return replace(quality_of(points, self.source, is_tuned=is_tuned), judged=len(points), given=len(given))
+        return quality_of([self.wholes[case]], self.source, is_tuned=is_tuned) if case in self.wholes else None
 
 
 def quality_of(points: Sequence[float], source: str, *, is_tuned: bool) -> Quality:

@@ -1,9 +1,11 @@
-"""The final choice in words: for a terminal, as Markdown, as JSON."""
+"""The choice in words: for a terminal, as Markdown, as JSON."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..base import safe_text
+from ..base.messages import Language, Message, message
+from ..choice.caveats import names_of
 from ..choice.contenders import Exclusion, Option
 from ..choice.selection import CRITERIA, Selection
 from ..choice.sensitivity import Shift
@@ -12,7 +14,6 @@ from . import digits
 from .layout import Column, Terminal, as_markdown, figures, words
 from .notes import listed
 
-SOURCES = {"person": "a person", "judge": "the judge", "computed": "the computed score"}
 _FORMS: Mapping[str, Callable[[float], str]] = {
     "quality": digits.points,
     "leaderboard": digits.points,
@@ -20,8 +21,9 @@ _FORMS: Mapping[str, Callable[[float], str]] = {
     "memory": lambda size: f"{digits.mib(size)} MiB",
 }
 """By the end of a criterion's name, how its figure is written."""
-_MOST_EXCLUDED = 3
+_MOST_EXCLUDED = 4
 """Candidates named with one reason where there is little room."""
+_OVER = ("reason.above_budget", "reason.over_budget", "reason.out_of_memory")
 
 _MOST_RANKED = 100
 """Options in `selection.json`; `comparison.md` has them all."""
@@ -30,17 +32,18 @@ _MOST_RANKED = 100
 def terminal(selection: Selection, terminal: Terminal) -> str:
     """The choice for a terminal, itself last: for `-v` with all its reasons, for `-q` without any."""
     said = _cautions(selection) if terminal.verbosity == 0 else _reasons(selection) if terminal.verbosity > 0 else ()
-    choice, *reserve = conclusion(selection)
-    told = [*map(terminal.noted, said), terminal.filled(choice, "bold"), *map(terminal.filled, reserve)]
+    choice, *others = map(str, conclusion(selection))
+    told = [*map(terminal.noted, map(str, said)), terminal.filled(choice, "bold"), *map(terminal.filled, others)]
     return "\n".join(told)
 
 
-def markdown(selection: Selection) -> str:
+def markdown(selection: Selection, language: Language = "en") -> str:
     """The choice as a section of a Markdown page."""
-    parts = ["## The choice", "\n\n".join(f"**{safe_text.markdown(each)}**" for each in conclusion(selection))]
+    told, *others = (safe_text.markdown(each.text(language)) for each in conclusion(selection))
+    parts = [f"## {message('choice.heading').text(language)}", "\n\n".join(f"**{each}**" for each in (told, *others))]
     if selection.ranking:
-        parts += [as_markdown(_columns(selection)), _WEIGHED]
-    parts.append("\n".join(f"- {safe_text.markdown(each)}" for each in _reasons(selection)))
+        parts += [as_markdown(_columns(selection, language)), message("choice.in_brackets").text(language)]
+    parts.append("\n".join(f"- {safe_text.markdown(each.text(language))}" for each in _reasons(selection)))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -49,80 +52,139 @@ def as_facts(selection: Selection) -> dict[str, Any]:
     return {
         "choice": _facts(selection.choice),
         "reserve": _facts(selection.reserve),
+        "obstacle": selection.obstacle and str(selection.obstacle),
         "any_license": selection.any_license,
         "weights": dict(selection.weights),
         "bases": dict(selection.bases),
         "ranked": len(selection.ranking),
         "ranking": [_facts(option) for option in selection.ranking[:_MOST_RANKED]],
+        "possible": [_facts(option) for option in selection.possible[:_MOST_RANKED]],
         "pareto_front": [_place(option) for option in selection.front],
         "shifts": [
             {name: value for name, value in vars(each).items() if name != "becomes"} | _place(each.becomes)
             for each in selection.shifts
         ],
         "excluded": [{**vars(each), "reason": str(each.reason)} for each in selection.excluded],
+        "doubts": list(map(str, selection.doubts)),
         "unknown": list(map(str, selection.unknown)),
         "cautions": list(map(str, selection.cautions)),
         "judging": list(map(str, selection.agreement)),
+        "elsewhere": selection.elsewhere and str(selection.elsewhere),
+        "next": list(map(str, selection.steps)),
     }
 
 
-def conclusion(selection: Selection) -> Iterator[str]:
-    """The choice and the reserve, a sentence each."""
+def conclusion(selection: Selection) -> Iterator[Message]:
+    """The choice and the reserve, or why there is none and what to do next, a sentence each."""
     choice, reserve = selection.choice, selection.reserve
     if choice is None:
-        why = "no candidate meets the conditions" if selection.excluded else "nothing was measured or planned"
-        yield f"No choice: {'no criterion with a weight is known for any option' if selection.ranking else why}"
+        yield message("choice.none", obstacle=selection.obstacle)
+        yield from selection.steps
         return
-    what = "Provisional choice, answers not judged" if selection.is_provisional else "Final choice"
-    yield f"{what}: {choice.name} ({_quality(choice.quality)}total {choice.total:.1f} of 100)"
+    yield message("choice.final", option=choice.name, judged=judged(choice), total=choice.total)
     if reserve is None:
-        yield "Reserve: none, no other candidate meets the conditions"
+        yield message("choice.no_reserve")
     else:
-        yield f"Reserve: {reserve.name} ({_quality(reserve.quality)}total {reserve.total:.1f})"
+        yield message("choice.reserve", option=reserve.name, judged=judged(reserve), total=reserve.total)
 
 
-_WEIGHED = (
-    "In brackets the score, 0 to 1, that the figure comes to, or the others' mean where it is not known; * marks the "
-    "Pareto front of quality, memory and time."
-)
+def judged(option: Option) -> Message | str:
+    """An option's grade, who gave it, and the scores before and after fine-tuning where both are known."""
+    quality, untuned = option.quality, option.untuned
+    if quality is None:
+        return digits.NONE
+    said = message(f"judged_by.{quality.source}", grade=quality.grade)
+    return said if untuned is None else message("judged_by.both", judged=said, was=untuned.score, now=quality.score)
 
 
-def _reasons(selection: Selection) -> Iterator[str]:
-    yield from _by_reason(selection.excluded, most=len(selection.excluded))
-    if selection.choice is not None:
-        yield f"weights: {', '.join(f'{name}={weight:g}' for name, weight in selection.weights.items())}"
+def source_of(quality: Quality) -> Message:
+    """Who has judged answers."""
+    return message(f"source.{quality.source}")
+
+
+def fits(selection: Selection) -> Message | None:
+    """What remains possible, by variant; None where that is nothing, or where there is a choice."""
+    if not selection.possible or selection.choice is not None:
+        return None
+    is_unchecked = any(each.key.startswith("unknown.budget") for each in selection.unknown)
+    key = "choice.possible" if is_unchecked else "choice.fits"
+    return message(key, options=names_of(selection.possible))
+
+
+def _reasons(selection: Selection) -> Iterator[Message]:
+    yield from selection.doubts
+    yield from _excluded(selection)
+    if selection.choice is None:
+        yield from filter(None, (fits(selection), selection.elsewhere))
+    else:
+        weights = ", ".join(f"{name}={weight:g}" for name, weight in selection.weights.items())
+        yield message("choice.weights", weights=weights)
         if selection.front:
-            yield f"Pareto front of quality, memory and time: {', '.join(each.name for each in selection.front)}"
+            yield message("choice.front", options=[each.name for each in selection.front])
         yield from _turns(selection.shifts)
         if selection.reserve is not None and {each.criterion for each in selection.shifts} != {*CRITERIA}:
-            yield f"no {'other' if selection.shifts else 'single'} weight, moved alone, changes the choice"
-    yield from map(str, (*selection.unknown, *selection.cautions, *selection.agreement))
+            yield message("choice.no_other_weight" if selection.shifts else "choice.no_weight")
+    yield from (*selection.unknown, *selection.cautions, *selection.agreement)
 
 
-def _cautions(selection: Selection) -> Iterator[str]:
-    """What must be known with the choice: who was no option at all, what is not known, what speaks against one."""
-    yield from _by_reason((each for each in selection.excluded if each.variant is None), most=_MOST_EXCLUDED)
-    yield from map(str, (*selection.unknown, *selection.cautions, *selection.agreement))
+def _cautions(selection: Selection) -> Iterator[Message]:
+    """What must be known with the choice: who was no option at all, what is not known, what speaks against one.
+
+    Without a choice: what is no option, what remains, and what is known of it from elsewhere.
+    """
+    yield from selection.doubts
+    yield from _excluded(selection, most=_MOST_EXCLUDED)
+    if selection.choice is None:
+        yield from filter(None, (fits(selection), selection.elsewhere))
+    else:
+        yield from (*selection.unknown, *selection.cautions)
+    yield from selection.agreement
 
 
-def _by_reason(exclusions: Iterable[Exclusion], most: int) -> Iterator[str]:
-    """Each reason with the candidates that were excluded for it, so many of them by name, and in which variants."""
-    found: dict[str, dict[str, list[str]]] = {}
+def _excluded(selection: Selection, most: int | None = None) -> Iterator[Message]:
+    """Each reason with the candidates that were excluded for it, and in which variants.
+
+    With a `most`, so many of them by name, and without by how much each is over the budget.
+    """
+    is_brief, most = most is not None, len(selection.excluded) if most is None else most
+    licences: dict[str, list[str]] = {}
+    found: dict[Message | None, list[Exclusion]] = {}
+    for each in selection.excluded:
+        if each.reason.key == "reason.licence":
+            licences.setdefault(str(each.reason.values["licence"]), []).append(each.candidate)
+        else:
+            found.setdefault(None if is_brief and _is_over(each.reason) else each.reason, []).append(each)
+    if licences:
+        told = [f"{listed(names, most)} ({licence})" for licence, names in licences.items()]
+        yield message("choice.excluded_licence", options=told)
+    for reason, those in found.items():
+        names = listed(_names(those), most)
+        if reason is None:
+            yield message("choice.excluded_over", options=names)
+        else:
+            yield message("choice.excluded", options=names, reason=reason)
+
+
+def _is_over(reason: Message) -> bool:
+    inner = reason.values.get("reason")
+    return reason.key in _OVER or (isinstance(inner, Message) and _is_over(inner))
+
+
+def _names(exclusions: Iterable[Exclusion]) -> list[str]:
+    candidates: dict[str, list[str]] = {}
     for each in exclusions:
-        variants = found.setdefault(str(each.reason), {}).setdefault(each.candidate, [])
+        variants = candidates.setdefault(each.candidate, [])
         variants += [] if each.variant is None else [each.variant]
-    for reason, candidates in found.items():
-        names = [f"{name} {'/'.join(variants)}".rstrip() for name, variants in candidates.items()]
-        yield f"excluded: {listed(names, most)}: {reason}"
+    return [f"{name} {'/'.join(variants)}".rstrip() for name, variants in candidates.items()]
 
 
-def _turns(shifts: Iterable[Shift]) -> Iterator[str]:
+def _turns(shifts: Iterable[Shift]) -> Iterator[Message]:
     """What would be chosen instead, with every weight that could bring it about."""
-    weights: dict[str, list[str]] = {}
+    weights: dict[str, list[Message]] = {}
     for each in shifts:
-        weights.setdefault(each.becomes.name, []).append(f"{each.criterion} {each.side} {each.turns_at:.3g}")
-    for option, those in weights.items():
-        yield f"{option} would be chosen with a weight of {', or of '.join(those)}"
+        turn = message(f"turn.{each.side}", criterion=each.criterion, weight=f"{each.turns_at:.3g}")
+        weights.setdefault(each.becomes.name, []).append(turn)
+    return (message("turn.option", option=option, turns=those) for option, those in weights.items())
 
 
 def written(criterion: str, figure: float) -> str:
@@ -130,19 +192,22 @@ def written(criterion: str, figure: float) -> str:
     return _FORMS[criterion.rpartition("_")[2]](figure)
 
 
-def _quality(quality: Quality | None) -> str:
-    return f"{quality.grade} by {SOURCES[quality.source]}, " if quality else ""
-
-
-def _columns(selection: Selection) -> list[Column]:
+def _columns(selection: Selection, language: Language) -> list[Column]:
     front = [id(option) for option in selection.front]
     options = selection.ranking
-    heads = {name: f"{name.replace('_', ' ')}\nweight {selection.weights[name]:g}" for name in CRITERIA}
+
+    def weighed(name: str) -> str:
+        of = message(f"criterion.{name}")
+        return message("choice.weighed", criterion=of, weight=f"{selection.weights[name]:g}").text(language)
+
+    sources = (source_of(each.quality).text(language) if each.quality else digits.NONE for each in options)
+    heads = (message(f"choice.head_{name}").text(language) for name in ("option", "total", "source"))
+    option, total, source = heads
     return [
-        words("option", (f"{each.name}{'*' if id(each) in front else ''}" for each in options)),
-        figures("total", (digits.points(each.total) for each in options)),
-        words("judged by", (SOURCES[each.quality.source] if each.quality else digits.NONE for each in options)),
-        *(figures(head, [_figure(each, name) for each in options]) for name, head in heads.items()),
+        words(option, (f"{each.name}{'*' if id(each) in front else ''}" for each in options)),
+        figures(total, (digits.points(each.total) for each in options)),
+        words(source, sources),
+        *(figures(weighed(name), [_figure(each, name) for each in options]) for name in CRITERIA),
     ]
 
 
@@ -163,6 +228,6 @@ def _place(option: Option) -> dict[str, Any]:
 def _facts(option: Option | None) -> Mapping[str, Any] | None:
     if option is None:
         return None
-    quality = option.quality and vars(option.quality)
-    ranked_by = {"total": option.total, "figures": option.figures, "scores": option.scores, "quality": quality}
-    return _place(option) | ranked_by
+    quality, untuned = (each and vars(each) for each in (option.quality, option.untuned))
+    ranked_by = {"total": option.total, "figures": option.figures, "scores": option.scores}
+    return _place(option) | ranked_by | {"quality": quality, "untuned": untuned}

@@ -1,23 +1,16 @@
 """Tables beside the comparison: what else would fit, what plans are made of, plan against measurement, quality."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from ..base.messages import message
 from ..results.comparison import Comparison
 from ..results.record import Record
 from . import digits, quantities
 from .layout import Column, figures, in_mib, words
 from .notes import plan_is_off_by
+from .words import Say, head_in
 
-_LIMIT_HEADING = (
-    "Rates after the warm-up; operations and bytes are those of matrix products and attention alone, counted with "
-    "PyTorch's FLOP counter: lower bounds. Temperature is the hottest sample, clock the slowest."
-)
-QUALITY_HEADING = (
-    "The computed score, 0 to 100, with its 95 % interval over the prompts. `said` is 1 for answers without faults; "
-    "the share of each fault stands beside it. `expected` is the share of the characters' entropy that the model "
-    "removes from rows it was not trained on. Nats are per character of the dataset's own answers, before → after "
-    "fine-tuning."
-)
 _PARTS = ("said", "expected", "empty", "same", "repetition", "foreign", "cut_off", "stray_beginning")
 _LIMITS = (
     "tflops_per_second",
@@ -29,37 +22,34 @@ _LIMITS = (
 )
 
 
-def sections(comparison: Comparison) -> Iterator[tuple[str, str, list[Column]]]:
+def sections(comparison: Comparison, say: Say) -> Iterator[tuple[str, str, list[Column]]]:
     """The title, the heading and the columns of each table that has a row."""
+    lead, advised = advice(comparison, say)
     found = (
-        (
-            "Plan against measurement",
-            "Both are for the run's own lengths. Off by: the plan's error as a share of what was measured.",
-            _plan_against_measurement(comparison),
-        ),
-        ("How near the hardware's limits", _LIMIT_HEADING, _limits(comparison)),
-        ("What else would fit", *advice(comparison)),
-        (
-            "What the planned peak is made of",
-            "MiB at the moment of peak allocation; reserved is the allocator's segments, card adds the CUDA context.",
-            _breakdown(comparison),
-        ),
-        ("How good the answers are", QUALITY_HEADING, _quality(comparison)),
+        ("plans", None, _plan_against_measurement(comparison)),
+        ("limits", None, _limits(comparison)),
+        ("advice", lead, advised),
+        ("breakdown", None, _breakdown(comparison, say)),
+        ("quality", None, _quality(comparison, say)),
     )
-    return (each for each in found if each[2][0].cells)
+    for name, told, columns in found:
+        if columns[0].cells:
+            title, heading = (
+                message(f"file.{name}").text(say.language),
+                told or message(f"file.{name}_lead").text(say.language),
+            )
+            yield title, heading, [replace(each, head=head_in(each.head, say)) for each in columns]
 
 
-def advice(comparison: Comparison) -> tuple[str, list[Column]]:
+def advice(comparison: Comparison, say: Say) -> tuple[str, list[Column]]:
     """What the advice is about, empty if there is none, and a row for each candidate that has been advised."""
     advised = [(record, record.plan.advice) for record in comparison.plans if record.plan and record.plan.advice]
     found = [each for _, each in advised]
     heading = ""
     if advised:
-        limit_mib, first = advised[0][0].limit_mib, found[0]
-        heading = (
-            f"What else would fit into {limit_mib:.0f} MiB, with {first.variant}, batch {first.batch_size} and rows "
-            "as long as the longest; found by planning:"
-        )
+        mib, first = advised[0][0].limit_mib, found[0]
+        told = {"mib": mib, "variant": first.variant, "batch": first.batch_size}
+        heading = message("file.advice_lead", **told).text(say.language)
     return heading, [
         words("candidate", (record.case.candidate for record, _ in advised)),
         figures("longest\nrow", (digits.count(each.row_tokens) for each in found)),
@@ -69,11 +59,11 @@ def advice(comparison: Comparison) -> tuple[str, list[Column]]:
     ]
 
 
-def _breakdown(comparison: Comparison) -> list[Column]:
+def _breakdown(comparison: Comparison, say: Say) -> list[Column]:
     found = [(record, record.plan) for record in comparison.plans if record.plan and record.plan.breakdown_mib]
     names = dict.fromkeys(name for _, plan in found for name in plan.breakdown_mib or ())
     return [
-        words("case", (_name(record, "inference") for record, _ in found)),
+        words("case", (_name(record, say("case.inference")) for record, _ in found)),
         *(in_mib(_words(name), ((plan.breakdown_mib or {}).get(name) for _, plan in found)) for name in names),
         in_mib("allocated", (plan.peak_allocated_mib for _, plan in found)),
         in_mib("reserved", (plan.peak_reserved_mib for _, plan in found)),
@@ -107,21 +97,21 @@ def _limits(comparison: Comparison) -> list[Column]:
     ]
 
 
-def _quality(comparison: Comparison) -> list[Column]:
+def _quality(comparison: Comparison, say: Say) -> list[Column]:
     """A row for each judged model, untuned or tuned."""
     records = [record for record in comparison.measured if record.quality.score is not None]
     found = [record.quality for record in records]
     trained = ((each.untuned_trained_nats_per_character, each.trained_nats_per_character) for each in found)
     held_out = ((each.untuned_held_out_nats_per_character, each.held_out_nats_per_character) for each in found)
     return [
-        words("model", (_name(record, "untuned") for record in records)),
+        words("model", (_name(record, say("answers.untuned")) for record in records)),
         figures("score", (digits.points(each.score) for each in found)),
         figures("95 %", (" to ".join(map(digits.points, each.interval or ())) for each in found)),
         words("grade", (each.grade or "" for each in found)),
         *(figures(_words(part), (digits.score((each.parts or {}).get(part)) for each in found)) for part in _PARTS),
         figures("nats, trained rows", map(_before_and_after, trained)),
         figures("nats, held-out rows", map(_before_and_after, held_out)),
-        words("overfitted", ("yes" if each.is_overfitted else "" for each in found)),
+        words("overfitted", (say("listing.yes") if each.is_overfitted else "" for each in found)),
     ]
 
 

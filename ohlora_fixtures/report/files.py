@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base import safe_text
-from ..base.messages import Language
+from ..base.messages import Language, message
 from ..choice.selection import Selection
 from ..results.answers import Answers
 from ..results.comparison import Comparison, Row
@@ -15,6 +15,7 @@ from . import choice, details, page, table
 from .layout import Terminal, as_markdown, for_terminal
 from .notes import REHEARSAL, notes, together
 from .quantities import MEASURED, PLANNED, QUALITY
+from .words import Say
 
 _YES_OR_NO = {"fits": True, "over": False, "failed": False, "not_judged": None}
 
@@ -33,7 +34,10 @@ class Findings:
 def texts(found: Findings, language: Language, more: str = "") -> Iterator[tuple[str, str]]:
     """Each file's name and text, one after the other, the page last; `more` closes the Markdown."""
     comparison, selection = found.comparison, found.selection
-    yield "comparison.md", "\n".join(filter(None, (_markdown(found, language), choice.markdown(selection), more)))
+    yield (
+        "comparison.md",
+        "\n".join(filter(None, (_markdown(found, language), choice.markdown(selection, language), more))),
+    )
     yield "comparison.csv", comma_separated(comparison)
     yield "selection.json", safe_text.json_page(choice.as_facts(selection)).decode()
     yield "report.html", page.html(comparison, selection, found.answers, found.environment, language)
@@ -41,28 +45,27 @@ def texts(found: Findings, language: Language, more: str = "") -> Iterator[tuple
 
 def closing(comparison: Comparison, selection: Selection | None, terminal: Terminal) -> str:
     """The table, and what changes how it is to be read; for `-q` the table alone, for `-v` everything."""
-    parts = [terminal.filled(REHEARSAL, "yellow")] if comparison.is_rehearsal else []
+    parts = [terminal.filled(str(REHEARSAL), "yellow")] if comparison.is_rehearsal else []
     parts.append(table.terminal(comparison, selection, terminal))
     told: list[str] = []
     if terminal.verbosity > 0:
-        heading, advised = details.advice(comparison)
+        heading, advised = details.advice(comparison, Say("en"))
         parts += [terminal.filled(heading), for_terminal(advised, terminal.width)] if heading else []
         told = [note.text for note in notes(comparison)]
     elif terminal.verbosity == 0:
-        told = [note.brief or note.text for note in notes(comparison) if note.is_caution]
+        told = [str(note.brief or note.told) for note in notes(comparison) if note.is_caution]
     parts.append("\n".join(map(terminal.noted, told)))
     return "\n\n".join(filter(None, parts))
 
 
 def _markdown(found: Findings, language: Language) -> str:
-    """The comparison as a Markdown page; the table's headings are in the language, all else in English."""
+    """The comparison as a Markdown page in a language; names and what others wrote stay in theirs."""
     comparison = found.comparison
-    parts = ["# Comparison", *([f"> **{REHEARSAL}**"] if comparison.is_rehearsal else [])]
-    parts += [
-        table.markdown(comparison, found.selection, language),
-        "\n".join(f"- {safe_text.markdown(note.text)}" for note in notes(comparison)),
-    ]
-    for title, heading, columns in details.sections(comparison):
+    told = [safe_text.markdown(note.told.text(language)) for note in notes(comparison)]
+    parts = [f"# {message('file.comparison').text(language)}"]
+    parts += [f"> **{REHEARSAL.text(language)}**"] if comparison.is_rehearsal else []
+    parts += [table.markdown(comparison, found.selection, language), "\n".join(f"- {each}" for each in told)]
+    for title, heading, columns in details.sections(comparison, Say(language)):
         parts += [f"## {title}", heading, as_markdown(columns)]
     return "\n\n".join(parts) + "\n"
 
@@ -80,7 +83,16 @@ def comma_separated(comparison: Comparison) -> str:
 def _line(comparison: Comparison, row: Row | None) -> dict[str, object]:
     """A candidate's cells by column; without one, the columns."""
     candidate = row.candidate if row else None
-    names = ("parameters", "unverified", "leaderboard_average", "card_license", "binding_license", "free_license")
+    names = (
+        "parameters",
+        "unverified",
+        "leaderboard_average",
+        "card_license",
+        "base_model",
+        "binding_license",
+        "free_license",
+        "license_source",
+    )
     line: dict[str, object] = {"candidate": candidate and candidate.name}
     line |= {name: getattr(candidate, name, None) for name in names}
     for variant in comparison.columns:

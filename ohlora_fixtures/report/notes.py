@@ -5,14 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ..base.messages import Message, message
+from ..base.messages import Message, message, texts
 from ..results.comparison import Comparison
 from ..results.record import Record
 
-REHEARSAL = (
-    "REHEARSAL: what was measured ran on mini replicas with random weights. The cases are real runs of the code, but "
-    "their times and memory compare nothing: neither the candidates nor this machine with another."
-)
+REHEARSAL = message("note.rehearsal")
 _MOST_NAMES = 8
 """More would hide what they are about."""
 
@@ -21,11 +18,16 @@ _MOST_NAMES = 8
 class Note:
     """One sentence below a table."""
 
-    text: str
+    told: Message
     is_caution: bool = True
     """Whether figures are read otherwise for it; what is not one explains what they always are."""
-    brief: str = ""
-    """The sentence where there is little room; empty for the same."""
+    brief: Message | None = None
+    """The sentence where there is little room; None for the same."""
+
+    @property
+    def text(self) -> str:
+        """In English."""
+        return str(self.told)
 
 
 def distinct(values: Iterable[str | None]) -> list[str]:
@@ -38,17 +40,28 @@ def devices_of(records: Iterable[Record]) -> list[str]:
     return distinct(record.environment.device for record in records)
 
 
-def said_of(basis: str | None) -> str:
+def doubt_of(basis: str | None) -> Message | str:
     """What is said beside a figure that is not from such a card itself; nothing of one that is, or if nobody knows."""
-    return "" if basis in (None, "measured") else f" ({basis})"
+    return "" if basis in (None, "measured") else message(f"mib.{basis}")
 
 
-def budgets_of(records: Sequence[Record]) -> str:
-    """The budgets of records, and if plans are held to less, what one process can have of the card."""
-    budgets = " or ".join(distinct(f"{record.experiment.budget_mib:.0f} MiB" for record in records))
-    held = [record for record in records if record.limit_mib < record.experiment.budget_mib]
-    usable = " or ".join(distinct(f"{each.limit_mib:.0f} MiB{said_of(each.environment.usable_basis)}" for each in held))
-    return f"{budgets}, of which one process can have {usable}" if usable else budgets
+def budgets_of(records: Iterable[Record]) -> list[Message]:
+    """Each budget of records, and if a plan is held to less, what one process can have of the card."""
+    least: dict[float, Record] = {}
+    for record in records:
+        budget_mib = record.experiment.budget_mib
+        least[budget_mib] = min(record, least.get(budget_mib, record), key=lambda each: each.limit_mib)
+    return [
+        message("mib.budget", mib=budget_mib)
+        if record.limit_mib >= budget_mib
+        else message(
+            "mib.held_to",
+            budget=budget_mib,
+            mib=record.limit_mib,
+            doubt=doubt_of(record.environment.usable_basis),
+        )
+        for budget_mib, record in least.items()
+    ]
 
 
 def together(values: Iterable[str | None]) -> str | None:
@@ -67,13 +80,13 @@ def notes(comparison: Comparison) -> Iterator[Note]:
     records, ran = comparison.records, comparison.measured
     yield from _on_measured(comparison, ran)
     yield from _on_settings(ran)
-    for text in (*_on_limits(ran), *_on_plans_beside(ran), *_on_planned(comparison)):
-        yield Note(text, is_caution=False)
+    for told in (*_on_limits(ran), *_on_plans_beside(ran), *_on_planned(comparison)):
+        yield Note(told, is_caution=False)
     yield from _on_protocol(records)
     for row in comparison.rows:
         if row.candidate.unverified:
-            yield Note(f"?: {row.candidate.name} is unverified: {row.candidate.unverified}")
-    yield from (Note(str(each)) for each in (*mixed_notes(comparison), *comparison.notes))
+            yield Note(message("note.unverified", candidate=row.candidate.name, what=row.candidate.unverified))
+    yield from (Note(each) for each in (*mixed_notes(comparison), *comparison.notes))
     yield from _on_failures(records)
     yield from _on_taints(ran)
 
@@ -116,13 +129,13 @@ def _short(value: str) -> str:
     return value[:12] if re.fullmatch(r"[0-9a-f]{13,}", value) else value
 
 
-def meaning_of_mib(comparison: Comparison) -> str:
+def meaning_of_mib(comparison: Comparison) -> Message:
     """What a measured case's MiB are."""
     if comparison.has_device_memory:
-        return "most memory on the device"
+        return message("mib.device")
     if any(record.measured.memory.allocated_after_mib is not None for record in comparison.measured):
-        return "what was allocated after the run, not the peak"
-    return "growth of the process's resident set"
+        return message("mib.allocated_after")
+    return message("mib.rss")
 
 
 def plan_is_off_by(record: Record, name: str) -> float | None:
@@ -141,72 +154,67 @@ def _on_measured(comparison: Comparison, ran: Sequence[Record]) -> Iterator[Note
     some = next((record for record in ran if record.measured.tokenizer), None)
     if some is None:
         return
-    device = together(record.environment.device for record in ran)
-    scale = together(record.environment.scale for record in ran)
-    weights = together(record.environment.weights for record in ran)
-    tokenizer = together(record.measured.tokenizer for record in ran)
-    yield Note(f"measured: {device}, {scale} size, {weights} weights, {tokenizer} tokenizer", is_caution=False)
+    yield Note(
+        message(
+            "note.measured",
+            device=distinct(record.environment.device for record in ran),
+            scale=_kinds("scale", (record.environment.scale for record in ran)),
+            weights=_kinds("weights", (record.environment.weights for record in ran)),
+            tokenizer=_kinds("tokenizer", (record.measured.tokenizer for record in ran)),
+        ),
+        is_caution=False,
+    )
     if None in comparison.columns:
-        told = (
-            "prompt s: seconds of inference per prompt, the median after the warm-up; of all prompts if the warm-up "
-            "leaves none; the mean where single times are not known"
-        )
-        yield Note(told, is_caution=False)
+        yield Note(message("note.prompt_seconds"), is_caution=False)
     if some.environment.weights == "random" and not comparison.is_rehearsal:
-        real = "time and memory are" if comparison.has_device_memory else "time is"
-        yield Note(f"weights are random: {real} real, answers are not")
+        yield Note(message("note.random" if comparison.has_device_memory else "note.random_time"))
+
+
+def _kinds(subject: str, values: Iterable[str | None]) -> list[Message | str]:
+    """What a record's words mean; one that this version does not know stays as it is."""
+    keys = {each: f"{subject}.{each.replace('-', '_')}" for each in distinct(values)}
+    return [message(key) if key in texts() else each for each, key in keys.items()]
 
 
 def _on_settings(ran: Sequence[Record]) -> Iterator[Note]:
     """What was done to the card to make it the one asked for, and what else of it the figures depend on."""
     capped = next((record for record in ran if record.measured.cap_mib is not None), None)
     if capped is not None:
-        yield Note(
-            f"cap: PyTorch's memory on this larger card was limited to {capped.measured.cap_mib:.0f} MiB, the budget "
-            "less the CUDA context. What does not fit really runs out of memory; times are the larger card's"
-        )
+        yield Note(message("note.cap", mib=capped.measured.cap_mib))
     environments = [record.environment for record in ran]
     settled = next((each for each in environments if each.cublas_workspace_config), None)
     if settled is not None:
-        backends = ", ".join(settled.attention_backends or ())
-        told = f"cuBLAS workspace {settled.cublas_workspace_config}; attention backends on: {backends}"
-        yield Note(told, is_caution=False)
+        told = {"workspace": settled.cublas_workspace_config, "backends": settled.attention_backends or ()}
+        yield Note(message("note.cublas", **told), is_caution=False)
     if allocator := next((each.allocator_settings for each in environments if each.allocator_settings), None):
-        yield Note(f"allocator settings {allocator}: reserved memory depends on them, and plans assume the defaults")
+        yield Note(message("note.allocator", settings=allocator))
     if any(each.native_bf16 is False for each in environments):
-        yield Note("this card has no bf16 of its own: PyTorch emulates it, which costs time but no memory")
+        yield Note(message("note.bf16"))
 
 
-def _on_limits(ran: Sequence[Record]) -> Iterator[str]:
+def _on_limits(ran: Sequence[Record]) -> Iterator[Message]:
     each = [record.measured.utilization for record in ran]
     flops = [(one.flops_utilization, one.matrix_peak_tflops) for one in each]
     bandwidth = [(one.bandwidth_utilization, one.bandwidth_peak_gb_per_second) for one in each]
-    for reached, what in (
-        (flops, "fine-tuning reached {} of the card's {:g} TFLOP/s of matrix products"),
-        (bandwidth, "inference reached {} of its memory's {:g} GB/s"),
-    ):
+    for reached, key in ((flops, "note.flops"), (bandwidth, "note.bandwidth")):
         shares = sorted(share for share, _ in reached if share is not None)
         peak = next((peak for _, peak in reached if peak), None)
         if shares and peak is not None:
             ends = dict.fromkeys(f"{share:.1%}" for share in (shares[0], shares[-1]))
-            yield what.format(" to ".join(ends), peak)
+            yield message(key, shares="\N{EN DASH}".join(ends), peak=f"{peak:g}")
 
 
-def _on_plans_beside(ran: Iterable[Record]) -> Iterator[str]:
+def _on_plans_beside(ran: Iterable[Record]) -> Iterator[Message]:
     names = ("peak_reserved_mib", "peak_allocated_mib")
     found = [[plan_is_off_by(record, name) for name in names] for record in ran]
     compared = [[abs(share) for share in both if share is not None] for both in found if None not in both]
-    if not compared:
-        return
-    parts = [
-        f"peak {name} off by at most {max(sizes):.2%}, {fmean(sizes):.2%} in the mean"
-        for name, sizes in zip(("reserved", "allocated"), zip(*compared, strict=True), strict=True)
-    ]
-    count = f"{len(compared)} {'case' if len(compared) == 1 else 'cases'}"
-    yield f"plan against measurement, {count}: {'; '.join(parts)}"
+    if compared:
+        reserved, allocated = zip(*compared, strict=True)
+        figures = {"most1": max(reserved), "mean1": fmean(reserved), "most2": max(allocated), "mean2": fmean(allocated)}
+        yield message("note.plans_beside", count=len(compared), **figures)
 
 
-def _on_planned(comparison: Comparison) -> Iterator[str]:
+def _on_planned(comparison: Comparison) -> Iterator[Message]:
     planned = comparison.plans
     some = next((record for record in planned if record.plan and record.plan.tokenizer), None)
     if some is None or some.plan is None:
@@ -216,37 +224,44 @@ def _on_planned(comparison: Comparison) -> Iterator[str]:
         for row in comparison.rows
         if any(each.plan is not None and each.plan.tokenizer == "estimated" for each in row.plans)
     ]
-    whose = "all candidates" if len(estimated) == len(comparison.rows) else ", ".join(estimated)
-    lengths = f"; lengths of {whose} estimated from characters a token" if estimated else ""
-    context_mib, doubt = some.plan.context_mib, said_of(some.environment.context_basis)
-    context = "" if context_mib is None else f", {context_mib:.0f} MiB of it for the CUDA context{doubt}"
-    cards = devices_of(planned)
-    card = " or ".join(cards) if len(cards) > 1 else f"{some.environment.device}{context}"
-    yield f"plan: what the full-size model would need at most on a {card}{lengths}"
+    cards, context_mib = devices_of(planned), some.plan.context_mib
+    yield message("note.plan", card=cards)
+    if len(cards) == 1 and context_mib is not None:
+        yield message("note.context", mib=context_mib, doubt=doubt_of(some.environment.context_basis))
+    if estimated:
+        is_every = len(estimated) == len(comparison.rows)
+        yield message("note.estimated_every") if is_every else message("note.estimated", names=estimated)
 
 
 def _on_protocol(records: Sequence[Record]) -> Iterator[Note]:
-    hashes = " or ".join(distinct(record.experiment.protocol_hash for record in records))
-    yield Note(f"budget {budgets_of(records)}, protocol {hashes}", is_caution=False)
-    for changes in distinct(", ".join(map(str, record.experiment.protocol_changes)) for record in records):
-        if changes:
-            yield Note(f"the protocol differs from the study's: {changes}")
+    hashes = distinct(record.experiment.protocol_hash for record in records)
+    yield Note(message("note.budget", budgets=budgets_of(records), hashes=hashes), is_caution=False)
+    changes = {
+        tuple(map(str, record.experiment.protocol_changes)): record.experiment.protocol_changes for record in records
+    }
+    for each in changes.values():
+        if each:
+            yield Note(message("note.protocol_changes", changes=each))
 
 
 def _on_failures(records: Iterable[Record]) -> Iterator[Note]:
-    not_passed: dict[tuple[str, str], list[str]] = {}
+    not_passed: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if record.outcome.kind != "passed":
-            not_passed.setdefault((record.outcome.kind, str(record.outcome.reason)), []).append(record.case.id)
-    for (kind, reason), cases in not_passed.items():
-        word = kind.replace("_", " ")
-        told, brief = (f"{word}: {names}: {reason}" for names in (", ".join(cases), listed(cases, most=1)))
-        yield Note(told, is_caution=kind != "over_budget", brief=brief)  # of that budget a figure itself tells
+            not_passed.setdefault((record.outcome.kind, str(record.outcome.reason)), []).append(record)
+    for (kind, _), those in not_passed.items():
+        cases, reason = [record.case.id for record in those], those[0].outcome.reason
+        told = {"ending": message(f"ending.{kind}"), "reason": reason or message("reason.not_known")}
+        yield Note(
+            message("note.failed", cases=cases, **told),
+            is_caution=kind != "over_budget",  # of that budget a figure itself tells
+            brief=message("note.failed", cases=listed(cases, most=1), **told),
+        )
 
 
 def _on_taints(records: Iterable[Record]) -> Iterator[Note]:
-    cases: dict[str, list[str]] = {}
+    cases: dict[Message, list[str]] = {}
     for record in records:
         for taint in record.taints:
-            cases.setdefault(str(taint), []).append(record.case.id)
-    return (Note(f"tainted (*): {taint}: {', '.join(names)}") for taint, names in cases.items())
+            cases.setdefault(taint, []).append(record.case.id)
+    return (Note(message("note.tainted", taint=taint, cases=names)) for taint, names in cases.items())

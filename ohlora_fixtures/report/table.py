@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..base import safe_text
-from ..base.messages import Language
+from ..base.messages import Language, Message, message
 from ..choice.selection import Selection
 from ..inputs.gpu_profiles import DEFAULT, LIST
 from ..quality.grading import Quality
 from ..results.comparison import Cell, Comparison, Row
 from ..results.record import Record
 from . import digits
-from .choice import SOURCES
+from .choice import source_of
 from .layout import Column, Terminal, aligned, as_markdown, for_terminal, needed, width_of
 from .notes import budgets_of, devices_of, distinct, meaning_of_mib, rows_used
-from .words import Say, cut
+from .words import Say, cut, head_in
 
 _PROMPT, _STUDY = "prompt", "the study's figures"
 _SHORTEST_NAME = 20
@@ -25,11 +25,12 @@ _CORE = 3
 _ANOTHER_CARD = (
     f"planned for the default card: name yours with --gpu-profile NAME; --gpu-profile {LIST} shows the names"
 )
-_MARKS = {"~": "planned", "*": "doubtful", "OOM": "out of memory"}
+_MARKS = {"~": "table.mark_planned", "*": "table.mark_doubtful", "OOM": "table.mark_out_of_memory"}
 """What must be told of, where it stands in a table."""
 _LONGEST_VERDICT = 20
 """Characters: beyond it the variants that fit are counted, not named."""
 _WORDS = {"out_of_memory": "OOM", "error": "error", "failed": "failed", "skipped": "skipped"}
+_ENDS = {"fits", "over", "failed", "not_judged", "error", "skipped"}
 _COLOURS = {"fits": "green", "over": "red", "failed": "red"}
 
 
@@ -60,7 +61,7 @@ def terminal(comparison: Comparison, selection: Selection | None, terminal: Term
     else:
         shown, missing = _fitted(shown, terminal.width - names.width)
         table = aligned([names, *_columns(shown)], terminal.paint)
-    told = [glance.meaning(shown)]
+    told = [str(glance.meaning(shown))]
     if missing:
         told.append(f"not shown for lack of room: {', '.join(missing)}; -v, report.html and comparison.md have all")
     parts = [table, "\n".join(map(terminal.filled, told))]
@@ -72,15 +73,18 @@ def markdown(comparison: Comparison, selection: Selection | None, language: Lang
     glance, say = _Glance(comparison, selection), Say(language)
     names = Column("candidate", [row.candidate.name for row in comparison.rows])
     offers = list(glance.offers())
-    headed = [replace(each, head=_head(each.head, say)) for each in (names, *_columns(offers))]
-    told = [safe_text.markdown(glance.meaning(offers))] if comparison.rows else []
+    columns = [replace(each, cells=[_said(cell, say) for cell in each.cells]) for each in _columns(offers)]
+    headed = [replace(each, head=head_in(each.head, say)) for each in (names, *columns)]
+    told = [safe_text.markdown(glance.meaning(offers).text(language))] if comparison.rows else []
     return "\n\n".join([as_markdown(headed), *told])
 
 
-def _head(head: str, say: Say) -> str:
-    """A heading in a language, as a whole or line by line; a variant's name is the same in every one."""
-    lines = head.split("\n")
-    return say.name("column", " ".join(lines), " ".join(say.name("column", line, line) for line in lines))
+def _said(cell: str, say: Say) -> str:
+    """A verdict or the end of a case in a language; every other cell as it is."""
+    if cell.startswith("only "):
+        return say("verdict.only", which=cell.removeprefix("only "))
+    key = cell.replace(" ", "_")
+    return say.name("verdict", key, say.name("outcome", key)) if key in _ENDS else cell
 
 
 def _fitted(offers: Sequence[_Offer], room: int) -> tuple[list[_Offer], list[str]]:
@@ -143,26 +147,24 @@ class _Glance:
             both = [*self._by_case("s\nstudy", _study_seconds), *self._by_case("MiB\nstudy", _study_mib)]
             yield _Offer(tuple(column for _, column in both), 11, _STUDY)
 
-    def meaning(self, shown: Iterable[_Offer]) -> str:
+    def meaning(self, shown: Iterable[_Offer]) -> Message:
         """What the figures are."""
         shown = list(shown)
-        where, what = f"measured on {_on(self._ran)}", meaning_of_mib(self._comparison)
+        where, what = [message("table.measured", device=_on(self._ran))], meaning_of_mib(self._comparison)
         if self._planned and not self._is_measured:
-            timed = f", seconds {where}" if self._is_timed else ""
-            where = f"planned at full size for a {' or '.join(devices_of(self._planned))}{timed}"
-            what = "least memory on the device; more is taken where there is room"
-        told = [f"MiB: {what}"]
-        if any(offer.what == "seconds" for offer in shown):
-            told.append("s: of the whole fine-tuning, or of one prompt")
+            timed = [message("table.seconds_measured", device=_on(self._ran))] if self._is_timed else []
+            where = [message("table.planned", card=devices_of(self._planned)), *timed]
+            what = message("mib.needs")
+        told = [message("table.seconds")] if any(offer.what == "seconds" for offer in shown) else []
         if self._qualities:
-            judges = dict.fromkeys(SOURCES[quality.source] for quality in self._qualities.values())
-            told.append(f"grade: by {' or '.join(judges)}")
+            told.append(message("table.grade", source=list(dict.fromkeys(map(source_of, self._qualities.values())))))
         figures = "".join(cell for column in _columns(shown) if not column.is_text for cell in column.cells)
-        told += [f"{mark}: {meaning}" for mark, meaning in _MARKS.items() if mark in figures]
+        told += [message(key) for mark, key in _MARKS.items() if mark in figures]
         if any(offer.what == _STUDY for offer in shown):
-            told.append("study: as published, on a Colab T4, its MiB after the run and not the peak")
-        rows = "".join(f", {used}" for used in rows_used(self._comparison.records))
-        return f"{where}, budget {budgets_of(self._comparison.records)}{rows}. {'; '.join(told)}"
+            told.append(message("table.study"))
+        records, more = self._comparison.records, message("table.more", what=told) if told else ""
+        rows = [message("table.rows", rows=rows_used(records))] if rows_used(records) else []
+        return message("table.meaning", where=where, budgets=budgets_of(records), rows=rows, what=what, told=more)
 
     def _words(self, head: str, cell: Callable[[Row], str], importance: int) -> _Offer:
         column = Column(head, [cell(row) for row in self._comparison.rows])
@@ -250,7 +252,7 @@ def _doubt(record: Record) -> str:
     return "*" if record.taints else ""
 
 
-def _on(records: Sequence[Record]) -> str:
+def _on(records: Sequence[Record]) -> Message | str:
     devices = devices_of(records)
-    several = f"{len(devices)} devices" if len(devices) > 1 else "".join(devices)
-    return f"{several} (capped)" if any(record.measured.cap_mib is not None for record in records) else several
+    on = message("table.devices", count=len(devices)) if len(devices) > 1 else "".join(devices)
+    return message("table.capped", device=on) if any(record.measured.cap_mib is not None for record in records) else on

@@ -28,6 +28,12 @@ class Say:
         return self(key) if key in texts() else otherwise or field.replace("_", " ")
 
 
+def head_in(head: str, say: Say) -> str:
+    """A table's English heading in a language, as a whole or line by line; a name is the same in every one."""
+    lines = head.split("\n")
+    return say.name("column", " ".join(lines), " ".join(say.name("column", line, line) for line in lines))
+
+
 def cut(text: str, room: float, width_of: Callable[[str], float]) -> str:
     """As much of a text as there is room for: its middle gives way, since a model's size is the end of its name."""
     if width_of(text) <= room:

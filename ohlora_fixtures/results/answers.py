@@ -15,7 +15,7 @@ from ..base.safe_text import cell, line
 from ..inputs.cases import Case, answering_case
 
 FOLDER = "answers"
-COLUMNS = ("candidate", "variant", "prompt", "answer", "tokens", "seconds", "ended", "grade")
+COLUMNS = ("candidate", "variant", "prompt", "dataset_answer", "answer", "tokens", "seconds", "ended", "grade")
 _OLD_COLUMN = "lora_rank"
 BY_ITSELF, CUT_OFF = "by itself", "cut off"
 
@@ -39,6 +39,8 @@ class GivenAnswer:
     """Whether it reached the protocol's length before the model ended it."""
     grade: str = ""
     """What a person has written beside it."""
+    dataset_answer: str = ""
+    """What the dataset itself answers to the prompt; empty where that is not known."""
 
 
 Answers = dict[Case, list[GivenAnswer]]
@@ -74,8 +76,9 @@ def write_answers(path: Path, answers: Mapping[Case, Sequence[GivenAnswer]]) -> 
             ended = {None: "", True: CUT_OFF, False: BY_ITSELF}[each.is_cut_off]
             seconds = "" if each.seconds is None else f"{each.seconds:.3f}"
             tokens = "" if each.tokens is None else each.tokens
-            texts = (cell(each.prompt), cell(each.answer), tokens, seconds, ended, cell(line(each.grade)))
-            writer.writerow([case.candidate, case.variant or "", *texts])
+            texts = (cell(each.prompt), cell(each.dataset_answer), cell(each.answer))
+            figures = (tokens, seconds, ended, cell(line(each.grade)))
+            writer.writerow([case.candidate, case.variant or "", *texts, *figures])
     refuse_link(path.parent)
     replace_text(path, _BYTE_ORDER_MARK + buffer.getvalue())
 
@@ -104,6 +107,7 @@ def read_answers(path: Path) -> Answers:
             seconds=_figure(texts["seconds"], where, "seconds"),
             is_cut_off={BY_ITSELF: False, CUT_OFF: True}.get(texts["ended"].strip()),
             grade=texts["grade"].strip(),
+            dataset_answer=texts["dataset_answer"],
         )
         found.setdefault(answering_case(candidate, variant), []).append(given)
     return found

@@ -139,10 +139,10 @@ def compare(
 
 
 def read_published(folder: Path) -> dict[Case, Published]:
-    """The study's figures by case, from its results folder."""
+    """The study's figures by case, as published, from its results folder."""
     figures: dict[Case, Published] = {}
     for record in read_records(folder).records:
-        seconds, after_mib = record.seconds, record.measured.memory.allocated_after_mib
+        seconds, after_mib = record.contradicted_seconds or record.seconds, record.measured.memory.allocated_after_mib
         if seconds is not None and after_mib is not None:
             figures[record.case] = Published(seconds, after_mib)
     return figures

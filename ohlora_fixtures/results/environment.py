@@ -58,6 +58,11 @@ class Environment:
     attention_backends: tuple[str, ...] | None = None
     """On a GPU: the backends of scaled dot product attention that PyTorch may take."""
 
+    @property
+    def is_cpu(self) -> bool:
+        """Whether a case ran on a processor: its seconds say nothing of a card's."""
+        return (self.device or "").lower().startswith("cpu")
+
 
 def unknown_environment() -> Environment:
     """Where nothing is known of a case's device: the versions alone."""

@@ -27,7 +27,7 @@ from ..inputs.settings import OPTIONS, SCALES, SWITCHES, WEIGHTS, Settings, opti
 from ..inputs.splits import rows_settings
 from ..inputs.variants import DEFAULT, Variant, read_variants, select_variants, variants_of_ranks
 from ..meters.nvml import Nvml
-from ..quality.grades import read_grades
+from ..quality.grades import asked_grades
 from ..report import digits
 from ..report.layout import Column, aligned, figures, in_mib, words
 from ..results.memory_growth import Limit, check_stored_run, parse_limits
@@ -140,13 +140,13 @@ def _variants(config: pytest.Config) -> tuple[Variant, ...]:
 
 
 def _choosing(config: pytest.Config, candidates: Iterable[Candidate], dialogues: Dialogues) -> Choosing:
-    grades = read_grades(paths) if (paths := _paths(config, "grades")) else None
+    grades, published = asked_grades(_paths(config, "grades"))
     if grades:
         rows = (*dialogues.usable_train_rows, *dialogues.usable_valid_rows)
         grades.check({candidate.name for candidate in candidates}, [row.prompt for row in rows])
     judge = judge_settings(_value(config, "judge"), _value(config, "judge_model"), _value(config, "judge_tokens"))
     weights = parse_weights(_value(config, "choice_weights") or "")
-    return Choosing(weights, _is_on(config, "any_license"), grades, judge)
+    return Choosing(weights, _is_on(config, "any_license"), grades, judge, published)
 
 
 def _memory_limits(config: pytest.Config) -> tuple[Limit, ...]:

@@ -16,6 +16,8 @@ from . import cases
 
 _SAVE, _RESTORE, _ERASE = "\x1b7", "\x1b8", "\x1b[K"
 _SECONDS_BETWEEN = 0.25
+_SECONDS_BETWEEN_SIGNS = 180.0
+"""In a log."""
 _MINUTE, _MINUTES_OF_AN_HOUR = 60, 60
 _ROUGHLY = 5
 """Minutes that an estimate of hours is rounded to."""
@@ -158,6 +160,24 @@ class Progress:
         self._line.show(*(", ".join(filter(None, form)) for form in forms))
 
 
+class SignOfLife:
+    """Says in a log, every few minutes of a long case, at which step it is."""
+
+    def __init__(self, write: Callable[[str], None], total: int, unit: str) -> None:
+        """Begin counting to `total` now."""
+        self._write, self._total, self._unit, self._done = write, total, unit, 0
+        self._began = self._told = time.perf_counter()
+
+    def tick(self) -> None:
+        """Count one; say so if it is long enough ago."""
+        self._done += 1
+        now = time.perf_counter()
+        if now - self._told >= _SECONDS_BETWEEN_SIGNS:
+            self._told = now
+            minutes = (now - self._began) / _MINUTE
+            self._write(f"\n  {self._done} of {self._total} {self._unit} after {minutes:.0f} min ")
+
+
 def is_watched(config: pytest.Config) -> bool:
     """Whether somebody watches as it prints: a terminal that obeys, and not that of a CI, which keeps it as a log."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
@@ -169,10 +189,11 @@ def is_watched(config: pytest.Config) -> bool:
 def progress_on_terminal(
     config: pytest.Config, memory_mib: Callable[[], float | None], total: int, unit: str
 ) -> Iterator[Tick | None]:
-    """What to call after each step or prompt of a case; None where nobody watches, as in a pipe or a worker."""
+    """What to call after each step or prompt of a case: a live line, in a log a line now and then; None in a worker."""
     remaining = config.stash.get(REMAINING, None)
     if remaining is None:
-        yield None
+        is_log = config.pluginmanager.has_plugin("terminalreporter") and config.get_verbosity() > 0
+        yield SignOfLife(_writer(config), total, unit).tick if is_log else None
         return
     line = _line(config)
     try:
@@ -199,6 +220,10 @@ def what_is_left(config: pytest.Config) -> Iterator[None]:
 
 def _line(config: pytest.Config) -> Line:
     terminal = config.get_terminal_writer()
+    return Line(_writer(config), terminal.fullwidth - terminal.width_of_current_line - 1)
+
+
+def _writer(config: pytest.Config) -> Callable[[str], None]:
     capture = config.pluginmanager.get_plugin("capturemanager")
 
     def write(text: str) -> None:
@@ -206,4 +231,4 @@ def _line(config: pytest.Config) -> Line:
             sys.stdout.write(text)  # past pytest's writer, which would count the text as its own line
             sys.stdout.flush()
 
-    return Line(write, terminal.fullwidth - terminal.width_of_current_line - 1)
+    return write

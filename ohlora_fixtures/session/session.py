@@ -84,7 +84,11 @@ class Session:
             if self._resumed is not None:
                 self._resumed = self._resumed.on_device(device, settings.known_profiles)
         choosing = self._reporting.choosing
-        chosen_by = {"weights": dict(choosing.weights), "any_license": choosing.any_license}
+        chosen_by = {
+            "weights": dict(choosing.weights),
+            "any_license": choosing.any_license,
+            "published": choosing.published,
+        }
         now = resume.identity(settings) | {"choice": chosen_by}
         environment = describe_environment(Nvml())
         if self._resumed is None:

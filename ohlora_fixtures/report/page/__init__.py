@@ -12,6 +12,7 @@ from markupsafe import Markup
 from ...base import safe_text
 from ...base.messages import Language, Message
 from ...choice.selection import Selection
+from ...inputs.cases import Case
 from ...results.answers import Answers
 from ...results.comparison import Comparison
 from ...results.record import Record
@@ -38,34 +39,38 @@ class Section:
     text: str | None = None
     """What else there is to say, such as why there are no drawings."""
     tables: tuple[Table, ...] = ()
+    lines: tuple[str, ...] = ()
+    """What there is no more to say of than a line each."""
     is_replica: bool = False
     """Whether it shows mini replicas."""
 
 
 def html(
     comparison: Comparison,
-    selection: Selection | None,
+    selection: Selection,
     answers: Answers,
     environment: Mapping[str, Any] | None,
     language: Language,
 ) -> str:
     """The page, a whole document that needs no other file, no network and no script.
 
-    What others have written stays in its language. Without a selection none was made; `environment` is what
-    `environment.json` says, if there is one.
+    What others have written stays in its language. `environment` is what `environment.json` says, if there is one.
     """
     say = Say(language)
-    chosen = selection and selection.choice
+    chosen = selection.choice
+    is_plan = bool(comparison.records) and not comparison.measured and chosen is None
+    heading = say("page.heading_of_plan" if is_plan else "page.heading")
     candidates = len(comparison.rows)
     comparison = _foremost(comparison, selection)
     names = [row.candidate.name for row in comparison.rows]
     is_partial = len(names) < candidates
     shown = {case: given for case, given in answers.items() if case.candidate in names or not is_partial}
-    prompts = listings.by_prompt(shown, names, comparison.variants)
+    prompts = listings.by_prompt(shown, names, comparison.variants, _scores(comparison))
     return _template().render(
         say=say,
         svg=svg,
-        title=say("page.title", option=chosen.name) if chosen else say("page.heading"),
+        title=say("page.title", option=chosen.name) if chosen else heading,
+        heading=heading,
         marks=[*marks(comparison), *(["partial"] if is_partial else [])],
         shown=len(names),
         candidates=candidates,
@@ -73,7 +78,7 @@ def html(
         sections=_sections(comparison, selection, answers, environment, say),
         selection=selection,
         choice=choice,
-        prompts=prompts[:MOST_PROMPTS],
+        prompts=[(prompt, given, listings.dataset_answer(given)) for prompt, given in prompts[:MOST_PROMPTS]],
         asked=len(prompts),
         notes=[each.text(language) for each in (*comparison.notes, *mixed_notes(comparison))],
         changes=distinct(
@@ -83,9 +88,9 @@ def html(
     )
 
 
-def _foremost(comparison: Comparison, selection: Selection | None) -> Comparison:
+def _foremost(comparison: Comparison, selection: Selection) -> Comparison:
     """The comparison, or that of the best candidates, and else the first ones, if there are too many for a page."""
-    ranked = dict.fromkeys(option.candidate.name for option in selection.ranking) if selection else {}
+    ranked = dict.fromkeys(option.candidate.name for option in (*selection.ranking, *selection.possible))
     names = [*ranked, *(row.candidate.name for row in comparison.rows if row.candidate.name not in ranked)]
     shown = frozenset(names[:MOST_CANDIDATES])
     if len(shown) == len(names):
@@ -112,13 +117,15 @@ def marks(comparison: Comparison) -> list[str]:
 
 def _sections(
     found: Comparison,
-    selection: Selection | None,
+    selection: Selection,
     answers: Answers,
     environment: Mapping[str, Any] | None,
     say: Say,
 ) -> list[Section]:
     """Those that have something to show, or to say why they have not."""
     sections = [Section("choice"), *_charts(found, selection, say)]
+    if not found.measured and selection.choice is None:  # a plan alone is about the plan
+        sections = [*sections[1:], sections[0]]
     sections += [Section("answers", is_replica=found.is_rehearsal)] if answers else []
     tables = {
         "published": (listings.published(found, say),),
@@ -137,25 +144,33 @@ def _sections(
     return [*sections, Section("glossary")]
 
 
-def _charts(found: Comparison, selection: Selection | None, say: Say) -> list[Section]:
-    """What there are drawings of; of what was not, why, unless nothing was measured at all."""
-    reasons = (record.quality.not_judged for record in found.records)
-    unjudged = distinct(reason.text(say.language) if reason else None for reason in reasons)
-    why = [say("quality.not_judged", reasons="; ".join(unjudged))] if unjudged else []
+def _charts(found: Comparison, selection: Selection, say: Say) -> list[Section]:
+    """What there are charts of; what there is none of, and why, is a line each, unless nothing was measured at all."""
+    reasons = distinct(
+        record.quality.not_judged.text(say.language) if record.quality.not_judged else None for record in found.records
+    )
+    unjudged = say("quality.not_judged", reasons="; ".join(reasons)) if reasons else say("quality.nothing")
+    is_replica = found.is_rehearsal
     charts = (
-        ("memory", memory.figure(found, say), say("memory.nothing")),
-        ("time", times.figure(found, say), say("time.replicas" if found.is_rehearsal else "time.nothing")),
-        ("quality", quality.figure(found, selection, say), " ".join([say("quality.nothing"), *why])),
-        ("loss", losses.figure(found, say), say("loss.nothing")),
+        ("memory", memory.figure(found, selection, say), say("memory.nothing")),
+        ("time", times.figure(found, selection, say), say("time.replicas" if is_replica else "time.nothing")),
+        ("quality", quality.figure(found, selection, say), unjudged),
+        ("loss", losses.figure(found, say), say("loss.replicas" if is_replica else "loss.nothing")),
     )
     parts = listings.quality(found, say)
-    sections = []
+    sections, missing = [], []
     for name, figure, nothing in charts:
         tables = (parts,) if name == "quality" and parts.rows else ()
-        is_replica = found.is_rehearsal and name in ("quality", "loss") and bool(figure or tables)
-        if figure or found.measured:
-            sections.append(Section(name, figure, None if figure else nothing, tables, is_replica=is_replica))
-    return sections
+        if figure or tables:
+            sections.append(Section(name, figure, None if figure else nothing, tables))
+        elif found.measured:
+            missing.append(f"{say(f'{name}.heading')}: {nothing}")
+    return [*sections, *([Section("missing", lines=tuple(missing))] if missing else [])]
+
+
+def _scores(found: Comparison) -> dict[Case, tuple[float, ...]]:
+    """Of each judged case, its answers' scores."""
+    return {record.case: record.quality.each for record in found.measured if record.quality.each is not None}
 
 
 def _facts(found: Comparison, environment: Mapping[str, Any] | None, say: Say) -> list[tuple[str, str]]:

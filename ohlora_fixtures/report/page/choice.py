@@ -1,10 +1,11 @@
 """The choice as the page tells it: two cards, why, what was left out, and how firm it is."""
 
+from ...base.messages import Message
 from ...choice.contenders import Option
 from ...choice.selection import CRITERIA, Selection
 from ...quality.grading import Quality
 from .. import digits
-from ..choice import written
+from ..choice import fits, written
 from ..layout import figures, words
 from ..words import Say
 from .contents import Table
@@ -27,7 +28,12 @@ def facts(option: Option, say: Say) -> list[tuple[str, str]]:
         (say("head.parameters"), f"{candidate.parameters / 1e9:.2f} B"),
         (say("head.binding_license"), candidate.binding_license),
     ]
-    return told if option.quality is None else [*told, (say("criterion.quality"), _quality(option.quality, say))]
+    if option.quality is not None:
+        told.append((say("criterion.quality"), _quality(option.quality, say)))
+    if option.quality is not None and option.untuned is not None:
+        both = {"was": digits.points(option.untuned.score), "now": digits.points(option.quality.score)}
+        told.append((say("choice.tuning"), say("choice.before_and_after", **both)))
+    return told
 
 
 def figure(option: Option, criterion: str, basis: str, say: Say) -> str:
@@ -45,6 +51,11 @@ def _quality(quality: Quality, say: Say) -> str:
     whose = say("choice.of_tuned" if quality.is_tuned else "choice.of_untuned")
     source = say.name("source", quality.source)
     return f"{digits.points(quality.score)}{interval} · {say.name('grade', quality.grade)} · {whose} · {source}"
+
+
+def remaining(selection: Selection) -> list[Message]:
+    """Without a choice: what remains possible, and what is known of it from elsewhere."""
+    return [each for each in (fits(selection), selection.elsewhere) if each is not None]
 
 
 def why(selection: Selection, say: Say) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from markupsafe import Markup
 
@@ -14,13 +14,16 @@ from ..layout import Column, figures, words
 from ..quantities import Quantity
 from ..words import Say
 
+if TYPE_CHECKING:
+    from .bars import Bars
+
 
 @dataclass(frozen=True)
 class Shown:
     """A case, with all that the page draws and lists of it."""
 
     number: int
-    """The candidate's place among all, from 1 on, by which the quality chart names it."""
+    """The candidate's place among all, from 1 on."""
     candidate: str
     place: int
     """The variant's place among all, which gives its colour and shape."""
@@ -176,3 +179,7 @@ class Figure:
     """Numbers of all panels."""
     notes: tuple[str, ...] = ()
     """What must not be missed, a sentence each."""
+    summary: str = ""
+    """Where the panels are folded: what they are."""
+    bars: "tuple[Bars, ...]" = ()
+    """Charts of bars, before the panels."""

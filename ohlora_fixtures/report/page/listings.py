@@ -27,8 +27,10 @@ def candidates(found: Comparison, say: Say) -> Table:
         figures(say("head.leaderboard"), map(digits.score, averages), "leaderboard"),
         words(say("head.korean"), (say.name("korean", each.korean) for each in all_of)),
         words(say("head.card_license"), (each.card_license for each in all_of)),
+        words(say("head.base_model"), (each.base_model or digits.NONE for each in all_of), "license"),
         words(say("head.binding_license"), (each.binding_license for each in all_of), "license"),
         words(say("head.free_license"), is_free, "license"),
+        words(say("head.license_source"), (each.license_source or digits.NONE for each in all_of), "license"),
         words(say("head.verdict"), (_verdict(row, say) for row in found.rows), "budget"),
     )
     return Table(say("listing.candidates"), columns)
@@ -78,7 +80,7 @@ def published(found: Comparison, say: Say) -> Table:
         in_mib(say("head.our_allocated"), allocated, "allocated_after"),
         in_mib(say("head.our_planned"), predicted, "plan"),
     )
-    return Table(say("listing.published"), columns, is_open=True)
+    return Table(say("listing.published"), columns)
 
 
 def _comparable_seconds(record: Record | None) -> float | None:
@@ -94,8 +96,8 @@ def _comparable_seconds(record: Record | None) -> float | None:
 def quality(found: Comparison, say: Say) -> Table:
     """How good each model is, and what its computed score is made of; the untuned model first."""
     untuned_first = sorted(cases_of(found, say), key=lambda case: (case.number, case.variant is not None))
-    judged = (case for case in untuned_first if case.measured and known(QUALITY, [case.measured]))
-    cases, records = known_of(judged, lambda case: case.measured)
+    judged = (case for case in untuned_first if case.full_size and known(QUALITY, [case.full_size]))
+    cases, records = known_of(judged, lambda case: case.full_size)
     columns = [
         words(say("head.candidate"), (case.candidate for case in cases)),
         words(say("head.case"), (case.variant or say("answers.untuned") for case in cases)),
@@ -186,11 +188,13 @@ def _text(value: Any, depth: int = 0) -> str:
     return digits.NONE if value is None else str(value)
 
 
-Given = dict[str, dict[str | None, GivenAnswer]]
-"""By candidate and variant, None for the untuned model, what was answered to one prompt."""
+Given = dict[str, dict[str | None, tuple[GivenAnswer, float | None]]]
+"""By candidate and variant, None for the untuned model, what was answered to one prompt, and its score, 0 to 100."""
 
 
-def by_prompt(answers: Answers, candidates: Sequence[str], variants: Sequence[str]) -> list[tuple[str, Given]]:
+def by_prompt(
+    answers: Answers, candidates: Sequence[str], variants: Sequence[str], scores: Mapping[Case, Sequence[float]]
+) -> list[tuple[str, Given]]:
     """The prompts as they were asked, each with its answers; candidates and variants in these orders, others behind."""
     orders: tuple[list[str | None], list[str | None]] = ([*candidates], [None, *variants])
 
@@ -201,8 +205,16 @@ def by_prompt(answers: Answers, candidates: Sequence[str], variants: Sequence[st
     prompts: dict[tuple[str, int], Given] = {}
     for case in sorted(answers, key=place):
         asked = Counter[str]()
-        for given in answers[case]:
+        own = scores.get(case, ())
+        for at, given in enumerate(answers[case]):
             asked[given.prompt] += 1  # equal prompts are told apart
             of_prompt = prompts.setdefault((given.prompt, asked[given.prompt]), {})
-            of_prompt.setdefault(case.candidate, {})[case.variant] = given
+            score = own[at] if at < len(own) else None
+            of_prompt.setdefault(case.candidate, {})[case.variant] = (given, score)
     return [(prompt, given) for (prompt, _), given in prompts.items()]
+
+
+def dataset_answer(given: Given) -> str:
+    """What the dataset itself answers to a prompt; empty where that is not known."""
+    every = (each.dataset_answer for by_variant in given.values() for each, _ in by_variant.values())
+    return next(filter(None, every), "")

@@ -35,8 +35,8 @@ class _Trained:
 
 
 def figure(found: Comparison, say: Say) -> Figure | None:
-    """The figure; None where no losses were recorded. Those of mini replicas are shown: the page marks them."""
-    measured = zip(*known_of(trained(found, say), lambda case: case.measured), strict=True)
+    """The figure; None where no losses of a full-size model were recorded."""
+    measured = zip(*known_of(trained(found, say), lambda case: case.full_size), strict=True)
     drawn = [each for each in itertools.starmap(_Trained, measured) if each.plotted]
     if not drawn:
         return None
@@ -45,7 +45,14 @@ def figure(found: Comparison, say: Say) -> Figure | None:
     panels = tuple(_panel(name, list(own), up, say) for name, own in by_name)
     overfitted = [each.case.full_name for each in drawn if each.quality.is_overfitted]
     notes = (say("loss.overfitted_note", names=", ".join(overfitted)),) if overfitted else ()
-    return Figure(say("loss.lead"), panels, _legend(found.variants, say), (_held_out_table(drawn, say),), notes)
+    return Figure(
+        say("loss.lead"),
+        panels,
+        _legend(found.variants, say),
+        (_held_out_table(drawn, say),),
+        notes,
+        say("loss.curves"),
+    )
 
 
 def points_of(losses: Sequence[float | None]) -> list[tuple[int, float]]:

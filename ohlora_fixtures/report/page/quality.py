@@ -27,7 +27,9 @@ _LEFT, _TOP, _BOTTOM = 34.0, 24.0, _HEIGHT - 36.0
 """Where the plot begins and ends."""
 _ENOUGH = 17.0
 """Between a label and what is next to it."""
-_MOST_LABELS = 30
+_LONGEST_LABELS = (170.0, 120.0, 70.0)
+"""Of a candidate's name: from half of a drawing on."""
+_MOST_LABELS = 12
 """With more candidates, labels would hide the points: the choice and the reserve alone have one."""
 
 
@@ -47,32 +49,30 @@ class Point:
     is_on_front: bool
 
 
-def figure(found: Comparison, selection: Selection | None, say: Say) -> Figure | None:
+def figure(found: Comparison, selection: Selection, say: Say) -> Figure | None:
     """The figure; None without a quality that stands beside a memory or a time."""
     points = list(_points(trained(found, say), selection))
     panels = [_panel(points, cost, say) for cost in _COSTS]
     shown = tuple(panel for panel in panels if panel is not None)
     if not shown:
         return None
-    lead = say("quality.lead") if selection is not None and selection.front else say("quality.lead_without_front")
+    lead = say("quality.lead") if selection.front else say("quality.lead_without_front")
     return Figure(lead, shown, _legend(points, say), (_table(points, say),))
 
 
-def _points(cases: Iterable[Shown], selection: Selection | None) -> Iterator[Point]:
+def _points(cases: Iterable[Shown], selection: Selection) -> Iterator[Point]:
     """Every option of a selection that has a quality; of what is no option, what was measured and computed."""
-    ranking = selection.ranking if selection else ()
-    options = {(option.candidate.name, option.variant): option for option in ranking}
+    options = {(option.candidate.name, option.variant): option for option in selection.ranking}
     for case in cases:
         option, record = options.get((case.candidate, str(case.variant))), case.full_size
-        if selection is not None and option is not None:
+        if option is not None:
             if (quality := option.quality) is not None:
                 costs = {cost: option.figures.get(name) for cost, name in _COSTS.items()}
                 kind, is_on_front = _kind(option, selection), option in selection.front
                 yield Point(case, quality.score, quality.interval, costs, kind, is_on_front)
         elif record is not None and (score := record.quality.score) is not None:
             costs = {"memory": record.peak_device_mib, "time": record.seconds}
-            kind = "option" if selection is None else "excluded"
-            yield Point(case, score, record.quality.interval, costs, kind, is_on_front=False)
+            yield Point(case, score, record.quality.interval, costs, "excluded", is_on_front=False)
 
 
 def _kind(option: Option, selection: Selection) -> str:
@@ -97,7 +97,7 @@ def _panel(points: Iterable[Point], cost: str, say: Say) -> Panel | None:
         *(svg.line([(x, up(end)) for end in point.interval], "error-bar") for point, x, _ in placed if point.interval),
         *_kin(placed),
         *(_marker(point, x, y) for point, x, y in by_weight),
-        *_numbers(placed, say),
+        *_labels(placed, say),
     ]
     drawn = svg.drawing(_HEIGHT, say(f"quality.{cost}_description"), parts)
     return Panel(say(f"quality.{cost}"), drawn, "pareto")
@@ -133,36 +133,39 @@ def _class(kind: str, *, is_on_front: bool) -> str:
     return f"point {kind} on-front" if is_on_front else f"point {kind}"
 
 
-def _numbers(placed: Sequence[_Placed], say: Say) -> list[Markup]:
-    """Each candidate's number, once, where there is most room beside its points; choice and reserve in words."""
-    taken = [(x, y) for _, x, y in placed]
+def _labels(placed: Sequence[_Placed], say: Say) -> list[Markup]:
+    """Each candidate's name, once, where there is most room beside its points; choice and reserve say so."""
+    taken = [(x, y, 0.0) for _, x, y in placed]
     labels = []
-    by_number = {number: list(own) for number, own in groupby(placed, key=lambda each: each[0].case.number)}
-    for number, own in by_number.items():
+    by_candidate = {number: list(own) for number, own in groupby(placed, key=lambda each: each[0].case.number)}
+    for own in sorted(by_candidate.values(), key=lambda own: min(_KINDS.index(point.kind) for point, *_ in own)):
         chosen = [each for each in own if each[0].kind in _CHOSEN]
-        if len(by_number) > _MOST_LABELS and not chosen:
+        if len(by_candidate) > _MOST_LABELS and not chosen:
             continue
-        label = f"{number} {say(f'quality.{chosen[0][0].kind}')}" if chosen else f"{number}"
-        half = svg.width_of(label) / 2
-        spots = [spot for _, x, y in chosen or own for spot in _spots(x, y, half)]
-        if spots:
-            best = max(spots, key=lambda spot: min(_room(spot, half, other) for other in taken))
-            taken.append(best)
-            class_ = "number said" if chosen else "number"
-            labels.append(svg.text(best[0], best[1] + 4, label, class_, "middle"))
+        said = f" · {say(f'quality.{chosen[0][0].kind}')}" if chosen else ""
+        for longest in _LONGEST_LABELS:  # the next shorter one where a longer one is nowhere within the drawing
+            label = svg.fitted(own[0][0].case.candidate, longest) + said
+            half = svg.width_of(label) / 2
+            if spots := [spot for _, x, y in chosen or own for spot in _spots(x, y, half)]:
+                x, y = max(spots, key=lambda spot: min(_room(spot, half, other) for other in taken))
+                taken.append((x, y, half))
+                labels.append(svg.text(x, y + 4, label, "number said" if chosen else "number", "middle"))
+                break
     return labels
 
 
 def _spots(x: float, y: float, half: float) -> list[tuple[float, float]]:
     """Where the middle of a label could be that is so wide from there to its ends: beside, above and below a point."""
     beside = 8 + half
-    spots = [(x + beside, y), (x - beside, y), (x, y - 12), (x, y + 12), (x + beside, y - 10), (x - beside, y - 10)]
-    return [(x, y) for x, y in spots if _LEFT + half < x < svg.WIDTH - half and _TOP + 6 < y < _BOTTOM - 6]
+    near = [(x + beside, y), (x - beside, y), (x, y - 12), (x, y + 12), (x + beside, y - 10), (x - beside, y - 10)]
+    far = [(x + side * beside, y + up) for side in (1, 0, -1) for up in (-24, 24, -38, 38)]
+    return [(x, y) for x, y in near + far if _LEFT + half < x < svg.WIDTH - half and _TOP + 6 < y < _BOTTOM - 6]
 
 
-def _room(spot: tuple[float, float], half: float, other: tuple[float, float]) -> float:
-    """How far a label's middle line is from a point; beyond `_ENOUGH` it does not matter."""
-    return min(_ENOUGH, max(0.0, abs(spot[0] - other[0]) - half) + abs(spot[1] - other[1]))
+def _room(spot: tuple[float, float], half: float, other: tuple[float, float, float]) -> float:
+    """How far a label's middle line is from a point or another's; beyond `_ENOUGH` it does not matter."""
+    across = max(0.0, abs(spot[0] - other[0]) - half - other[2])
+    return min(_ENOUGH, across + abs(spot[1] - other[1]))
 
 
 def _legend(points: Sequence[Point], say: Say) -> tuple[Mark, ...]:
@@ -178,14 +181,12 @@ def _legend(points: Sequence[Point], say: Say) -> tuple[Mark, ...]:
     if any(point.is_on_front for point in points):
         steps = svg.line([(0, 9), (9, 9), (9, 3), (18, 3)], "front-line")
         marks.append(Mark(svg.sample(steps), say("quality.legend_front")))
-    names = dict.fromkeys((point.case.number, point.case.candidate) for point in points)
-    return (*marks, *(Mark(svg.element("b", f"{number}"), name) for number, name in names))
+    return tuple(marks)
 
 
 def _table(points: Sequence[Point], say: Say) -> Table:
     ends = [point.interval or (None, None) for point in points]
     columns = (
-        words(say("head.number"), (f"{point.case.number}" for point in points)),
         words(say("head.option"), (point.case.full_name for point in points)),
         figures(say("head.quality_score"), (digits.points(point.quality) for point in points), "quality"),
         figures(say("head.interval_low"), (digits.points(low) for low, _ in ends), "quality"),

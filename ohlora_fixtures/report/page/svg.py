@@ -20,8 +20,6 @@ WIDTH = 340
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 """Of markers, so that no series is told by its colour alone."""
 
-_TEXTURE_STEP = 5
-"""Between a texture's lines; a slanted one goes as far sideways."""
 _FONT_SIZE = 12
 _LATIN = 0.69
 """Of the font's size: the mean width of a name's characters in a wide bold font, DejaVu Sans."""
@@ -114,10 +112,9 @@ def text(x: float, y: float, content: str, class_: str | None = None, anchor: st
     return element("text", content, x=x, y=y, class_=class_, text_anchor=anchor)
 
 
-def bar(span: tuple[float, float], y: float, height: float, class_: str, hint: str | None = None) -> Markup:
-    """A horizontal bar; the hint is shown where a mouse rests on it."""
-    start, end = span
-    return element("rect", *_title(hint), x=start, y=y, width=end - start, height=height, class_=class_)
+def bar_sample(kind: str) -> Markup:
+    """A legend's sample of a kind of bar."""
+    return sample(element("rect", x=0, y=2, width=18, height=8, class_=f"bar-{kind}"))
 
 
 def line(points: Sequence[tuple[float, float]], class_: str) -> Markup:
@@ -177,28 +174,3 @@ def _title(hint: str | None) -> tuple[Markup, ...]:
 def _short(value: object) -> str:
     """A coordinate with a tenth of a unit, which nobody can see beyond."""
     return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else block(str(value))
-
-
-def texture(name: str, span: tuple[float, float], top: float, height: float) -> Markup | None:
-    """Lines or dots over a bar, so that its parts differ in more than colour; None where there is no room for any.
-
-    They are drawn as lines: a `<pattern>` becomes a bitmap each time a page is printed, some 30 MiB in all.
-    """
-    step, (start, end), bottom = _TEXTURE_STEP, span, top + height
-    upright = [f"M{x:.1f} {top:.1f}v{height:.1f}" for x in _places(start, end)]
-    level = [f"M{start:.1f} {y:.1f}H{end:.1f}" for y in _places(top, bottom)]
-    lines = {
-        "rising": [f"M{x:.1f} {bottom:.1f}l{step} {-height:.1f}" for x in _places(start, end - step)],
-        "falling": [f"M{x:.1f} {top:.1f}l{step} {height:.1f}" for x in _places(start, end - step)],
-        "upright": upright,
-        "level": level,
-        "dots": [f"M{x:.1f} {y:.1f}h0" for x in _places(start, end) for y in _places(top, bottom)],
-        "grid": upright + level,
-    }[name]
-    return element("path", d="".join(lines), class_=f"texture {name}") if lines else None
-
-
-def _places(start: float, end: float) -> list[float]:
-    """Where a texture's lines stand: the same gap before the first as between them."""
-    count = math.ceil((end - start) / _TEXTURE_STEP - 0.5)
-    return [start + (number + 0.5) * _TEXTURE_STEP for number in range(count)]
