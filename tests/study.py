@@ -86,7 +86,7 @@ class StudiedCandidate:
     def planned(self) -> ByVariant:
         """Each case by itself."""
         by_variant: ByVariant = {None: self._planner.placed().allocated_bytes / MIB}
-        return by_variant | {each.name: self._planner.fine_tuning(each).allocated_bytes / MIB for each in VARIANTS}
+        return by_variant | {each.name: self._planner.fine_tuning(each)[0].allocated_bytes / MIB for each in VARIANTS}
 
     def replayed(self) -> ByVariant:
         """In the study's order; each variant trains for one epoch, after which the figure no longer moves by much."""

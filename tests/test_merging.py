@@ -17,12 +17,11 @@ from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 
 from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.base.installation import DATA
-from ohlora_fixtures.base.messages import Message, verbatim
+from ohlora_fixtures.base.messages import Message, message, verbatim
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.cases import answering_case
 from ohlora_fixtures.planner.plan import Advice
-from ohlora_fixtures.report.details import QUALITY_HEADING
 from ohlora_fixtures.report.files import Findings, closing, comma_separated, texts
 from ohlora_fixtures.report.layout import Terminal
 from ohlora_fixtures.results.answers import GivenAnswer, read_answers, write_answers
@@ -270,7 +269,7 @@ def test_whatever_a_folders_records_say_the_table_can_be_drawn_and_is_harmless(r
     shown = [closing(found, selection, Terminal(100, verbosity)) for verbosity in (-1, 0, 1)]
     for text in (page, *shown, comma_separated(found)):
         assert [each for each in text if is_obeyed(each) and each != "\n"] == []
-    bare = re.sub(r"\\[^\w\s]|\\_", "x", page.replace(QUALITY_HEADING, ""))
+    bare = re.sub(r"\\[^\w\s]|\\_", "x", page.replace(str(message("file.quality_lead")), ""))
     assert re.findall(r"<(?!br>)|`|~|\]\(|://", bare) == []
     rows = [line for line in bare.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in rows[:3]} == {rows[0].count("|")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +39,8 @@ class Run:
     """What a fine-tuning run of one variant is made of."""
 
     beginning: Step
+    begin: int
+    """Where its training begins, after loading: a position in its events."""
     step_of: dict[Shape, Step]
     work_of: dict[Shape, Work]
     """Of every shape, the first batch's included."""
@@ -136,8 +139,8 @@ class CandidatePlanner:
             raise NotComposableError("the check at other lengths failed")
         return play(begun.beginning, [second, *(step_at(tokens, ends) for tokens in range(first + 2, last))])
 
-    def fine_tuning(self, variant: Variant) -> Played:
-        """The whole run."""
+    def fine_tuning(self, variant: Variant) -> tuple[Played, list[Example] | None]:
+        """The whole run, and the batch at whose step most is allocated; None where loading takes more."""
         batches = self.batches_of(variant)
         if len(batches) > _FEW_STEPS:
             with suppress(NotComposableError):  # its steps may hang together in another way: trace them all
@@ -147,8 +150,20 @@ class CandidatePlanner:
                     (usual if every and number % every else run.step_of)[shape_of(batch)]
                     for number, batch in enumerate(batches)
                 )
-                return play(run.beginning, [*islice(steps, 1, None)])
-        return play(self._traced_whole(variant).trace)
+                played = play(run.beginning, [*islice(steps, 1, None)])
+                is_loading = played.peak_part == 0 and played.peak_event < run.begin
+                return played, None if is_loading else batches[played.peak_part]
+        whole = self._traced_whole(variant)
+        played = play(whole.trace)
+        a_step = -(-len(batches) // len(whole.ends))  # batches of one, where gradients are accumulated
+        step = bisect_right(whole.ends, played.peak_event)
+        ran = batches[step * a_step : (step + 1) * a_step]
+        return played, None if played.peak_event < whole.begin else max(ran, key=shape_of)
+
+    def places(self, batch: Batch) -> list[int]:
+        """The numbers of a batch's rows among those trained on, from 1, the longest row's first."""
+        number_of = {id(row): number for number, row in enumerate(self._examples, 1)}
+        return [number_of[id(row)] for row in sorted(batch, key=lambda row: -len(row["input_ids"]))]
 
     def _traced_whole(self, variant: Variant) -> TracedRun:
         return self.traced.fine_tuning(variant, self.batches_of(variant), self._protocol.epochs)
@@ -207,14 +222,14 @@ class CandidatePlanner:
                 self._runs[variant] = _on_line(rank_of(variant), {rank_of(end): self.run(end) for end in ends})
         return self._runs[variant]
 
-    def cut_run(self, variant: Variant, batches: Sequence[Batch]) -> tuple[CutTrace, Sequence[Work]]:
-        """The run's first step and one of each batch; and the work of the latter.
+    def cut_run(self, variant: Variant, batches: Sequence[Batch]) -> tuple[CutTrace, int, Sequence[Work]]:
+        """The run's first step and one of each batch; where training begins; and the work of the latter.
 
         Raises NotComposableError as `cut` does.
         """
         emptying = min(1, variant.protocol(self._protocol).empty_cache_steps)  # in every step: `fine_tuning` drops it
         run = self.traced.fine_tuning(variant, [self.batches_of(variant)[0], *batches], empty_cache_steps=emptying)
-        return cut(run.trace, run.ends), run.work_each[1:]
+        return cut(run.trace, run.ends), run.begin, run.work_each[1:]
 
     def _traced_run(self, variant: Variant) -> Run:
         batches = self.batches_of(variant)
@@ -227,9 +242,11 @@ class CandidatePlanner:
                 return self._interpolated_run(variant, batch_of)
             self._lengths_agree = False
         shapes = sorted(batch_of)
-        found, work_each = self.cut_run(variant, [*(batch_of[shape] for shape in shapes), max(batches, key=shape_of)])
+        found, begin, work_each = self.cut_run(
+            variant, [*(batch_of[shape] for shape in shapes), max(batches, key=shape_of)]
+        )
         step_of = dict(zip(shapes, found.steps, strict=True))
-        return Run(found.beginning, step_of, dict(zip(shapes, work_each, strict=False)))
+        return Run(found.beginning, begin, step_of, dict(zip(shapes, work_each, strict=False)))
 
     def _interpolated_run(self, variant: Variant, batch_of: Mapping[Shape, Batch]) -> Run:
         """Trace three lengths and a fourth as a check, and put the others on the curve through them."""
@@ -240,7 +257,7 @@ class CandidatePlanner:
         picked = [usual[0], usual[len(usual) // 2], usual[-1]]
         check = usual[len(usual) // 4]
         shapes = [*sorted(shape for shape in batch_of if shape[0] != usual_rows), *picked]
-        found, work_each = self.cut_run(variant, [batch_of[shape] for shape in (*shapes, check)])
+        found, begin, work_each = self.cut_run(variant, [batch_of[shape] for shape in (*shapes, check)])
         step_of = dict(zip(shapes, found.steps, strict=True))
         work_of = dict(zip(shapes, work_each, strict=False))
         steps = {shape[1]: step_of[shape] for shape in picked}
@@ -250,7 +267,7 @@ class CandidatePlanner:
         for shape in usual:
             if shape not in step_of:
                 step_of[shape], work_of[shape] = step_at(shape[1], steps), work_at(shape[1], work)
-        return Run(found.beginning, step_of, work_of)
+        return Run(found.beginning, begin, step_of, work_of)
 
 
 def shape_of(batch: Batch) -> Shape:
@@ -263,6 +280,7 @@ def _on_line(rank: int, runs: dict[int, Run]) -> Run:
     shapes = [shape for shape in first.step_of if all(shape in other.step_of for other in others)]
     return Run(
         step_at(rank, {end: run.beginning for end, run in runs.items()}),
+        first.begin,
         {shape: step_at(rank, {end: run.step_of[shape] for end, run in runs.items()}) for shape in shapes},
         {shape: work_at(rank, {end: run.work_of[shape] for end, run in runs.items()}) for shape in shapes},
     )

@@ -174,14 +174,15 @@ class _OpenCandidate:
         self._planner = CandidatePlanner(traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants)
 
     def plan(self, variant: Variant | None) -> Plan:
+        from .candidate_planner import shape_of
         from .traced_candidate import States
 
         if variant is None:
             played = self._planner.inference()
             after_bytes, longest, trainable = self._planner.placed().allocated_bytes, self._prompt_tokens, None
-            states = States(None)
+            states, batch = States(None), None
         else:
-            played = self._planner.fine_tuning(variant)
+            played, batch = self._planner.fine_tuning(variant)
             after_bytes, longest = played.allocated_bytes, max(len(row["input_ids"]) for row in self._rows.examples)
             trainable = self._planner.trainable_parameters(variant)
             states = self._planner.states(variant)
@@ -190,6 +191,8 @@ class _OpenCandidate:
             trainable_parameters=trainable,
             tokenizer=self._rows.origin,
             longest_tokens=longest,
+            peak_batch=None if batch is None else self._planner.places(batch),
+            peak_batch_tokens=None if batch is None else shape_of(batch)[1],
             allocated_after_mib=after_bytes / MIB,
             peak_allocated_mib=played.peak_allocated_bytes / MIB,
             peak_reserved_mib=played.peak_reserved_bytes / MIB,

@@ -49,6 +49,8 @@ class TracedRun:
 
     trace: Trace
     """From placing the model to the end of the last step or answer."""
+    begin: int
+    """Where training or answering begins, after loading: a position in the trace's events."""
     ends: tuple[int, ...]
     """Where each training step ends, or the drawing of each token begins: positions in the trace's events."""
     work_each: tuple[Work, ...]
@@ -166,23 +168,25 @@ class TracedCandidate:
             stack.enter_context(gradients_labelled(adapted, tracer))
             stack.enter_context(given_batches(batches, epochs))
             rows = [row for batch in batches for row in batch]
+            begin = len(tracer.trace.events)
             tuned = fine_tune(adapted, self._tokenizer, rows, protocol, tracer.mark)
             self.states[variant] = States.of(tuned.trainer.optimizer)
             forget_optimizers()
-            return _marked(tracer, tracer.trace.until(tracer.marks[-1][0]))
+            return _marked(tracer, tracer.trace.until(tracer.marks[-1][0]), begin)
 
     def generation(self, prompt_tokens: int, max_length: int) -> TracedRun:
         """Placing the model, and a prompt answered up to a length in tokens, the prompt's included."""
         protocol = replace(self._protocol, max_length=max_length)
         with self._tracing(self._placed["{}"]) as tracer:
             tracer.before[torch.ops.aten.multinomial.default] = tracer.mark
+            begin = len(tracer.trace.events)
             answer(self._model, EstimatedTokenizer(1), ["x" * prompt_tokens], protocol, lambda: None)
-        return _marked(tracer, tracer.trace)
+        return _marked(tracer, tracer.trace, begin)
 
 
-def _marked(tracer: StorageTracer, trace: Trace) -> TracedRun:
+def _marked(tracer: StorageTracer, trace: Trace, begin: int) -> TracedRun:
     ends, work_until = zip(*tracer.marks, strict=True)
-    return TracedRun(trace, ends, tuple(end - begin for begin, end in pairwise((Work(), *work_until))))
+    return TracedRun(trace, begin, ends, tuple(after - before for before, after in pairwise((Work(), *work_until))))
 
 
 @contextmanager

@@ -80,6 +80,7 @@ PLANNED = (
     Quantity("optimizer_states_mib", digits.mib, is_planned=True),
     Quantity("paged_mib", digits.mib, is_planned=True),
     Quantity("longest_tokens", digits.count, is_planned=True, term="tokens"),
+    Quantity("peak_batch_tokens", digits.count, is_planned=True, term="tokens"),
     Quantity("trainable_parameters", digits.count, is_planned=True),
 )
 """Of a plan."""
