@@ -160,10 +160,10 @@ class CandidatePlanner:
         ran = batches[step * a_step : (step + 1) * a_step]
         return played, None if played.peak_event < whole.begin else max(ran, key=shape_of)
 
-    def places(self, batch: Batch) -> list[int]:
+    def places(self, batch: Batch) -> tuple[int, ...]:
         """The numbers of a batch's rows among those trained on, from 1, the longest row's first."""
         number_of = {id(row): number for number, row in enumerate(self._examples, 1)}
-        return [number_of[id(row)] for row in sorted(batch, key=lambda row: -len(row["input_ids"]))]
+        return tuple(number_of[id(row)] for row in sorted(batch, key=lambda row: -len(row["input_ids"])))
 
     def _traced_whole(self, variant: Variant) -> TracedRun:
         return self.traced.fine_tuning(variant, self.batches_of(variant), self._protocol.epochs)

@@ -62,7 +62,7 @@ class Plan:
     paged_mib: float | None = None
     """What of it a paged optimizer has in CUDA's managed memory: no part of the figures above. It is on the card while
     there is room, and on the host when not."""
-    peak_batch: list[int] | None = None
+    peak_batch: tuple[int, ...] | None = None
     """The batch at whose step most is allocated: its rows' numbers among those trained on, from 1, longest first."""
     peak_batch_tokens: int | None = None
     """Tokens that this batch is padded to."""

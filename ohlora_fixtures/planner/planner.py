@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import convert
+
 from ..base.errors import CandidateError, one_line
 from ..base.installation import versions
 from ..base.messages import message
@@ -66,7 +68,7 @@ class Planner:
             candidate,
             lambda: asdict(self._open(candidate, measured).plan(variant)),
         )
-        return Plan(**kept)
+        return convert(kept, Plan)
 
     def work_each(
         self,
