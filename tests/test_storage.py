@@ -2,12 +2,13 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.results.memory_growth import check_stored_run
-from ohlora_fixtures.session.options import of_any_python, runs_meant
+from ohlora_fixtures.session.options import keep_benchmarks, of_any_python, runs_meant
 
 
 @pytest.fixture
@@ -73,3 +74,7 @@ def test_a_stored_run_that_is_damaged_is_refused_before_anything_is_measured(tmp
         InputError, match=r"run\.json cannot be compared with \(it is no run of pytest-benchmark\): give"
     ):
         check_stored_run(path)
+
+
+def test_without_pytest_benchmark_there_is_nothing_to_keep():
+    keep_benchmarks(SimpleNamespace(option=SimpleNamespace(collectonly=False)), "name")

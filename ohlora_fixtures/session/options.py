@@ -262,7 +262,8 @@ def keep_benchmarks(config: pytest.Config, name: str) -> None:
     Raises InputError for a run to compare with that is none.
     """
     option = config.option
-    if option.collectonly or getattr(option, "dist", "no") != "no" or option.benchmark_disable:
+    is_off = getattr(option, "benchmark_disable", True)  # or not there at all, by -p no:benchmark
+    if option.collectonly or getattr(option, "dist", "no") != "no" or is_off:
         return
     if option.benchmark_storage == f"{_FILE_SCHEME}./.benchmarks":
         option.benchmark_storage = f"{_FILE_SCHEME}{config.rootpath / 'results' / 'pytest-benchmark'}"
