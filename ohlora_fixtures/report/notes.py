@@ -42,7 +42,7 @@ def devices_of(records: Iterable[Record]) -> list[str]:
 
 def doubt_of(basis: str | None) -> Message | str:
     """What is said beside a figure that is not from such a card itself; nothing of one that is, or if nobody knows."""
-    return "" if basis in (None, "measured") else message(f"mib.{basis}")
+    return "" if basis in (None, "measured") else message("mib.assumed" if basis == "assumed" else "mib.estimated")
 
 
 def budgets_of(records: Iterable[Record]) -> list[Message]:
