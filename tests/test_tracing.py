@@ -1,5 +1,7 @@
 """One's own loop, traced through the public interface (docs/planning.md)."""
 
+import re
+
 import pytest
 import torch
 from caching_allocator import CachingAllocator
@@ -111,3 +113,11 @@ def test_with_a_device_map_the_weights_share_one_segment():
     weights_mib = sum(each.nbytes for each in model.parameters()) / MIB
     small_pool_mib, rounded_mib = 2, 2
     assert weights_mib <= reserved_mib[0] <= weights_mib + small_pool_mib + rounded_mib < reserved_mib[1]
+
+
+def test_the_loop_in_the_docs_prints_what_is_shown(capsys):
+    page = (DATA.parent / "docs" / "planning.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(block, "planning.md", "exec"), {})
+    shown = [float(number.replace(",", "")) for number in re.findall(r"^print.*# ([0-9,]+)$", block, re.MULTILINE)]
+    assert [float(line) for line in capsys.readouterr().out.splitlines()] == pytest.approx(shown, rel=0.01)
