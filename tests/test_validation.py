@@ -57,9 +57,10 @@ def test_a_results_folder_is_held_against_its_own_plans(tmp_path, capsys):
 
 def test_figures_taken_after_the_runs_are_not_peaks(capsys):
     assert main([str(REFERENCE)]) == 0
-    assert capsys.readouterr().out == "study-2025-04\n  no measured case has a peak and a plan\n"
+    assert capsys.readouterr().out == "study-2025-04: no measured case has a peak and a plan\n"
 
 
 def test_a_folder_without_records_is_said(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
-    assert "no readable records.jsonl" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert (out, "no readable records.jsonl" in err) == ("", True)

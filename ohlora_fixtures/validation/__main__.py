@@ -48,11 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(folder: Path) -> None:
     write = sys.stdout.write
-    write(f"{folder.name}\n")
     largest: dict[str, float] = {}
     for each in TABLES.get(folder.name, compare_records)(folder):
         if not largest:
-            write(f"  {'plan, MiB':>10} {'measured':>10} {'off by %':>9}  figure\n")
+            write(f"{folder.name}\n  {'plan, MiB':>10} {'measured':>10} {'off by %':>9}  figure\n")
         write(
             f"  {each.planned_mib:>10,.0f} {each.measured_mib:>10,.0f} {each.off_percent:>+9.3f}  "
             f"{each.quantity}: {each.run}\n"
@@ -60,7 +59,7 @@ def _print(folder: Path) -> None:
         sys.stdout.flush()
         largest[each.quantity] = max(largest.get(each.quantity, 0.0), abs(each.off_percent))
     errors = ", ".join(f"{quantity} {percent:.3f} %" for quantity, percent in largest.items())
-    write(f"  largest error: {errors}\n" if largest else "  no measured case has a peak and a plan\n")
+    write(f"  largest error: {errors}\n" if largest else f"{folder.name}: no measured case has a peak and a plan\n")
 
 
 if __name__ == "__main__":
