@@ -59,6 +59,7 @@ NOT_RUN = {
     "pytest overhead -k 28_cases": MINUTES,
     "pytest overhead -k harness": MINUTES,
     "python tests/study.py": MINUTES,
+    "python -m ohlora_fixtures.validation": MINUTES,
     "pytest tests/test_gpu_measurement.py tests/test_gpu_replay.py": A_GPU,
     "nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.total --format=csv": A_GPU,
     "python -c import torch; print(torch.__version__, torch.cuda.is_available(), torch.cuda.get_arch_list())": A_GPU,

@@ -17,6 +17,7 @@ ROOMS = (
     "choice",
     "report",
     "session",
+    "validation",
     "commands",
 )
 

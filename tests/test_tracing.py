@@ -1,5 +1,7 @@
 """One's own loop, traced through the public interface (docs/planning.md)."""
 
+import re
+
 import pytest
 import torch
 from caching_allocator import CachingAllocator
@@ -97,3 +99,25 @@ def test_what_cannot_be_answered_is_said(model):
         trace.peak(since="two")
     with pytest.raises(InputError, match="build the model on meta"), tracing(torch.nn.Linear(2, 2), L4):
         pass
+
+
+def test_with_a_device_map_the_weights_share_one_segment():
+    sizes = {"hidden_size": 2048, "intermediate_size": 4096, "num_hidden_layers": 2, "vocab_size": 3000}
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **sizes), dtype=torch.bfloat16)
+    reserved_mib = []
+    for has_device_map in (True, False):
+        with tracing(model, L4, has_device_map=has_device_map) as trace:
+            trace.mark("placed")
+        reserved_mib.append(trace.at("placed").reserved_mib)
+    weights_mib = sum(each.nbytes for each in model.parameters()) / MIB
+    small_pool_mib, rounded_mib = 2, 2
+    assert weights_mib <= reserved_mib[0] <= weights_mib + small_pool_mib + rounded_mib < reserved_mib[1]
+
+
+def test_the_loop_in_the_docs_prints_what_is_shown(capsys):
+    page = (DATA.parent / "docs" / "planning.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(block, "planning.md", "exec"), {})
+    shown = [float(number.replace(",", "")) for number in re.findall(r"^print.*# ([0-9,]+)$", block, re.MULTILINE)]
+    assert [float(line) for line in capsys.readouterr().out.splitlines()] == pytest.approx(shown, rel=0.01)

@@ -40,11 +40,13 @@ def storages_traced(
     kernels: MetaKernels,
     recordings: Recordings,
     begin: Callable[[StorageTracer], None] | None = None,
+    *,
+    has_device_map: bool = False,
 ) -> Iterator[StorageTracer]:
     """Trace what the block does with a model on meta, as a card would do it; the model is placed first.
 
-    `kernels` and `recordings` have what earlier traces of the same model worked out; `begin` is called in place of
-    placing the model.
+    `kernels` and `recordings` have what earlier traces of the same model worked out. The model is placed as by
+    `.to(device)`, or as by `from_pretrained(..., device_map=...)`, or by `begin`, where that is given.
     """
     trace = Trace()
     tracer = StorageTracer(
@@ -62,10 +64,12 @@ def storages_traced(
             stack.enter_context(patch.object(torch.nn.functional, "scaled_dot_product_attention", fused))
         stack.enter_context(_optimizer_labelled(tracer))
         stack.enter_context(tracer)
-        if begin is None:
-            tracer.adopt(cuda_order(model), Category.BASE_WEIGHTS)
-        else:
+        if begin is not None:
             begin(tracer)
+        else:
+            if has_device_map:  # `caching_allocator_warmup` in `transformers/modeling_utils.py`
+                trace.free(trace.allocate(sum(each.nbytes for each in model.parameters()), Category.BASE_WEIGHTS))
+            tracer.adopt((by_name if has_device_map else cuda_order)(model), Category.BASE_WEIGHTS)
         yield tracer
 
 
@@ -103,6 +107,19 @@ def cuda_order(module: torch.nn.Module) -> Iterator[torch.Tensor]:
         yield from cuda_order(child)
     yield from module.parameters(recurse=False)
     yield from module.buffers(recurse=False)
+
+
+def by_name(model: torch.nn.Module) -> Iterator[torch.Tensor]:
+    """A model's tensors in the order in which `from_pretrained` puts them on a device: by name, buffers last.
+
+    That is `dot_natural_key` in `transformers/core_model_loading.py`.
+    """
+
+    def key(named: tuple[str, torch.Tensor]) -> list[tuple[bool, int, str]]:
+        return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in named[0].split(".")]
+
+    yield from (each for _, each in sorted(model.named_parameters(), key=key))
+    yield from model.buffers()
 
 
 @contextmanager

@@ -115,14 +115,19 @@ def _levels(trace: Trace) -> tuple[array[int], array[int]]:
 
 
 @contextmanager
-def tracing(model: PreTrainedModel, profile: GpuProfile) -> Iterator[TracedLoop]:
+def tracing(model: PreTrainedModel, profile: GpuProfile, *, has_device_map: bool = False) -> Iterator[TracedLoop]:
     """Trace what a block does with a `transformers` model on meta as a card would do it; the model is placed first.
 
-    Its figures can be asked for once the block has ended. Raises InputError for a model that is not on meta.
+    With a device map it is placed as `from_pretrained(..., device_map="cuda")` does, which takes one segment for all
+    weights; otherwise as `model.to("cuda")` does, a block for each. Figures can be asked for once the block has ended.
+    Raises InputError for a model that is not on meta.
     """
     if any(not each.is_meta for each in model.parameters()):
         raise InputError('build the model on meta: with torch.device("meta"): AutoModelForCausalLM.from_config(...)')
-    with storages_traced(model, profile, MetaKernels(), {}) as tracer, gradients_labelled(model, tracer):
+    with (
+        storages_traced(model, profile, MetaKernels(), {}, has_device_map=has_device_map) as tracer,
+        gradients_labelled(model, tracer),
+    ):
         loop = TracedLoop(tracer)
         yield loop
         tracer.trace = tracer.trace.until(len(tracer.trace.events))

@@ -1,0 +1,67 @@
+"""Print plan against measurement: `python -m ohlora_fixtures.validation [FOLDER ...]`."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from ..base.errors import InputError
+from ..base.installation import DATA
+from ..results.folder import RECORDS
+from . import peft_metamathqa
+from .compared import Compared, compare_records
+
+TABLES: Mapping[str, Callable[[Path], Iterator[Compared]]] = MappingProxyType(
+    {peft_metamathqa.FOLDER.name: peft_metamathqa.compare}
+)
+"""By its folder's name, what plans the runs of a published table."""
+
+_WRONG_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print each figure as soon as it is planned; the result is the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ohlora_fixtures.validation", description="Hold what is planned against what was measured."
+    )
+    parser.add_argument(
+        "folders",
+        nargs="*",
+        type=Path,
+        metavar="FOLDER",
+        help=f"results folders of cases measured on a GPU (default: {DATA / 'reference'})",
+    )
+    given = parser.parse_args(arguments).folders
+    folders = given or sorted(
+        each for each in (DATA / "reference").iterdir() if each.name in TABLES or (each / RECORDS).is_file()
+    )
+    try:
+        for folder in folders:
+            _print(folder)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return _WRONG_INPUT
+    return 0
+
+
+def _print(folder: Path) -> None:
+    write = sys.stdout.write
+    largest: dict[str, float] = {}
+    for each in TABLES.get(folder.name, compare_records)(folder):
+        if not largest:
+            write(f"{folder.name}\n  {'plan, MiB':>10} {'measured':>10} {'off by %':>9}  figure\n")
+        write(
+            f"  {each.planned_mib:>10,.0f} {each.measured_mib:>10,.0f} {each.off_percent:>+9.3f}  "
+            f"{each.quantity}: {each.run}\n"
+        )
+        sys.stdout.flush()
+        largest[each.quantity] = max(largest.get(each.quantity, 0.0), abs(each.off_percent))
+    errors = ", ".join(f"{quantity} {percent:.3f} %" for quantity, percent in largest.items())
+    write(f"  largest error: {errors}\n" if largest else f"{folder.name}: no measured case has a peak and a plan\n")
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # of libraries, at import
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""A planned figure beside a measured one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..results.folder import read_records
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One figure of one run."""
+
+    run: str
+    """What ran, and what tells it from other runs of the same."""
+    quantity: str
+    """What was measured, such as `peak reserved`."""
+    planned_mib: float
+    measured_mib: float
+
+    @property
+    def off_percent(self) -> float:
+        """How far the plan is above the measurement."""
+        return 100 * (self.planned_mib / self.measured_mib - 1)
+
+
+def compare_records(folder: Path) -> Iterator[Compared]:
+    """The figures of a results folder's measured cases beside those of their own plans.
+
+    A case has its plan where it was measured on a GPU at full size. Raises InputError as `read_records`.
+    """
+    for record in read_records(folder).records:
+        plan, memory = record.plan, record.measured.memory
+        if record.case.is_planned or plan is None:
+            continue
+        for quantity, planned_mib, measured_mib in (
+            ("peak reserved", plan.peak_reserved_mib, memory.peak_reserved_mib),
+            ("peak allocated", plan.peak_allocated_mib, memory.peak_allocated_mib),
+        ):
+            if planned_mib and measured_mib:
+                yield Compared(record.case.id, quantity, planned_mib, measured_mib)
