@@ -40,13 +40,11 @@ def storages_traced(
     kernels: MetaKernels,
     recordings: Recordings,
     begin: Callable[[StorageTracer], None] | None = None,
-    *,
-    has_device_map: bool = False,
 ) -> Iterator[StorageTracer]:
     """Trace what the block does with a model on meta, as a card would do it; the model is placed first.
 
     `kernels` and `recordings` have what earlier traces of the same model worked out. The model is placed as by
-    `.to(device)`, or as by `from_pretrained(..., device_map=...)`, or by `begin`, where that is given.
+    `.to(device)`, or by `begin`, where that is given.
     """
     trace = Trace()
     tracer = StorageTracer(
@@ -64,13 +62,21 @@ def storages_traced(
             stack.enter_context(patch.object(torch.nn.functional, "scaled_dot_product_attention", fused))
         stack.enter_context(_optimizer_labelled(tracer))
         stack.enter_context(tracer)
-        if begin is not None:
-            begin(tracer)
+        if begin is None:
+            tracer.adopt(cuda_order(model), Category.BASE_WEIGHTS)
         else:
-            if has_device_map:  # `caching_allocator_warmup` in `transformers/modeling_utils.py`
-                trace.free(trace.allocate(sum(each.nbytes for each in model.parameters()), Category.BASE_WEIGHTS))
-            tracer.adopt((by_name if has_device_map else cuda_order)(model), Category.BASE_WEIGHTS)
+            begin(tracer)
         yield tracer
+
+
+def place_by_device_map(model: PreTrainedModel, tracer: StorageTracer) -> None:
+    """Place a model as `from_pretrained(..., device_map=...)` does: first it has the allocator take one segment.
+
+    That is `caching_allocator_warmup` in `transformers/modeling_utils.py`.
+    """
+    size_bytes = sum(each.nbytes for each in model.parameters())
+    tracer.trace.free(tracer.trace.allocate(size_bytes, Category.BASE_WEIGHTS))
+    tracer.adopt(by_name(model), Category.BASE_WEIGHTS)
 
 
 @contextmanager

@@ -15,14 +15,14 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from ..base.errors import InputError
 from ..base.units import MIB
 from .allocator import EMPTY_CACHE, SMALL_REQUEST_MAX_BYTES, Pool, Trace
 from .meta_kernels import MetaKernels
-from .on_meta import gradients_labelled, storages_traced
+from .on_meta import gradients_labelled, place_by_device_map, storages_traced
 from .player import play
 
 if TYPE_CHECKING:
@@ -124,8 +124,9 @@ def tracing(model: PreTrainedModel, profile: GpuProfile, *, has_device_map: bool
     """
     if any(not each.is_meta for each in model.parameters()):
         raise InputError('build the model on meta: with torch.device("meta"): AutoModelForCausalLM.from_config(...)')
+    begin = partial(place_by_device_map, model) if has_device_map else None
     with (
-        storages_traced(model, profile, MetaKernels(), {}, has_device_map=has_device_map) as tracer,
+        storages_traced(model, profile, MetaKernels(), {}, begin) as tracer,
         gradients_labelled(model, tracer),
     ):
         loop = TracedLoop(tracer)
