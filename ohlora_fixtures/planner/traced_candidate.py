@@ -193,9 +193,10 @@ def _marked(tracer: StorageTracer, trace: Trace, begin: int) -> TracedRun:
 def given_batches(batches: Sequence[Batch], epochs: int = 1) -> Iterator[None]:
     """Let `Trainer` take the batches given, as many each epoch, instead of drawing its own."""
     borders = [sum(map(len, batches[:count])) for count in range(len(batches) + 1)]
-    sampler = _Given([list(range(start, stop)) for start, stop in pairwise(borders)], len(batches) // epochs)
+    indices = [list(range(start, stop)) for start, stop in pairwise(borders)]
 
     def get_train_dataloader(trainer: Trainer) -> Any:
+        sampler = _Given(indices, len(batches) // epochs)
         loader = DataLoader(trainer.train_dataset, batch_sampler=sampler, collate_fn=trainer.data_collator)  # type: ignore[arg-type]
         return trainer.accelerator.prepare(loader)
 
