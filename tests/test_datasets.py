@@ -144,7 +144,7 @@ LONG = "길" * 100
     [
         ([{"text": "하나"}], "has the columns 'text', and none of the known forms of a dialogue: name its own with"),
         ([{"prompt": "하나", "chosen": "둘", "rejected": "셋"}], "has the columns 'prompt', 'chosen', 'rejected', and"),
-        ([{f"{LONG}{number}": 1 for number in range(99)}], r"'길{24}', \.\.\., and none of the known forms"),
+        ([{f"{LONG}{number}": 1 for number in range(99)}], r"길', \.\.\., and none of the known forms"),
         ([{"messages": "안녕"}], "no dialogue in row 1: '안녕' is no list of messages with role and content"),
         ([FORMS["openai"], {"messages": [["user", "안녕"]]}], "no dialogue in row 2: .* is no list of messages"),
         ([{"messages": [message("tool", "3")]}], "in row 1: its role 'tool' is none of user, human, assistant, gpt"),
@@ -264,7 +264,7 @@ def test_a_session_says_what_it_understood_and_how_many_rows_it_used(suite, tiny
     result.stdout.fnmatch_lines(
         [
             "dataset: mine.json, JSON, question_text -> reply; trains on 20 of 3,000 rows (2,950 train, *",
-            "planned at full size for a Quadro M6000, budget 12288 MiB, 20 of 3,000 rows.*",
+            "*, 20 of 3,000 rows. MiB: *",
             "*fine_tuning_rows random 0:20 instead of*",
         ]
     )
