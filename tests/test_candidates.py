@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from ohlora_fixtures.base.errors import CandidateError, InputError
@@ -121,6 +123,23 @@ def test_a_config_without_a_model_type_is_refused(write_candidates, tmp_path):
     path = write_candidates()
     (tmp_path / "configs" / "small.json").write_text('{"hidden_size": 64}')
     with pytest.raises(InputError, match="lacks the field 'model_type'"):
+        read_candidates(path)
+
+
+@pytest.mark.parametrize(
+    ("absurd", "says"),
+    [
+        ({"num_hidden_layers": 10**6}, "whose num_hidden_layers is more than 1,000: correct that number"),
+        ({"text_config": {"n_layer": 10**6}}, "whose n_layer is more than 1,000"),
+        ({"layer_types": ["full_attention"] * 1001}, "whose layer_types is more than 1,000"),
+        ({"num_labels": 10**8}, "whose num_labels is more than 100,000"),
+        ({"vocab_size": 10**400}, "whose vocab_size is more than 2,147,483,648"),
+    ],
+)
+def test_an_absurd_architecture_is_refused_before_it_is_built(write_candidates, tmp_path, absurd, says):
+    path = write_candidates()
+    (tmp_path / "configs" / "small.json").write_text(json.dumps({"model_type": "llama"} | absurd))
+    with pytest.raises(InputError, match=says):
         read_candidates(path)
 
 

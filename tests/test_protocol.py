@@ -29,7 +29,10 @@ def test_changes_are_told_and_change_the_hash():
     [
         ("epochs", "is not NAME=VALUE"),
         ("epoch=1", "with one of the names lora_alpha, lora_dropout"),
-        ("epochs=0", "needs a whole number of at least 1, such as epochs=10"),
+        ("epochs=0", "needs a whole number from 1 to 10,000, such as epochs=10"),
+        (f"epochs={'9' * 400}", "needs a whole number from 1 to 10,000"),
+        (f"batch_size={'9' * 5000}", "needs a whole number from 1 to 1,000,000"),
+        ("max_length=1000000000", "needs a whole number from 1 to 131,072"),
         ("epochs=1.5", "needs a whole number"),
         ("learning_rate=fast", "needs a finite number of at least 0"),
         ("learning_rate=nan", "needs a finite number of at least 0"),

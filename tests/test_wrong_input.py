@@ -62,7 +62,7 @@ def refused(result, *sentences):
             ["--benchmark-compare=kept/by/nobody.json"],
             "nobody.json cannot be compared with (No such file or directory): give --benchmark-compare another file",
         ),
-        (["--protocol", "epochs=0"], "protocol setting epochs='0' needs a whole number of at least 1"),
+        (["--protocol", "epochs=0"], "protocol setting epochs='0' needs a whole number from 1 to 10,000"),
         (
             ["--protocol", "prompt_rows=300:310"],
             "has 200 train rows with a prompt and an answer, but the protocol needs 310",

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +18,8 @@ ALL_GROUPS = "all"
 
 _MOST_LISTED = 30
 """Names in one sentence."""
+_MOST = {r"layer|block": 1000, r"expert": 10_000, r"label": 100_000, r"": 2**31}
+"""Most that an architecture's number can be, by its name: each of the first is a module or more, built one by one."""
 
 _OTHER_HEAD = re.compile(
     r"For(MaskedLM|PreTraining|NextSentencePrediction|MultipleChoice|QuestionAnswering|(Sequence|Token)Classification)$"
@@ -139,3 +141,21 @@ def _check_architecture(candidate: Candidate, where: str) -> None:
         raise InputError(f"{where} names the architecture {config}, which cannot be read as JSON: {error}") from None
     if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
         raise InputError(f"{where} names the architecture {config}, which lacks the field 'model_type'")
+    for name, value in _counts(settings):
+        for pattern, most in _MOST.items():
+            if re.search(pattern, name) and value > most:
+                raise InputError(
+                    f"{where} names the architecture {config}, whose {name} is more than {most:,}: correct that number"
+                )
+
+
+def _counts(settings: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Every whole number of an architecture, those of its parts and the lengths of its lists too, with its name."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield name, len(value)
+            yield from _counts(value)
+        elif isinstance(value, list):
+            yield name, len(value)
+        elif isinstance(value, int):
+            yield name, value

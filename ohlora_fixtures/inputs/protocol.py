@@ -30,8 +30,10 @@ class Rows:
 
 
 _ROWS_OF = ("", "random", "valid")
-_Count = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
-_CountOrNone = Annotated[int, Meta(ge=0, description="a whole number of at least 0")]
+_Count = Annotated[int, Meta(ge=1, le=10**6, description="a whole number from 1 to 1,000,000")]
+_CountOrNone = Annotated[int, Meta(ge=0, le=10**6, description="a whole number from 0 to 1,000,000")]
+_Epochs = Annotated[int, Meta(ge=1, le=10**4, description="a whole number from 1 to 10,000")]
+_Length = Annotated[int, Meta(ge=1, le=2**17, description="a whole number from 1 to 131,072")]
 _Range = Annotated[Rows, Meta(description="a range START:STOP with START below STOP")]
 _Number = Annotated[float, Meta(ge=0, le=sys.float_info.max, description="a finite number of at least 0")]
 
@@ -56,7 +58,7 @@ class Protocol:
     """Rows of a batch, whatever the number of GPUs."""
     gradient_accumulation_steps: _Count = 1
     """Batches a step."""
-    epochs: _Count = 10
+    epochs: _Epochs = 10
     """Passes over the fine-tuning rows."""
     learning_rate: _Number = 2e-4
     """Peak learning rate, decayed linearly to zero."""
@@ -69,7 +71,7 @@ class Protocol:
     """Give cached memory back before every so-manieth step's backward pass, the first included; 0 for never."""
     prompt_rows: _Range = Rows(81, 106)
     """Which of the dataset's usable rows to answer."""
-    max_length: _Count = 80
+    max_length: _Length = 80
     """Prompt and answer together, tokens."""
     warm_up_steps: _CountOrNone = 5
     """First training steps, left out of the steady step time."""
