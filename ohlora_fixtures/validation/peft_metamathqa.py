@@ -9,12 +9,11 @@ from __future__ import annotations
 import csv
 import json
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -51,22 +50,8 @@ BEFORE_BYTES = 2 * MIB
 ADAPTER_OFF_SINCE = "2026-07-14"
 """Since then (peft, commit d787f51) the pass before training runs without the adapter."""
 
-_LORA = {"peft_type": "LORA", "r": 32, "lora_alpha": 64, "target_modules": ["q_proj", "v_proj"]}
-_NORMS = ["input_layernorm", "post_attention_layernorm", "norm"]
 LORA_FA = "lora/llama-3.2-3B-rank32-lorafa"
 """Trained with peft's own optimizer, which freezes the first matrix of each adapter."""
-ADAPTERS: Mapping[str, dict[str, Any] | None] = MappingProxyType(
-    {
-        "full-finetuning/llama-3.2-3B-lr_0.00001": None,
-        "ln_tuning/llama-3.2-3B-default": {"peft_type": "LN_TUNING", "target_modules": _NORMS},
-        "lora/llama-3.2-3B-rank32": _LORA,
-        "lora/llama-3.2-3B-rank32-dora": _LORA | {"use_dora": True},
-        LORA_FA: _LORA,
-        "lora/llama-3.2-3B-rank64": _LORA | {"r": 64, "lora_alpha": 128},
-        "lora/llama-3.2-3B-rank64-rslora": _LORA | {"r": 64, "use_rslora": True},
-    }
-)
-"""The adapter of each run, as a peft config; None where every weight is trained."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +89,20 @@ def published(folder: Path = FOLDER) -> list[Published]:
     return msgspec.convert(rows, list[Published], strict=False)
 
 
+@cache
+def adapters() -> dict[str, dict[str, Any] | None]:
+    """The adapter of each run, as a peft config; None where every weight is trained."""
+    return dict(json.loads((FOLDER / "adapters.json").read_text(encoding="utf-8")))
+
+
 def compare(folder: Path = FOLDER) -> Iterator[Compared]:
-    """Plan each run and hold it against what was published of it."""
+    """Plan each run and hold it against what was published of it; kinds that this peft does not have are left out."""
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
     for run in published(folder):
+        adapter = adapters()[run.run]
+        if adapter is not None and adapter["peft_type"] not in PEFT_TYPE_TO_CONFIG_MAPPING:
+            continue
         plan = planned(run.run, adapter_off=run.adapter_off)
         name = f"{run.run} (torch {run.torch}, {run.date})"
         yield Compared(name, "peak reserved", plan.max_reserved_bytes / MIB, run.max_reserved_bytes / MIB)
@@ -128,7 +124,7 @@ def planned(run: str, *, adapter_off: bool = True) -> Planned:
     profile = choose_profile(None, read_profiles(DATA / "gpus.toml"), CARD, FOLDER)
     model: Any = _model()
     with tracing(model, profile, has_device_map=True) as trace:
-        adapter = ADAPTERS[run]
+        adapter = adapters()[run]
         if adapter is not None:
             model = get_peft_model(model, get_peft_config(adapter | {"task_type": "CAUSAL_LM"}))
         optimizer = _optimizer(run, model)
