@@ -221,7 +221,7 @@ def test_only_what_is_missing_runs_and_the_rest_takes_part_in_the_comparison(sui
     assert "2 of its 3 cases are kept" in result.stdout.str()
     assert cases_of(folder)[3:] == ["bench_plan[tiny-r16]", "bench_plan[tiny-r64]"]
     page = (folder / "comparison.md").read_text(encoding="utf-8")
-    assert "budget 12288 MiB or 11264 MiB" in page
+    assert "budget 12288 MiB, of which one process can have 12163 MiB (estimated) or 11264 MiB" in page
     assert "- resumed: 2 cases of an earlier session" in page
     assert "| r16 MiB | r64 MiB | r32 MiB |" in page
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
@@ -240,12 +240,11 @@ def test_what_must_be_the_same_is_named_with_both_values(suite, plans, write_dat
     result = plans(
         *("--resume", "first", "--protocol", "epochs=3", "--dataset", data, "--gpu-profile", "l4", "--collect-only")
     )
-    sha = written["dataset_sha256"][:12]
     refused(
         result,
         "first cannot be resumed: candidate tiny: revision was None and is abc; protocol setting epochs was 2 "
-        f"and is 3; dataset_sha256 was {sha} and is ",
-        f"; torch was 2.11.0 and is {torch}; GPU profile was m6000 and is l4: undo the change, or add --resume-anyway",
+        "and is 3; dataset_sha256 was ",
+        "GPU profile was m6000 and is l4: undo the change, or add --resume-anyway",  # long ones are cut in their middle
     )
     tiny()
     refused(plans("--resume", "first"), f"cannot be resumed: torch was 2.11.0 and is {torch}: undo")
