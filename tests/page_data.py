@@ -135,6 +135,7 @@ def plan(candidate, variant, chance):
         needs_device_mib=needs + CONTEXT_MIB,
         breakdown_mib=breakdown,
         longest_tokens=62 if size else 23,
+        peak_batch_tokens=62 if size else None,
         advice=dict(_ADVICE) if variant == "r16" else None,
     )
 

@@ -76,7 +76,7 @@ class Peaks:
         traced = TracedCandidate(candidate, model, self.tokenizer, protocol, read_profiles(DATA / "gpus.toml")[0])
         examples = self.examples(self.tokenizer, protocol)
         planner = CandidatePlanner(traced, examples, 10, protocol, [variant])
-        return planner.fine_tuning(variant).peak_allocated_bytes
+        return planner.fine_tuning(variant)[0].peak_allocated_bytes
 
 
 @pytest.fixture(scope="module")

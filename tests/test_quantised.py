@@ -276,7 +276,9 @@ def test_accumulated_batches_are_one_step():
     planner = CandidatePlanner(found, rows, 4, protocol, [whole, one_by_one])
     assert [len(batch) for batch in planner.batches_of(one_by_one)] == [1] * 20
     assert len(planner.fine_tuning_work(one_by_one)) == len(planner.fine_tuning_work(whole)) == 6
-    assert planner.fine_tuning(one_by_one).peak_allocated_bytes < planner.fine_tuning(whole).peak_allocated_bytes
+    (small, batch), (large, _) = planner.fine_tuning(one_by_one), planner.fine_tuning(whole)
+    assert small.peak_allocated_bytes < large.peak_allocated_bytes
+    assert batch == [rows[-1]]
 
 
 def test_every_weight_is_trained_where_there_is_no_adapter():
