@@ -7,7 +7,6 @@ from bisect import bisect_left, insort
 from copy import copy
 from dataclasses import dataclass, field
 from enum import IntEnum
-from heapq import heappop, heappush
 from typing import Self
 
 import numpy as np
@@ -81,8 +80,8 @@ _ADDRESS_MASK = (1 << _ADDRESS_BITS) - 1
 class Pool:
     """One of the two pools: its segments, and the blocks they are split into.
 
-    A block is known by its address. Segments get rising addresses with a gap between them, or that of one of their
-    size that was given back: the real ones are unknown, and they decide only between free blocks of the very same size.
+    A block is known by its address. Segments get rising addresses with a gap between them: the real ones
+    are unknown, and they decide only between free blocks of the very same size.
     """
 
     def __init__(self, *, is_small: bool) -> None:
@@ -100,7 +99,6 @@ class Pool:
         """A block is split where at least so much is left (`should_split`)."""
         self._next_address = LARGE_ROUND_BYTES
         self._segments: dict[int, int] = {}
-        self._given_back: dict[int, list[int]] = {}
         self._live: dict[int, int] = {}
         self._free: dict[int, int] = {}
         self._free_ending_at: dict[int, int] = {}
@@ -159,7 +157,6 @@ class Pool:
                 del self._free[address], self._free_ending_at[address + size], self._segments[address]
                 self._free_keys.remove(size << _ADDRESS_BITS | address)
                 self.reserved_bytes -= size
-                heappush(self._given_back.setdefault(size, []), address)
 
     @property
     def held_bytes(self) -> int:
@@ -180,7 +177,6 @@ class Pool:
         twin.peak_allocated_bytes, twin.peak_reserved_bytes = self.allocated_bytes, self.reserved_bytes
         twin._segments, twin._live = self._segments.copy(), self._live.copy()
         twin._free, twin._free_ending_at = self._free.copy(), self._free_ending_at.copy()
-        twin._given_back = {size: addresses.copy() for size, addresses in self._given_back.items()}
         twin._free_keys = self._free_keys.copy()
         return twin
 
@@ -192,13 +188,9 @@ class Pool:
         else:
             segment_bytes = -(-size // LARGE_ROUND_BYTES) * LARGE_ROUND_BYTES
         self.before_segment(segment_bytes)
-        given_back = self._given_back.get(segment_bytes)
-        if given_back:
-            address = heappop(given_back)
-        else:
-            address = self._next_address
-            self._next_address += segment_bytes + MIN_BLOCK_BYTES
+        address = self._next_address
         self._segments[address] = segment_bytes
+        self._next_address += segment_bytes + MIN_BLOCK_BYTES
         self.reserved_bytes += segment_bytes
         self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
         return address, segment_bytes
