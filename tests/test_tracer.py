@@ -159,3 +159,13 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def test_an_operator_with_a_kernel_of_its_own_is_not_taken_apart():
+    """SiLU's backward pass has a formula of other operators, too; a device does not run that."""
+    tracer = StorageTracer(Trace(), 0)
+    with tracer:
+        given = torch.empty(8, 8, device="meta", requires_grad=True)
+        result = functional.silu(given)
+        result.backward(torch.empty_like(result))
+    assert len(tracer.trace.categories) == 4  # the two tensors given, the result, the gradient

@@ -173,7 +173,8 @@ class StorageTracer(TorchDispatchMode):
         made_of = DECOMPOSED.get(func._schema.name) if self._device_type == "meta" else None
         if made_of is not None:
             return self._known.setdefault(func, (partial(self._run, made_of), False, None))
-        if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+        has_kernel = partial(torch._C._dispatch_has_kernel_for_dispatch_key, func.name())
+        if has_kernel("CompositeImplicitAutograd") and not has_kernel("CPU"):  # a device's own kernel goes before
             return self._known.setdefault(func, (None, False, None))
         kernel = func if self._meta_kernels is None else self._meta_kernels.kernel(func)
         if self._device_type == "meta":
