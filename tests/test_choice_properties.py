@@ -59,7 +59,8 @@ def test_the_choice_does_not_depend_on_the_order_of_candidates_or_records(sessio
 def test_every_candidate_is_ranked_or_named_as_excluded_and_every_number_is_one(session):
     candidates, records, qualities = session
     found = select(compare(candidates, VARIANTS, records, {}), qualities, DEFAULT_WEIGHTS, any_license=False)
-    told = {option.candidate.name for option in found.ranking} | {each.candidate for each in found.excluded}
+    told = {option.candidate.name for option in (*found.ranking, *found.possible)}
+    told |= {each.candidate for each in found.excluded}
     assert told == {each.name for each in candidates}
     assert all(each.reason for each in found.excluded)
     for option in found.ranking:
