@@ -32,6 +32,13 @@ def test_an_axis_has_round_ticks_that_hold_its_figures(low, high, ticks):
     assert (along(along.low), along(along.high), along(1e9), along(-1e9)) == (0, 100, 100, 0)
 
 
+@pytest.mark.parametrize("figures", [(0, 5e-324), (12, 12 + 2e-15), (-1e308, 1e308), (1e308, 1.5e308)])
+def test_figures_at_the_ends_of_what_a_float_can_be_have_an_axis(figures):
+    along = svg.scale(*figures, 0, 100)
+    assert along.low < along.high
+    assert all(0 <= along(figure) <= 100 for figure in figures)
+
+
 def test_a_long_name_loses_its_middle():
     assert svg.fitted("short", 100) == "short"
     shown = svg.fitted("koquality-polyglot-1.3b-with-a-long-name-v01", 200)

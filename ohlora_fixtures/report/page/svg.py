@@ -24,6 +24,8 @@ _FONT_SIZE = 12
 _LATIN = 0.69
 """Of the font's size: the mean width of a name's characters in a wide bold font, DejaVu Sans."""
 _MARKER_RADIUS = 4.5
+_LEAST_SPAN, _LARGEST = 1e-200, 1e300
+"""Of an axis: beyond any figure that is measured, and short of where a float's arithmetic ends."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ class Scale:
 
 def scale(low: float, high: float, start: float, end: float, *, most_ticks: int = 5) -> Scale:
     """An axis that holds both figures, with ticks at multiples of 1, 2 or 5 times a power of ten."""
-    if not high > low:
-        high = low + (abs(low) or 1.0)
+    low, high = (min(max(figure, -_LARGEST), _LARGEST) for figure in (low, high))
+    if not high - low > max(_LEAST_SPAN, 1e-9 * abs(high)):
+        high = low + max(abs(low), 1.0)
     rough = (high - low) / most_ticks
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
