@@ -106,6 +106,31 @@ def tiny(tmp_path: Path, write_candidates: Callable[..., Path]) -> Callable[...,
 
 
 @pytest.fixture
+def model_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a folder with a config.json of the tiny architecture, and other files by their names, `_md` for `.md`."""
+
+    def write(name: str = "my-model", **files: str) -> Path:
+        path = tmp_path / name
+        path.mkdir(parents=True)
+        files = {"config.json": json.dumps(TINY), **{each.replace("_md", ".md"): text for each, text in files.items()}}
+        for each, text in files.items():
+            (path / each).write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tokenizer_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The files of a tokenizer, by their names."""
+    from ohlora_fixtures.workloads.stand_ins import stand_in_tokenizer
+
+    path = tmp_path_factory.mktemp("tokenizer")
+    stand_in_tokenizer(["안녕하세요, 반갑습니다"], 1.0).save_pretrained(path)
+    return {each.name: each.read_text(encoding="utf-8") for each in path.iterdir()}
+
+
+@pytest.fixture
 def heavy_imports() -> Callable[..., str]:
     """Runs `python -m ohlora_fixtures` in a process of its own; returns its errors, and heavy imports."""
 
