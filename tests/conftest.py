@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,12 +108,15 @@ def tiny(tmp_path: Path, write_candidates: Callable[..., Path]) -> Callable[...,
 
 @pytest.fixture
 def model_folder(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a folder with a config.json of the tiny architecture, and other files by their names, `_md` for `.md`."""
+    """Writes a folder with a config.json of the tiny architecture, and others by their names, `_py` for `.py`."""
 
     def write(name: str = "my-model", **files: str) -> Path:
         path = tmp_path / name
         path.mkdir(parents=True)
-        files = {"config.json": json.dumps(TINY), **{each.replace("_md", ".md"): text for each, text in files.items()}}
+        files = {
+            "config.json": json.dumps(TINY),
+            **{re.sub("_(md|py)$", r".\1", each): text for each, text in files.items()},
+        }
         for each, text in files.items():
             (path / each).write_text(text, encoding="utf-8")
         return path

@@ -3,6 +3,7 @@
 import json
 import sys
 
+import pytest
 from made import flat_records
 from test_collecting import collected
 from test_wrong_input import refused
@@ -80,3 +81,12 @@ def test_a_name_that_nothing_has_ends_the_session_before_it_begins(suite):
     offline = suite.runpytest("benches", "--model", "nobody/none")
     refused(offline, "the Hub cannot be reached for --model nobody/none", "connect to the network")
     assert not (suite.path / "results").exists()
+
+
+@pytest.mark.parametrize("option", ["--model", "--model-dir"])
+def test_no_code_of_a_models_folder_is_run(suite, model_folder, tmp_path, option):
+    path = model_folder(conftest_py=f"open({str(tmp_path / 'ran')!r}, 'w')")
+    for order in ([option, path, "benches"], ["benches", option, path]):
+        result = suite.run(sys.executable, "-m", "pytest", *order, "--collect-only", "-q", "-k", "inference")
+        assert result.ret == 0
+    assert not (tmp_path / "ran").exists()

@@ -241,7 +241,7 @@ def in_one_line(candidate: Candidate) -> str:
     facts = [
         f"{candidate.parameters:,} parameters" if candidate.parameters else "parameters are counted when it runs",
         *([f"adapters on {targets}"] if targets else []),
-        *([f"{candidate.chars_per_token:.2f} characters a token"] if candidate.chars_per_token else []),
+        f"{candidate.chars_per_token or 'an unknown number of'} characters a token",
         f"licence {licence}",
         *([f"made from {candidate.base_model}"] if candidate.base_model else []),
         f"template {candidate.text_template!r}",
