@@ -73,10 +73,9 @@ def _markdown(found: Findings, language: Language) -> str:
 def comma_separated(comparison: Comparison) -> str:
     """The comparison as CSV: a line a candidate, plain numbers, an empty cell for what is not known."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(_line(comparison, None)), lineterminator="\n")
-    writer.writeheader()
-    for row in comparison.rows:
-        writer.writerow({name: _plain(value) for name, value in _line(comparison, row).items()})
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_line(comparison, None))
+    writer.writerows(map(_plain, _line(comparison, row).values()) for row in comparison.rows)
     return buffer.getvalue()
 
 

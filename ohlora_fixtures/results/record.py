@@ -5,6 +5,7 @@ import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cache
 from typing import Any, Literal, Self
 
 import msgspec
@@ -277,15 +278,23 @@ def experiment_of(settings: Settings, case: Case) -> Experiment:
 
 def plain(value: Any) -> Any:
     """A value in a form JSON can hold: dataclasses as objects with all their fields, and no NaN and no infinity."""
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, (list, tuple)):  # of thousands of figures, often
         return [each if type(each) is float and math.isfinite(each) else plain(each) for each in value]
+    if names := _field_names(value.__class__):  # most of them None, often
+        found = [(name, getattr(value, name)) for name in names]
+        return {name: None if each is None else plain(each) for name, each in found}
     if isinstance(value, Mapping):
         return {name: plain(each) for name, each in value.items()}
-    if is_dataclass(value):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     return value
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _are_showable(value: Any) -> bool:
