@@ -10,7 +10,10 @@ from transformers import AutoConfig
 from ohlora_fixtures.base.errors import CandidateError
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
-from ohlora_fixtures.workloads.models import ModelSource, accepted_by_peft, load, outline
+from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.variants import lora
+from ohlora_fixtures.workloads.fine_tuning import attach_adapter
+from ohlora_fixtures.workloads.models import ModelSource, accepted_by_peft, build_on_meta, load, outline
 from ohlora_fixtures.workloads.replicas import MOST_PARAMETERS, mini_architecture
 
 SOURCE = ModelSource("mini", "random", None, allow_remote_code=False, device="cpu", seed=0)
@@ -114,3 +117,10 @@ def test_no_target_is_proposed_that_peft_refuses(candidate, kind):
     assert targets
     assert not any(name.isdigit() for name in targets)
     assert ("out_proj" in targets) == (kind == "zamba2")
+
+
+def test_no_target_is_proposed_that_peft_takes_for_experts_weights_and_refuses_with_dropout(candidate):
+    mini = candidate(**mini_architecture(AutoConfig.for_model("afmoe").to_dict(), 99, 0))
+    targets = accepted_by_peft(mini, outline(mini).linear_names)
+    adapted = attach_adapter(build_on_meta(mini), lora(8), targets, Protocol(lora_dropout=0.05))
+    assert {name.rpartition(".")[2] for name in adapted.targeted_module_names} == set(targets)

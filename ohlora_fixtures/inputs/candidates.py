@@ -66,6 +66,12 @@ class Candidate:
     """What it was made from, on the Hub; None if it was trained from scratch, or if that is not known."""
     license_source: Text | None = None
     """Where the binding licence can be looked up."""
+    license_evidence: Text | None = None
+    """What was read to know it, in words; None if nothing is said of that."""
+    korean_benchmark: Text | None = None
+    """A published figure of its Korean, with the benchmark's name, such as `KMMLU 45.1`."""
+    korean_benchmark_source: Text | None = None
+    """Where that is published."""
     leaderboard_average: Number | None = None
     """Average on a leaderboard, percent."""
     leaderboard: Text | None = None

@@ -66,6 +66,8 @@ class Plan:
     """The batch at whose step most is allocated: its rows' numbers among those trained on, from 1, longest first."""
     peak_batch_tokens: int | None = None
     """Tokens that this batch is padded to."""
+    without_kernels: tuple[str, ...] | None = None
+    """Packages whose kernels the model takes where they are installed: planned are PyTorch's own operators."""
     breakdown_mib: dict[str, float] | None = None
     """What the live blocks held when most was allocated; adds up to `peak_allocated_mib`."""
     advice: Advice | None = None

@@ -18,6 +18,7 @@ from ..base.messages import message
 from ..base.units import MIB
 from ..inputs.variants import ends_of
 from ..workloads import models
+from ..workloads.kernels import kernels_of
 from .plan import Advice, Plan, PlanStore
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ class _OpenCandidate:
         self._rows = encoded(candidate, settings, measured)
         models.prepare_to_answer_in_full(model, self._rows.tokenizer)
         self._parameters = models.count_parameters(model)
+        self._kernels = kernels_of(model)
         self._prompt_tokens = max(self._rows.prompt_tokens)
         traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
         self._planner = CandidatePlanner(traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants)
@@ -204,6 +206,7 @@ class _OpenCandidate:
             context_mib=self._context_mib,
             optimizer_states_mib=_mib(states.size_bytes),
             paged_mib=_mib(states.paged_bytes),
+            without_kernels=self._kernels,
             breakdown_mib={name: size_bytes / MIB for name, size_bytes in played.at_peak.items()},
         )
 

@@ -91,6 +91,9 @@ def _line(comparison: Comparison, row: Row | None) -> dict[str, object]:
         "binding_license",
         "free_license",
         "license_source",
+        "license_evidence",
+        "korean_benchmark",
+        "korean_benchmark_source",
     )
     line: dict[str, object] = {"candidate": candidate and candidate.name}
     line |= {name: getattr(candidate, name, None) for name in names}

@@ -231,6 +231,10 @@ def _on_planned(comparison: Comparison) -> Iterator[Message]:
     if estimated:
         is_every = len(estimated) == len(comparison.rows)
         yield message("note.estimated_every") if is_every else message("note.estimated", names=estimated)
+    without = {each.case.candidate: each.plan.without_kernels for each in planned if each.plan}
+    for packages in dict.fromkeys(filter(None, without.values())):
+        names = [name for name, own in without.items() if own == packages]
+        yield message("note.without_kernels", names=listed(names), packages=packages)
 
 
 def _on_protocol(records: Sequence[Record]) -> Iterator[Note]:

@@ -96,13 +96,13 @@ def accepted_by_peft(candidate: Candidate, names: Collection[str]) -> list[str]:
     """Those of a full-size model's linear modules that peft puts LoRA on, sorted.
 
     A module that only a number names is left out, as the number is a layer's name, too. What peft refuses, such as
-    Mamba's `out_proj`, it says when asked for it.
+    Mamba's `out_proj`, or with dropout the weights of experts, it says when asked for it.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
     def are_accepted(targets: list[str]) -> bool:
         try:
-            inject_adapter_in_model(LoraConfig(target_modules=targets), build_on_meta(candidate))
+            inject_adapter_in_model(LoraConfig(target_modules=targets, lora_dropout=0.1), build_on_meta(candidate))
         except CandidateError:
             raise
         except Exception:  # noqa: BLE001 - whatever is in the way of it
