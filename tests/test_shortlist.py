@@ -19,7 +19,7 @@ from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 from conftest import TINY, TINY_PARAMETERS
 from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.base.installation import DATA
-from ohlora_fixtures.commands.candidates import write_candidates
+from ohlora_fixtures.commands.candidates_file import write_candidates
 from ohlora_fixtures.inputs.candidates import Candidate, read_candidates
 
 OURS = {each.name: each for each in read_candidates(DATA / "candidates.toml")}

@@ -8,7 +8,7 @@ import pytest
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.results.memory_growth import check_stored_run
-from ohlora_fixtures.session.options import keep_benchmarks, of_any_python, runs_meant
+from ohlora_fixtures.session.stored_benchmarks import keep_benchmarks, of_any_python, runs_meant
 
 
 @pytest.fixture

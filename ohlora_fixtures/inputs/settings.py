@@ -31,6 +31,12 @@ OPTIONS = (
     Option("candidate", "NAME,NAME,...", "only these candidates, by exact name, whatever their group"),
     Option("candidate_group", "NAME", "group of candidates: seed (default), modern, all, or one of your file's"),
     Option(
+        "model",
+        "ID_OR_FOLDER",
+        "a model as a candidate: an id on the Hub, with @revision or without, or a folder; repeatable",
+        repeatable=True,
+    ),
+    Option(
         "dataset",
         "PATH|ID",
         "dialogues: CSV, JSON, JSON lines, Parquet, or a dataset on the Hub (default: the suite's data/dialogues.csv)",
@@ -112,6 +118,8 @@ class Settings:
     allow_remote_code: bool
     resume_anyway: bool
     strict_gpu: bool
+    named: tuple[str, ...] = ()
+    """The names of the candidates that `--model` gave."""
 
 
 def option_named(name: str) -> Option:

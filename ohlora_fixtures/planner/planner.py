@@ -146,7 +146,7 @@ class Planner:
             "dataset": self._settings.dialogues.sha256,
             "gpu": asdict(self._settings.gpu_profile),
             "versions": dict(versions()),
-            "source": _source_digest(),
+            "source": source_digest(),
         }
 
     def _advice_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def _mib(size_bytes: int | None) -> float | None:
 
 
 @cache
-def _source_digest() -> str:
+def source_digest() -> str:
     """A digest of this package's own code: a plan made by other code is not looked at."""
     files = sorted(Path(__file__).parents[1].rglob("*.py"))
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

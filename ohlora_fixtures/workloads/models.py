@@ -153,8 +153,7 @@ def tokenizer_at_hand(candidate: Candidate, model_dir: Path | None) -> Path | No
     """The folder that holds the candidate's own tokenizer on this machine; None if a download would be needed."""
     if candidate.remote_code:
         return None
-    if model_dir is not None:
-        folder = model_dir / candidate.name
+    if (folder := candidate.folder(model_dir)) is not None:
         return folder if any((folder / name).is_file() for name in _TOKENIZER_FILES) else None
     from huggingface_hub import try_to_load_from_cache
 
@@ -287,11 +286,11 @@ def _load_pretrained(candidate: Candidate, source: ModelSource, base: Mapping[st
     if candidate.remote_code and not source.allow_remote_code:
         raise CandidateError(message("reason.remote_code", candidate=candidate.name))
     origin: dict[str, Any] = {"trust_remote_code": candidate.remote_code and source.allow_remote_code}
-    if source.model_dir is None:
+    if (folder := candidate.folder(source.model_dir)) is None:
         where = candidate.repo
         origin["revision"] = candidate.revision or "main"
     else:
-        where = str(source.model_dir / candidate.name)
+        where = str(folder)
         origin["local_files_only"] = True
     tokenizer = load_tokenizer(candidate, where, **origin)
     origin["dtype"] = torch.bfloat16
