@@ -125,7 +125,7 @@ def test_a_users_own_file_is_read_relative_to_itself(write_candidates, tmp_path)
         ({"parameters": "many"}, "parameters = 'many', which must be a whole number above 0"),
         ({"parameters": True}, "must be a whole number above 0"),
         ({"free_license": "yes"}, "must be true or false"),
-        ({"korean": "fluent"}, "must be 'supported' or 'specialised'"),
+        ({"korean": "fluent"}, "must be 'supported', 'specialised', 'no' or 'unknown'"),
         ({"name": "../up"}, "must be letters, digits"),
         ({"target_modules": []}, "must be a list of module names"),
         ({"text_template": "{input} only"}, r"must be a text with \{input\} and then \{output\}"),
