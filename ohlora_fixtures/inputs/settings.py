@@ -47,6 +47,12 @@ OPTIONS = (
     Option(
         "variants_file", "PATH", "variants file, all of which runs without --variants (default: data/variants.toml)"
     ),
+    Option(
+        "training_config",
+        "FILE",
+        "your training set-up: a TrainingArguments, SFTConfig, peft or axolotl file, or a recipe's folder; repeatable",
+        repeatable=True,
+    ),
     Option("lora_ranks", "R,R,...", "short for --variants: 16,32 stands for r16,r32"),
     Option("scale", "auto|full|mini", "full size, or mini replicas; auto (default) is full with a CUDA GPU, else mini"),
     Option("weights", "hub|random", "pretrained, or random ones of the same shape (default: hub at full scale)"),
@@ -120,6 +126,8 @@ class Settings:
     strict_gpu: bool
     named: tuple[str, ...] = ()
     """The names of the candidates that `--model` gave."""
+    told: tuple[str, ...] = ()
+    """What was understood of other files, for the first lines."""
 
 
 def option_named(name: str) -> Option:

@@ -99,7 +99,8 @@ def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
         stack.enter_context(patch.object(torch.cuda, "empty_cache", empty_cache))
         stack.enter_context(patch.object(TrainingArguments, "device", property(_meta_device)))
         for module in (_foreach_utils, import_module("torch.optim.optimizer")):
-            stack.enter_context(patch.object(module, "_get_foreach_kernels_supported_devices", lambda: ["meta"]))
+            for kind in ("foreach", "fused"):
+                stack.enter_context(patch.object(module, f"_get_{kind}_kernels_supported_devices", lambda: ["meta"]))
         yield
 
 

@@ -27,6 +27,7 @@ from ..inputs.named_models import ModelName, parse_name
 from ..inputs.protocol import Protocol, parse_protocol
 from ..inputs.settings import OPTIONS, SCALES, SWITCHES, WEIGHTS, Settings, option_named
 from ..inputs.splits import rows_settings
+from ..inputs.training_config import TrainingConfig, read_training_config
 from ..inputs.variants import DEFAULT, Variant, read_variants, select_variants, variants_of_ranks
 from ..meters.nvml import Nvml
 from ..quality.grades import asked_grades
@@ -71,7 +72,8 @@ def add_options(parser: pytest.Parser) -> None:
 def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
     """Read all that can be checked without a model; raises InputError for the first thing that cannot be used."""
     dialogues = read_dialogues(_dataset(config), _value(config, "columns") or "")
-    protocol = _protocol(config, dialogues)
+    training_config = read_training_config(_paths(config, "training_config", separator=","))
+    protocol = _protocol(config, dialogues, training_config)
     for rows in (protocol.fine_tuning_rows, protocol.prompt_rows):
         dialogues.rows(rows)
     scale = _choice(config, "scale", SCALES) or "auto"
@@ -89,7 +91,7 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
     file = _path(config, "candidates")
     listed = read_candidates(file) if file else ours
     named = named_candidates(_model_names(config), (*listed, *ours))
-    candidates, variants = _chosen(config, listed, named), _variants(config)
+    candidates, variants = _chosen(config, listed, named), _variants(config, training_config.variant)
     _check_ids(candidates, variants)
     resumed_dir, budget = _resumed_dir(config), _value(config, "vram_budget")
     settings = Settings(
@@ -107,6 +109,7 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
         protocol=protocol,
         **{name: _is_on(config, name) for name in ("allow_remote_code", "resume_anyway", "strict_gpu")},
         named=tuple(candidate.name for candidate in named),
+        told=training_config.told,
     )
     return settings, Reporting(
         memory_limits=_memory_limits(config),
@@ -121,8 +124,9 @@ def _dataset(config: pytest.Config) -> Path | str:
     return asked if path is not None and not path.exists() and is_id(asked) else path or OWN_DATASET
 
 
-def _protocol(config: pytest.Config, dialogues: Dialogues) -> Protocol:
-    settings = [*(config.getini("protocol") or ()), *(config.getoption("protocol") or ())]
+def _protocol(config: pytest.Config, dialogues: Dialogues, training_config: TrainingConfig) -> Protocol:
+    """The study's, with the settings of an ini file, of a training config, and of the command line, each over those."""
+    settings = [*(config.getini("protocol") or ()), *training_config.settings, *(config.getoption("protocol") or ())]
     if (asked := _value(config, "rows")) is not None:
         if any(setting.partition("=")[0].strip() == "fine_tuning_rows" for setting in settings):
             raise InputError("--rows and the protocol's fine_tuning_rows both choose rows: give one of them")
@@ -167,9 +171,14 @@ def _check_ids(candidates: Iterable[Candidate], variants: Iterable[Variant]) -> 
         )
 
 
-def _variants(config: pytest.Config) -> tuple[Variant, ...]:
+def _variants(config: pytest.Config, own: Variant | None) -> tuple[Variant, ...]:
+    """Those that are asked for; where none is on the command line, `own`, a training config's, if there is one."""
     file = _path(config, "variants_file")
     known = read_variants(file or DATA / "variants.toml")
+    if own is not None:
+        known = (*known, own)
+        if config.getoption("variants") is None and config.getoption("lora_ranks") is None:
+            return (own,)
     if None not in (config.getoption("variants"), config.getoption("lora_ranks")):
         raise InputError("--lora-ranks is short for --variants: give one of them, such as --variants r8,r16-dora")
     option, value = _first_given(config, "variants", "lora_ranks")
@@ -271,13 +280,18 @@ def _path(config: pytest.Config, name: str) -> Path | None:
     return found[0] if found else None
 
 
-def _paths(config: pytest.Config, name: str) -> list[Path]:
-    """Paths: those of the command line, relative to where pytest was started, go over those of an ini file, to it."""
+def _paths(config: pytest.Config, name: str, separator: str | None = None) -> list[Path]:
+    """Paths: those of the command line, relative to where pytest was started, go over those of an ini file, to it.
+
+    With a separator, one option may name several.
+    """
     asked, in_ini = (
         [value] if isinstance(value, str) else value or [] for value in (config.getoption(name), config.getini(name))
     )
     if "" in asked:
         raise InputError(f"{option_named(name).flag} is empty: give it a path")
+    if separator is not None:
+        asked, in_ini = ([part for value in values for part in value.split(separator)] for values in (asked, in_ini))
     folder = config.inipath.parent if config.inipath else config.rootpath
     return [config.invocation_params.dir / path for path in asked] or [folder / path for path in in_ini if path]
 

@@ -135,11 +135,16 @@ class Session:
 
     @property
     def header(self) -> list[str]:
-        """What a session says first: its dataset, the models that were named, and what it resumes."""
+        """What a session says first: its dataset, the models and the training set-up, and what it resumes."""
         dataset = self._settings.dialogues.understood(self._settings.protocol.fine_tuning_rows)
         candidates = self._settings.candidates
         models = [f"model: {in_one_line(each)}" for each in candidates if each.name in self._settings.named]
-        return [dataset, *models, *([self._resumed.header()] if self._resumed else ())]
+        return [
+            dataset,
+            *models,
+            *self._settings.told,
+            *([self._resumed.header()] if self._resumed else ()),
+        ]
 
     @property
     def has_records(self) -> bool:
