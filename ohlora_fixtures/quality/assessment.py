@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from ..base.messages import message
-from ..inputs.dataset import Dialogue, Dialogues, prompt_text
+from ..inputs.conversations import Dialogue
+from ..inputs.dataset import Dialogues
 from ..inputs.protocol import Protocol
 from ..inputs.splits import MOST_HELD_OUT
 from ..results.answers import GivenAnswer
@@ -62,10 +63,9 @@ class Assessor:
         return True
 
     @property
-    def prompts_of_tuned(self) -> list[str]:
-        """What a fine-tuned model is asked, in the candidate's template."""
-        rows = self._some(self.dialogues.rows(self.protocol.prompt_rows))
-        return [prompt_text(self.loaded.candidate.text_template, row.prompt) for row in rows]
+    def prompts_of_tuned(self) -> list[list[int]]:
+        """What a fine-tuned model is asked, in the candidate's template and tokens."""
+        return self.loaded.template.prompts(self._some(self.dialogues.rows(self.protocol.prompt_rows)))
 
     def given(self, answered: Answered, seconds_each: Sequence[float]) -> list[GivenAnswer]:
         """The answers to the protocol's prompts, or to the first of them, with what is known of each."""
@@ -124,9 +124,9 @@ class Assessor:
         return self._untuned
 
     def _expected(self, model: Any) -> Expected:
-        of, rows = self.loaded, self.protocol.fine_tuning_rows
+        rows = self.protocol.fine_tuning_rows
         trained, held_out = (
-            likelihoods(model, of.tokenizer, of.candidate.text_template, self._some(own), self.protocol.max_row_tokens)
+            likelihoods(model, self.loaded.template, self._some(own), self.protocol.max_row_tokens)
             for own in (self.dialogues.rows(rows)[:MOST_HELD_OUT], self.dialogues.held_out(rows))
         )
         return Expected(trained, held_out)

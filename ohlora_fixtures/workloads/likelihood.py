@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..inputs.dataset import Dialogue, answer_alone, prompt_ids
+from ..inputs.conversations import Dialogue
+from ..inputs.templates import Template
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 
 class Likelihood(NamedTuple):
@@ -22,7 +23,7 @@ class Likelihood(NamedTuple):
 
 
 def likelihoods(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template: str, rows: Sequence[Dialogue], max_tokens: int
+    model: PreTrainedModel, template: Template, rows: Sequence[Dialogue], max_tokens: int
 ) -> tuple[Likelihood, ...]:
     """Each row's answer read in one pass; rows of more than `max_tokens` tokens are left out.
 
@@ -33,9 +34,7 @@ def likelihoods(
 
     found = []
     model.eval()
-    for row in rows:
-        asked = prompt_ids(tokenizer, template, row.prompt)
-        answer_ids = tokenizer(answer_alone(template, row.answer), add_special_tokens=False)["input_ids"]
+    for row, (asked, answer_ids) in zip(rows, template.encoded(rows), strict=True):
         ids = asked + answer_ids
         if not asked or not answer_ids or len(ids) > max_tokens:
             continue
