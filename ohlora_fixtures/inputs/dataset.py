@@ -43,10 +43,15 @@ class Dialogues:
     """Whether no column says which rows are valid, so that they were drawn."""
 
     def held_out(self, trained: Rows) -> tuple[Dialogue, ...]:
-        """Rows to judge a fine-tuned model by, 50 at most: valid rows, or where none is usable, unseen train rows."""
+        """Rows to judge a fine-tuned model by: valid rows, or where none is usable, unseen train rows.
+
+        Of more than 50 as many, evenly spaced: neighbours are often about the same.
+        """
         there = self._in_order(trained.of)
         unseen = (*there[: trained.start], *there[trained.stop :])
-        return (unseen if trained.of == "valid" else self.usable_valid_rows or unseen)[:MOST_HELD_OUT]
+        rows = unseen if trained.of == "valid" else self.usable_valid_rows or unseen
+        count = min(len(rows), MOST_HELD_OUT)
+        return tuple(rows[len(rows) * at // count] for at in range(count))
 
     def rows(self, rows: Rows) -> tuple[Dialogue, ...]:
         """The usable rows of a range; raises InputError if the dataset ends before the range does."""

@@ -138,7 +138,7 @@ class Assessment:
     grade: str | None = None
     """최상, 상, 중, 하 or 최하: the score's fifth."""
     parts: dict[str, float] | None = None
-    """What the score is made of: shares of the answers, or of their characters, from 0 to 1."""
+    """What the score is made of, each from 0 to 1; `expected` of an earlier version stands where `matched` does now."""
     trained_nats_per_character: float | None = None
     """Negative log-likelihood of the fine-tuning rows' answers a character, under the model as it is after the case."""
     held_out_nats_per_character: float | None = None
