@@ -77,7 +77,7 @@ class Plan:
     """It may be as short as this."""
     seconds_high: float | None = None
     """It may be as long as this."""
-    step_seconds: float | None = None
+    seconds_a_step: float | None = None
     """Mean of a training step, None for inference."""
     seconds_basis: str | None = None
     """What the seconds rest on: `measured` on such a card by others, `calibrated` by this machine's measurements, or
@@ -98,7 +98,7 @@ def with_seconds(plan: Plan, steps: int | None, pace: Pace | None) -> Plan:
         seconds=found.seconds,
         seconds_low=found.low,
         seconds_high=found.high,
-        step_seconds=found.seconds / steps if steps else None,
+        seconds_a_step=found.seconds / steps if steps else None,
         seconds_basis=pace.basis,
     )
 
