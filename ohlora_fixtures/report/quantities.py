@@ -78,6 +78,15 @@ MEASURED = (
 )
 """Of a measured case, in the order in which tables have them."""
 
+PLANNED_SECONDS = (
+    Quantity("seconds", digits.seconds, is_planned=True, term="planned_seconds"),
+    Quantity("seconds_low", digits.seconds, is_planned=True, term="planned_seconds"),
+    Quantity("seconds_high", digits.seconds, is_planned=True, term="planned_seconds"),
+    Quantity("seconds_a_step", digits.seconds, is_planned=True, term="planned_seconds"),
+    Quantity("seconds_basis", digits.word, is_planned=True, term="planned_seconds"),
+)
+"""Of a plan's time: of the whole fine-tuning run, or of one prompt, with its range."""
+
 PLANNED = (
     *(replace(each, is_planned=True) for each in MEMORY),
     Quantity("needs_mib", digits.mib, is_planned=True),
@@ -87,6 +96,7 @@ PLANNED = (
     Quantity("longest_tokens", digits.count, is_planned=True, term="tokens"),
     Quantity("peak_batch_tokens", digits.count, is_planned=True, term="tokens"),
     Quantity("trainable_parameters", digits.count, is_planned=True),
+    *PLANNED_SECONDS,
 )
 """Of a plan."""
 

@@ -211,7 +211,9 @@ class Record:
 
     @property
     def seconds(self) -> float | None:
-        """The time that a case is compared by: of the whole fine-tuning run, or of one prompt."""
+        """The time that a case is compared by: of the whole fine-tuning run, or of one prompt; of a plan, planned."""
+        if self.case.is_planned:
+            return self.plan.seconds if self.plan else None
         return self.seconds_a_prompt if self.case.workload == INFERENCE else self.measured.seconds
 
     @property
