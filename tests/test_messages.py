@@ -36,7 +36,7 @@ NAMES = """MiB GPU VRAM HTTP JSON CSV UTF CP949 Python ECC GB W C end of sequenc
 model_type lora_rank text_template max_length max_row_tokens best good fair poor worst judge model allow remote code
 peft peft_type adapter columns prompt answer messages split train role content from value Hub pip install datasets
 config quantization_config bf16 LoRA CPU CUDA pytest benches python m ohlora_fixtures report grades published license
-answers grade any PyTorch cuBLAS TFLOP FLOP s OOM Colab T4 nats"""
+answers grade any transformers PyTorch cuBLAS TFLOP FLOP s OOM Colab T4 nats"""
 """Of units, formats, fields, options and grades: the same in every language."""
 
 

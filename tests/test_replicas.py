@@ -69,6 +69,31 @@ def test_layers_that_are_all_alike_are_two():
     assert (mini["num_hidden_layers"], mini["layer_types"]) == (2, ["full"] * 2)
 
 
+def test_settings_that_depend_on_one_another_stay_so():
+    mini = mini_architecture(
+        {
+            "hidden_size": 2048,
+            "num_expert_group": 8,
+            "qk_nope_head_dim": 128,
+            "qk_rope_head_dim": 64,
+            "qk_head_dim": 192,
+            "rope_parameters": {"sliding": {"rope_type": "default", "rope_theta": 1.0}, "full": None},
+        },
+        9,
+        0,
+    )
+    assert mini["num_expert_group"] == 1
+    assert mini["qk_head_dim"] == mini["qk_nope_head_dim"] + mini["qk_rope_head_dim"]
+    assert mini["rope_parameters"] == {"sliding": {"rope_type": "default", "rope_theta": 1.0}, "full": None}
+
+
+@pytest.mark.parametrize("kind", ["llama4_text", "phimoe"])
+def test_no_router_to_experts_is_a_target(candidate, kind):
+    mini = candidate(**mini_architecture(AutoConfig.for_model(kind).to_dict(), 99, 0))
+    assert "q_proj" in outline(mini).linear_names
+    assert "router" not in outline(mini).linear_names
+
+
 KINDS = [
     "deepseek_v3", "falcon_h1", "gemma3", "gemma3n_text", "gpt2", "gpt_oss", "jamba", "lfm2", "mamba", "mpt",
     "nemotron_h", "phi3", "qwen3_5", "qwen3_moe", "recurrent_gemma", "rwkv", "smollm3", "zamba2",
@@ -97,6 +122,14 @@ def test_an_architecture_that_stays_large_has_no_replica(candidate, monkeypatch)
         ({"model_type": "roberta"}, "mine is roberta, which writes no text: take a causal language model"),
         ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "mine is BertForMaskedLM, which writes"),
         ({"model_type": "llama", "architectures": ["LlamaForSequenceClassification"]}, "Classification, which writes"),
+        (
+            {"model_type": "telechat9", "auto_map": {"AutoModelForCausalLM": "modeling.Model"}},
+            r"mine is telechat9, which transformers [\d.]+ lacks and Python code of its repository builds: it is",
+        ),
+        (
+            {"model_type": "lama"},
+            r"mine is lama, which transformers [\d.]+ does not have: update transformers, or",
+        ),
         (
             {"model_type": "llama", "quantization_config": {"quant_method": "awq"}},
             r"mine's config\.json has a quantization_config \(awq\): its weights are quantized",

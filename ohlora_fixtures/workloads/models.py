@@ -14,9 +14,10 @@ from unittest.mock import patch
 
 from ..base.errors import CandidateError, one_line
 from ..base.messages import message
-from ..inputs.candidates import Candidate, other_head
+from ..inputs.candidates import Candidate
 from ..inputs.templates import Template, template_of
 from .inference import prepare_to_answer, prepare_to_answer_in_full
+from .kinds import check_kind, check_known
 from .replicas import MOST_PARAMETERS, mini_architecture
 from .stand_ins import stand_in_tokenizer
 
@@ -72,7 +73,7 @@ class Outline:
     module_names: frozenset[str]
     """The last part of each module's name, as LoRA targets are given."""
     linear_names: frozenset[str]
-    """Those of the linear modules, the head that predicts tokens left out."""
+    """Those of the linear modules, the head that predicts tokens and the routers to experts left out."""
 
 
 def quieten_libraries() -> None:
@@ -94,8 +95,8 @@ def outline(candidate: Candidate) -> Outline:
 
     model = build_on_meta(candidate)
     modules = [(name.rpartition(".")[2], module) for name, module in model.named_modules()]
-    head = model.get_output_embeddings()
-    linear = {name for name, each in modules if isinstance(each, (Linear, Conv1D)) and each is not head}
+    apart = [model.get_output_embeddings(), *(each for _, each in modules if "Router" in type(each).__name__)]
+    linear = {name for name, each in modules if isinstance(each, (Linear, Conv1D)) and each not in apart}
     return Outline(count_parameters(model), frozenset(name for name, _ in modules), frozenset(linear))
 
 
@@ -124,7 +125,8 @@ def build_on_meta(candidate: Candidate) -> PreTrainedModel:
     """The full-size model in bfloat16, with shapes and no weights; raises CandidateError if it cannot be built."""
     import torch
 
-    _check_kind(candidate)
+    check_kind(candidate)
+    check_known(candidate)
     try:
         with torch.device("meta"):
             return _from_architecture(candidate.architecture())
@@ -143,7 +145,7 @@ def load(
     from transformers import set_seed
 
     set_seed(source.seed)
-    _check_kind(candidate)
+    check_kind(candidate)
     if source.weights == "random" and not candidate.remote_code:
         outline(candidate)  # a replica of what cannot be built at full size would promise too much
     try:
@@ -229,6 +231,7 @@ def _build_random(
 ) -> LoadedModel:
     import torch
 
+    check_known(candidate)
     tokenizer = stand_in_tokenizer(texts, candidate.chars_per_token)
     architecture = candidate.architecture()
     if source.scale == "mini":
@@ -263,20 +266,6 @@ def _replica(candidate: Candidate, vocabulary: int, special_token_id: int) -> di
     if parameters > MOST_PARAMETERS:
         raise CandidateError(message("reason.no_replica", candidate=candidate.name, count=parameters))
     return architecture
-
-
-def _check_kind(candidate: Candidate) -> None:
-    """Raises CandidateError for what is not a causal language model in weights of bfloat16."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
-
-    settings = candidate.architecture()
-    if quantization := settings.get("quantization_config"):
-        method = quantization.get("quant_method", "") if isinstance(quantization, dict) else quantization
-        raise CandidateError(message("reason.quantized", candidate=candidate.name, method=str(method)))
-    kind = settings["model_type"]
-    is_encoder = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not settings.get("is_decoder")
-    if found := other_head(settings.get("architectures")) or (is_encoder and kind):
-        raise CandidateError(message("reason.writes_no_text", candidate=candidate.name, architecture=found))
 
 
 def _load_pretrained(candidate: Candidate, source: ModelSource, base: Mapping[str, Any]) -> LoadedModel:
