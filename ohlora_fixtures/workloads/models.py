@@ -174,7 +174,7 @@ def load_tokenizer(candidate: Candidate, where: str, **origin: Any) -> PreTraine
     """The candidate's own tokenizer, ready to pad training rows; raises CandidateError if it cannot end a text."""
     from transformers import AutoTokenizer
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(where, **origin)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(where, **{"trust_remote_code": False, **origin})
     if tokenizer.eos_token_id is None:
         raise CandidateError(message("reason.no_end_token", candidate=candidate.name))
     if tokenizer.pad_token_id is None:
