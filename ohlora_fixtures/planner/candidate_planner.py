@@ -33,10 +33,8 @@ _FEW_STEPS = 6
 """A run of no more steps is traced whole."""
 _FEW_TOKENS = 5
 """Tokens traced at the beginning of an answer, and at its end."""
-ADAMW_PASSES = 23
-"""How often AdamW's foreach kernels and gradient clipping read or write a trained weight's elements in a step
-(`_multi_tensor_adamw` in `torch/optim/adam.py`, `_clip_grads_with_norm_`)."""
-BF16_BYTES, FP32_BYTES = 2, 4
+_ADAMW_PASSES = 23
+_BF16_BYTES, _FP32_BYTES = 2, 4
 
 
 @dataclass(frozen=True)
@@ -195,8 +193,7 @@ class CandidatePlanner:
     def run_work(self, variant: Variant) -> tuple[Work, int]:
         """What the whole run does, its optimizer included, and its number of steps."""
         each = self.fine_tuning_work(variant)
-        weight_bytes = FP32_BYTES if variant.adapter else BF16_BYTES
-        bytes_a_step = self.trainable_parameters(variant) * weight_bytes * ADAMW_PASSES
+        bytes_a_step = optimizer_bytes(self.trainable_parameters(variant), is_full=not variant.adapter)
         return sum(each, Work(made_bytes=len(each) * bytes_a_step)), len(each)
 
     def fine_tuning_work(self, variant: Variant) -> Sequence[Work]:
@@ -295,6 +292,15 @@ class CandidatePlanner:
             if shape not in step_of:
                 step_of[shape], work_of[shape] = step_at(shape[1], steps), work_at(shape[1], work)
         return Run(found.beginning, begin, step_of, work_of)
+
+
+def optimizer_bytes(trainable_parameters: int, *, is_full: bool) -> int:
+    """What AdamW's foreach kernels and gradient clipping read and write in a step: a weight's elements 23 times.
+
+    That is counted in `_multi_tensor_adamw` (`torch/optim/adam.py`) and `_clip_grads_with_norm_`. Adapters are in fp32,
+    a whole model in bf16. Other optimizers are taken to be like it.
+    """
+    return trainable_parameters * (_BF16_BYTES if is_full else _FP32_BYTES) * _ADAMW_PASSES
 
 
 def shape_of(batch: Batch) -> Shape:
