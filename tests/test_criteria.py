@@ -235,7 +235,7 @@ def test_families_do_not_contradict_the_suites_own_candidates(candidate):
         ("Qwen3-0.6B", ["Qwen3"]),
         ("Qwen2.5-Coder-3B", ["Qwen2.5 3B"]),
         ("Qwen2.5-32B", ["Qwen2.5"]),
-        ("Qwen3.5-2B", []),
+        ("Qwen3.5-2B", ["Qwen3.5"]),
         ("kanana-1.5-2.1b", ["Kanana 1.5"]),
         ("kanana-nano-2.1b", ["Kanana Nano"]),
         ("gemma-3-4b", ["Gemma"]),

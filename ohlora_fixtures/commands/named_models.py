@@ -19,7 +19,7 @@ from .printing import say
 _HEAD = (
     f'Candidates by name. The group is "{DEFAULT_GROUP}", the default of --candidate-group.',
     "From the models: parameters, target_modules, chars_per_token (over the suite's own dialogues). From their cards:",
-    "licence, base model, Korean; what they were made from can bind, too. text_template is the suite's.",
+    "licence, base model, Korean; what they were made from can bind, too. A text_template goes before a chat template.",
 )
 
 

@@ -12,7 +12,6 @@ from ..base.errors import CandidateError, InputError
 from ..base.files import MOST_SETTINGS_BYTES, is_file, read_bytes
 from ..base.messages import message
 from ..inputs.candidates import DEFAULT_GROUP, Candidate
-from ..inputs.named_models import TEXT_TEMPLATE
 from ..session.hub import download_config
 from ..session.named_models import parameters_and_targets
 from .criteria import Criteria, Screening, screen
@@ -132,7 +131,6 @@ def _candidate(screening: Screening, config: Path, ours: Iterable[Candidate], *,
         free_license=bool(screening.terms.free),
         korean=screening.korean.level or "",
         target_modules=(),
-        text_template=TEXT_TEMPLATE,
         leaderboard_average=listed.average,
     )
     parameters, targets = parameters_and_targets(candidate, ours)

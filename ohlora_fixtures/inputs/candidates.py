@@ -70,11 +70,20 @@ class Candidate:
     korean: _Korean
     """`supported`, `specialised` for a model made for Korean, `no`, or `unknown`."""
     target_modules: Annotated[tuple[Text, ...], Meta(min_length=1, description="a list of module names")]
-    text_template: _Template
+    text_template: _Template | None = None
+    """None for the chat template of its tokenizer."""
+    template_tokens: Count | None = None
+    """Tokens of its chat template around a prompt: for lengths that are estimated."""
     base_model: Text | None = None
     """What it was made from, on the Hub; None if it was trained from scratch, or if that is not known."""
     license_source: Text | None = None
     """Where the binding licence can be looked up."""
+    license_evidence: Text | None = None
+    """What was read to know it, in words; None if nothing is said of that."""
+    korean_benchmark: Text | None = None
+    """A published figure of its Korean, with the benchmark's name, such as `KMMLU 45.1`."""
+    korean_benchmark_source: Text | None = None
+    """Where that is published."""
     leaderboard_average: Number | None = None
     """Average on a leaderboard, percent."""
     leaderboard: Text | None = None

@@ -14,6 +14,7 @@ from ..base.errors import InputError
 from ..base.files import MOST_SETTINGS_BYTES, MOST_TEXT_BYTES, exists, is_folder, read_bytes
 from ..base.yaml_files import read_yaml
 from .candidates import DEFAULT_GROUP, Candidate, check_architecture
+from .templates import PLAIN
 from .terms import bases_of, korean_of, terms_of
 
 CONFIG, CARD, ADAPTER = "config.json", "README.md", "adapter_config.json"
@@ -39,8 +40,6 @@ FILES = {
 }
 """What a plan is made from, and the most bytes that are read of each: the architecture, the tokenizer and the card."""
 
-TEXT_TEMPLATE = "### 질문: {input} ### 답변: {output}"
-"""That of a model whose entry nobody has written: the one of most of the suite's own candidates."""
 NOT_STATED = "not stated"
 """The licence of a model whose card names none."""
 
@@ -184,7 +183,6 @@ def candidate_of(named: ModelName, files: Path, commit: str | None, ours: Iterab
         free_license=False,
         korean="unknown",
         target_modules=(),
-        text_template=TEXT_TEMPLATE,
         revision=commit,
     )
     check_architecture(candidate, f"--model {named.text}")
@@ -244,9 +242,19 @@ def in_one_line(candidate: Candidate) -> str:
         f"{candidate.chars_per_token or 'an unknown number of'} characters a token",
         f"licence {licence}",
         *([f"made from {candidate.base_model}"] if candidate.base_model else []),
-        f"template {candidate.text_template!r}",
+        f"template {_template_in_words(candidate)}",
     ]
     return f"{candidate.name}, {candidate.repo}{at}: {'; '.join(facts)}"
+
+
+def _template_in_words(candidate: Candidate) -> str:
+    files = candidate.config.parent
+    is_file = (files / "chat_template.jinja").is_file()
+    if candidate.text_template is None and (
+        is_file or "chat_template" in _read_object(files / "tokenizer_config.json")
+    ):
+        return "its own, for chats"
+    return repr(candidate.text_template or PLAIN)
 
 
 def _texts(value: Any) -> list[str]:

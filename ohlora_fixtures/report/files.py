@@ -99,10 +99,9 @@ def _fit_facts(case: Case, cell: Cell) -> dict[str, Any]:
 def comma_separated(comparison: Comparison) -> str:
     """The comparison as CSV: a line a candidate, plain numbers, an empty cell for what is not known."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(_line(comparison, None)), lineterminator="\n")
-    writer.writeheader()
-    for row in comparison.rows:
-        writer.writerow({name: _plain(value) for name, value in _line(comparison, row).items()})
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_line(comparison, None))
+    writer.writerows(map(_plain, _line(comparison, row).values()) for row in comparison.rows)
     return buffer.getvalue()
 
 
@@ -118,6 +117,9 @@ def _line(comparison: Comparison, row: Row | None) -> dict[str, object]:
         "binding_license",
         "free_license",
         "license_source",
+        "license_evidence",
+        "korean_benchmark",
+        "korean_benchmark_source",
     )
     line: dict[str, object] = {"candidate": candidate and candidate.name}
     line |= {name: getattr(candidate, name, None) for name in names}

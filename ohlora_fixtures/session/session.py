@@ -240,7 +240,7 @@ class Session:
             names = [item.name for item in selected if cases.is_case(item) and not cases.case_of(item).is_planned]
             ran = self._records.values()
             self._verdicts = [memory_growth.held_against(limits, ran, run, names) for run in self.stored_runs]
-            beside = stored_run.markdown(limits, self._verdicts)
+            beside = stored_run.markdown(limits, self._verdicts, self._reporting.language)
         for choosing in self._reporting.choosing.in_turn:
             self._selection = choosing.choose(found, self._answers, settings.results_dir)
             findings = files.Findings(found, self._selection, self._answers, self._environment)

@@ -41,12 +41,14 @@ def keep_benchmarks(config: pytest.Config, name: str) -> None:
 def of_any_python(asked: str | bool, folder: Path) -> str | bool:  # noqa: FBT001 - as pytest-benchmark's option has it
     """What `--benchmark-compare` asks for, looked for among the runs of every Python and not of the present one alone.
 
-    pytest-benchmark keeps the runs of each system and Python in a folder of their own. The last run is the newest of
-    all; a number or name is one of any of them; a path stays as it is.
+    pytest-benchmark keeps the runs of each system and Python in a folder of their own, and numbers them there. The last
+    run is the last of the folder that was written to last, whatever the clock said when its others were; a number or
+    name is one of any of them; a path stays as it is.
     """
     if asked is True:
-        runs = [(path.stat().st_mtime, path) for path in folder.glob("*/[0-9][0-9][0-9][0-9]_*.json")]
-        return str(max(runs)[1]) if runs else asked
+        by_name = sorted(folder.glob("*/[0-9][0-9][0-9][0-9]_*.json"))
+        last = [*{path.parent: path for path in by_name}.values()]
+        return str(max(last, key=lambda path: path.stat().st_mtime)) if last else asked
     is_bare = isinstance(asked, str) and Path(asked).name == asked and not is_file(Path(asked))
     return f"*/{asked}" if is_bare else asked
 
