@@ -1,12 +1,13 @@
 """`--model`: a model by its name alone, an id on the Hub or a folder."""
 
+import contextlib
 import json
 import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conftest import TINY, TINY_PARAMETERS
@@ -149,6 +150,13 @@ def test_yaml_is_read_within_bounds(text, says):
     with pytest.raises(ValueError, match=says):
         read_yaml(text)
     assert read_yaml("a" * 1000) == "a" * 1000
+
+
+@given(st.text("[]{}:,-&*!|>\n #ab19.'\"%@`?~<=_+eT\t\\", max_size=40) | st.from_regex(r"!!\w+ ?.*", fullmatch=True))
+@example("!!timestamp")
+def test_whatever_stands_in_a_yaml_file_is_read_or_refused(text):
+    with contextlib.suppress(ValueError):
+        read_yaml(text)
 
 
 def put(folder, **files):
