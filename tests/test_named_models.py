@@ -91,6 +91,13 @@ def test_models_of_one_name_get_names_that_are_theirs_alone(model_folder):
     assert [each.name for each in with_own_names(of_hub, ())] == ["a--mine", "b--mine"]
 
 
+def test_folders_whose_names_differ_in_case_alone_are_two_models(model_folder):
+    folders = [model_folder("one/Mine"), model_folder("one/mine")]
+    found = named_candidates([parse_name(str(each), Path()) for each in folders], OURS)
+    assert [each.repo for each in found] == list(map(str, folders))
+    assert len({each.name.lower() for each in found}) == 2
+
+
 def test_a_model_with_an_entry_is_that_candidate_and_asks_nobody():
     (entry,) = named_candidates([ModelName("", "qwen/qwen3-0.6b"), ModelName("", "Qwen/Qwen3-0.6B")], OURS)
     assert entry == next(each for each in OURS if each.name == "Qwen3-0.6B")

@@ -26,11 +26,11 @@ def named_candidates(names: Iterable[ModelName], known: Sequence[Candidate]) -> 
     Imports nothing heavy; what only the built architecture tells is left to `complete`. Raises InputError for a name
     under which there is no model.
     """
-    entries = {each.repo.lower(): each for each in reversed(known)}
+    entries = {_same(each.repo): each for each in reversed(known)}
     found: dict[ModelName, Candidate] = {}
     adopted: list[Candidate] = []
-    for named in {(each.repo.lower(), each.revision): each for each in names}.values():
-        entry = entries.get(named.repo.lower())
+    for named in {(_same(each.repo), each.revision): each for each in names}.values():
+        entry = entries.get(_same(named.repo))
         if entry is not None and named.revision in (None, entry.revision):
             adopted.append(entry)
             continue
@@ -75,6 +75,11 @@ def parameters_and_targets(candidate: Candidate, ours: Iterable[Candidate]) -> t
     if not targets:
         raise CandidateError(message("reason.no_targets", candidate=candidate.name))
     return found.parameters, targets
+
+
+def _same(repo: str) -> str:
+    """What is the same of all spellings of a repository: the Hub takes any case, folders do not."""
+    return repo if Path(repo).is_absolute() else repo.lower()
 
 
 def _found(candidate: Candidate, ours: Sequence[Candidate], texts: Sequence[str]) -> dict[str, Any]:
