@@ -173,8 +173,11 @@ def put(folder, **files):
         ({"config__json": " " * 4 * 2**20 + "{}"}, "larger than 4 MiB"),
         ({"config__json": "[]"}, "lacks the field 'model_type'"),
         ({"config__json": json.dumps(TINY | {"num_hidden_layers": 10**6})}, "num_hidden_layers is more than 1,000"),
-        ({"config__json": '{"model_type": "new", "auto_map": {}}'}, "lacks, and Python code of its own: read that"),
-        ({"config__json": '{"model_type": "new"}'}, "lacks: update transformers, if a newer one has it"),
+        (
+            {"config__json": '{"model_type": "new", "auto_map": {}}'},
+            "for that, write its entry by hand, with remote_code",
+        ),
+        ({"config__json": '{"model_type": "new"}'}, "does not have: update transformers, or correct model_type"),
         ({"config__json": '{"model_type": "roberta"}'}, "is roberta, which writes no text"),
         ({"config__json": json.dumps(TINY | {"quantization_config": {"quant_method": "awq"}})}, "(awq)"),
     ],
@@ -210,3 +213,21 @@ def test_the_entry_is_written_and_reads_back(model_folder, tokenizer_files, tmp_
     assert 0.3 < mine.chars_per_token < 1  # of a character's three bytes
     assert (known.name, known.folder(None)) == ("Qwen3-0.6B", None)
     assert 'repo = "../my-model"' in (tmp_path / "new" / "mine.toml").read_text(encoding="utf-8")
+
+
+def test_a_chat_model_has_its_own_template_and_the_entry_its_length(model_folder, tmp_path, capsys):
+    from chat_templates import CHATML, tokenizer_with
+
+    path = model_folder()
+    tokenizer_with(CHATML, begins=False).save_pretrained(path)
+    assert main(["candidates", "--model", str(path), "--into", str(tmp_path / "mine.toml")]) == 0
+    assert "template of its own, for chats" in capsys.readouterr().out
+    (found,) = read_candidates(tmp_path / "mine.toml")
+    assert (found.text_template, found.template_tokens) == (None, 6 + 2 + 11)  # around it, and for an answer
+
+
+def test_a_tokenizer_that_cannot_be_read_is_left_to_the_cases_that_need_it(model_folder, tmp_path, capsys):
+    path = model_folder()
+    (path / "tokenizer.json").write_text("{", encoding="utf-8")
+    assert main(["candidates", "--model", str(path), "--into", str(tmp_path / "mine.toml")]) == 0
+    assert "an unknown number of characters a token" in capsys.readouterr().out

@@ -2,17 +2,19 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import CandidateError, InputError
 from ..base.files import read_bytes
 from ..base.installation import versions
-from ..base.messages import message
+from ..base.messages import Message, message
 from ..inputs.candidates import Candidate
+from ..inputs.conversations import Dialogue
 from ..inputs.named_models import CARD, FILES, ModelName, candidate_of, folder_of, with_own_names
+from ..inputs.templates import template_of
 from ..planner.plan import PlanStore
 from ..planner.planner import source_digest
 from .hub import planning_files
@@ -39,7 +41,7 @@ def named_candidates(names: Iterable[ModelName], known: Sequence[Candidate]) -> 
 
 
 def complete(candidate: Candidate, ours: Sequence[Candidate], texts: Sequence[str], store: PlanStore) -> Candidate:
-    """The candidate with its parameters, LoRA targets, and the characters a token of its own tokenizer over texts.
+    """The candidate with its parameters, its LoRA targets, and what its tokenizer makes of texts.
 
     What was found earlier for the same files is taken from the store, and transformers is imported only where it was
     not. Raises InputError for an architecture that cannot be built or tuned.
@@ -50,7 +52,7 @@ def complete(candidate: Candidate, ours: Sequence[Candidate], texts: Sequence[st
         try:
             found = _found(candidate, ours, texts)
         except CandidateError as error:
-            raise InputError(_as_told(candidate, error)) from None
+            raise InputError(_as_told(error)) from None
         store.write(facts, found)
     return replace(candidate, **{**found, "target_modules": tuple(found["target_modules"])})
 
@@ -76,25 +78,31 @@ def parameters_and_targets(candidate: Candidate, ours: Iterable[Candidate]) -> t
 
 
 def _found(candidate: Candidate, ours: Sequence[Candidate], texts: Sequence[str]) -> dict[str, Any]:
-    from ..workloads.models import quieten_libraries
+    from ..workloads.models import load_tokenizer, quieten_libraries, tokenizer_at_hand
 
     quieten_libraries()
     parameters, targets = parameters_and_targets(candidate, ours)
-    chars_per_token = _chars_per_token(candidate, texts)
-    return {"parameters": parameters, "target_modules": targets, "chars_per_token": chars_per_token}
-
-
-def _chars_per_token(candidate: Candidate, texts: Sequence[str]) -> float | None:
-    """Characters a token; None where the tokenizer is not there or transformers cannot read it."""
-    from ..workloads.models import load_tokenizer, tokenizer_at_hand
-
+    found = {"parameters": parameters, "target_modules": targets}
     folder = tokenizer_at_hand(candidate, None)
-    try:
-        tokenizer = load_tokenizer(candidate, str(folder), local_files_only=True) if folder else None
-        tokens = sum(len(tokenizer(text)["input_ids"]) for text in texts) if tokenizer else 0
-    except Exception:  # noqa: BLE001 - whatever is wrong with somebody's files, a case that needs them will tell
-        return None
+    if folder is not None:
+        with suppress(Exception):  # whatever is wrong with somebody's files, a case that needs them will tell
+            tokenizer = load_tokenizer(candidate, str(folder), local_files_only=True)
+            found |= {"chars_per_token": _chars_per_token(tokenizer, texts)}
+            found |= {"template_tokens": _template_tokens(tokenizer, texts)}
+    return found
+
+
+def _chars_per_token(tokenizer: Any, texts: Sequence[str]) -> float | None:
+    tokens = sum(len(tokenizer(text)["input_ids"]) for text in texts)
     return round(sum(map(len, texts)) / tokens, 2) if tokens else None
+
+
+def _template_tokens(tokenizer: Any, texts: Sequence[str]) -> int | None:
+    """The tokens of its chat template around a prompt; None where it has none."""
+    if not tokenizer.chat_template or not texts:
+        return None
+    (prompt,) = template_of(None, tokenizer).prompts([Dialogue(texts[0], "")])
+    return max(1, len(prompt) - len(tokenizer(texts[0], add_special_tokens=False)["input_ids"]))
 
 
 def _facts(candidate: Candidate, texts: Sequence[str]) -> dict[str, Any]:
@@ -111,15 +119,7 @@ def _sha256(path: Path, most_bytes: int) -> str:
         raise InputError(f"{path} cannot be read ({error.strerror}): give --model another model") from None
 
 
-def _as_told(candidate: Candidate, error: CandidateError) -> object:
-    """The error; of an architecture that transformers lacks, that, and whether the repository has code of its own."""
-    from transformers import CONFIG_MAPPING
-
-    settings = candidate.architecture()
-    kind = settings["model_type"]
-    if kind in CONFIG_MAPPING:
-        return error.said
-    what = f"--model {candidate.repo} has the model type {kind!r}, which transformers {version('transformers')} lacks"
-    if "auto_map" in settings:
-        return f"{what}, and Python code of its own: read that, then write its entry by hand, with remote_code = true"
-    return f"{what}: update transformers, if a newer one has it"
+def _as_told(error: CandidateError) -> str:
+    """The error; of an architecture that only its repository's own code has, also how that may be run."""
+    is_own_code = isinstance(error.said, Message) and error.said.key == "reason.own_code"
+    return f"{error.said}{'; for that, write its entry by hand, with remote_code = true' if is_own_code else ''}"
