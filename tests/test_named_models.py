@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from chat_templates import CHATML
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -210,3 +211,21 @@ def test_the_entry_is_written_and_reads_back(model_folder, tokenizer_files, tmp_
     assert 0.3 < mine.chars_per_token < 1  # of a character's three bytes
     assert (known.name, known.folder(None)) == ("Qwen3-0.6B", None)
     assert 'repo = "../my-model"' in (tmp_path / "new" / "mine.toml").read_text(encoding="utf-8")
+
+
+def test_the_tokens_of_its_chat_template_are_counted(model_folder, tokenizer_files, tmp_path, capsys, monkeypatch):
+    from transformers import AutoTokenizer
+
+    path = model_folder(**tokenizer_files)
+    (path / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["candidates", "--model", "my-model", "--into", "mine.toml"]) == 0
+    (mine,) = read_candidates(tmp_path / "mine.toml")
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    asked = tokenizer.apply_chat_template([{"role": "user", "content": "question"}], add_generation_prompt=True)
+    assert mine.template_tokens == len(asked["input_ids"]) - len(tokenizer("question")["input_ids"]) > 20
+    assert f"template its own, for chats, of {mine.template_tokens} tokens" in " ".join(capsys.readouterr().out.split())
+    (path / "chat_template.jinja").write_text("{{ messages[9].content }}", encoding="utf-8")
+    assert main(["candidates", "--model", "my-model", "--into", "other.toml"]) == 0
+    (other,) = read_candidates(tmp_path / "other.toml")
+    assert (other.chars_per_token, other.template_tokens) == (mine.chars_per_token, None)

@@ -253,7 +253,8 @@ def _template_in_words(candidate: Candidate) -> str:
     if candidate.text_template is None and (
         is_file or "chat_template" in _read_object(files / "tokenizer_config.json")
     ):
-        return "its own, for chats"
+        tokens = candidate.template_tokens
+        return "its own, for chats" + (f", of {tokens} tokens" if tokens else "")
     return repr(candidate.text_template or PLAIN)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -80,21 +81,24 @@ def _found(candidate: Candidate, ours: Sequence[Candidate], texts: Sequence[str]
 
     quieten_libraries()
     parameters, targets = parameters_and_targets(candidate, ours)
-    chars_per_token = _chars_per_token(candidate, texts)
-    return {"parameters": parameters, "target_modules": targets, "chars_per_token": chars_per_token}
+    return {"parameters": parameters, "target_modules": targets, **_of_tokenizer(candidate, texts)}
 
 
-def _chars_per_token(candidate: Candidate, texts: Sequence[str]) -> float | None:
-    """Characters a token; None where the tokenizer is not there or transformers cannot read it."""
+def _of_tokenizer(candidate: Candidate, texts: Sequence[str]) -> dict[str, Any]:
+    """Characters a token, and tokens of the chat template; neither where transformers cannot read the tokenizer."""
+    from ..inputs.templates import template_of
     from ..workloads.models import load_tokenizer, tokenizer_at_hand
 
-    folder = tokenizer_at_hand(candidate, None)
-    try:
-        tokenizer = load_tokenizer(candidate, str(folder), local_files_only=True) if folder else None
-        tokens = sum(len(tokenizer(text)["input_ids"]) for text in texts) if tokenizer else 0
-    except Exception:  # noqa: BLE001 - whatever is wrong with somebody's files, a case that needs them will tell
-        return None
-    return round(sum(map(len, texts)) / tokens, 2) if tokens else None
+    found: dict[str, Any] = {}
+    if (folder := tokenizer_at_hand(candidate, None)) is None:
+        return found
+    with suppress(Exception):  # whatever is wrong with somebody's files, a case that needs them will tell
+        tokenizer = load_tokenizer(candidate, str(folder), local_files_only=True)
+        tokens = sum(len(tokenizer(text)["input_ids"]) for text in texts)
+        found["chars_per_token"] = round(sum(map(len, texts)) / tokens, 2) if tokens else None
+        if candidate.text_template is None and tokenizer.chat_template:
+            found["template_tokens"] = template_of(None, tokenizer).tokens_around
+    return found
 
 
 def _facts(candidate: Candidate, texts: Sequence[str]) -> dict[str, Any]:
