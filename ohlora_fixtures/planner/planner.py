@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,13 @@ from ..inputs.variants import ends_of
 from ..workloads import models
 from ..workloads.kernels import kernels_of
 from .plan import Advice, Plan, PlanStore, with_seconds
+from .seconds import Work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ..inputs.candidates import Candidate
+    from ..inputs.pace import Pace
     from ..inputs.settings import Settings
     from ..inputs.variants import Variant
     from ..workloads.inference import AnswerLength
@@ -48,12 +50,17 @@ class Planner:
     estimated.
     """
 
-    def __init__(self, settings: Settings, store: PlanStore) -> None:
+    def __init__(self, settings: Settings, store: PlanStore, pace: Callable[[], Pace | None] | None = None) -> None:
+        """`pace` tells how fast the card works, when that is first asked; without it, the GPU profile does."""
         self._settings = settings
         self._store = store
         self._opened: _OpenCandidate | None = None
-        self.pace = settings.gpu_profile.pace
+        self._find_pace = pace or (lambda: settings.gpu_profile.pace)
+
+    @cached_property
+    def pace(self) -> Pace | None:
         """How fast the card works, as far as is known."""
+        return self._find_pace()
 
     def is_kept(self, candidate: Candidate, variant: Variant | None) -> bool:
         """Whether a case's plan, and its advice, can be had without the heavy libraries."""
@@ -74,14 +81,19 @@ class Planner:
         )
         return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace)
 
+    def kept_seconds(self, candidate: Candidate, variant: Variant | None) -> float | None:
+        """What a case's plan that is at hand says: of the whole run, or of one prompt; None without such a plan."""
+        kept = self._store.read(self._facts(candidate, variant))
+        return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace).seconds if kept else None
+
     def work_each(
         self,
         candidate: Candidate,
         variant: Variant | None,
         measured: MeasuredTokenizer,
         answers: Sequence[AnswerLength] = (),
-    ) -> list[tuple[int, int]]:
-        """What each step of a fine-tuning case, or each answer, computes and moves: FLOPs and bytes.
+    ) -> list[Work]:
+        """What each step of a fine-tuning case, or each answer, does.
 
         `answers` are the lengths of the answers given. Raises CandidateError as `plan` does.
         """
@@ -90,7 +102,7 @@ class Planner:
             candidate,
             lambda: {"work": self._open(candidate, measured).work_each(variant, answers)},
         )
-        return [(flops, moved_bytes) for flops, moved_bytes in kept["work"]]
+        return convert(kept["work"], list[Work])
 
     def advice(self, candidate: Candidate, variant: Variant | None) -> Advice | None:
         """What else would fit the budget and the card, given with the first variant's case alone.
@@ -222,10 +234,10 @@ class _OpenCandidate:
         )
         return {"plan": asdict(plan), "steps": steps}
 
-    def work_each(self, variant: Variant | None, answers: Sequence[AnswerLength]) -> list[tuple[int, int]]:
+    def work_each(self, variant: Variant | None, answers: Sequence[AnswerLength]) -> list[dict[str, int]]:
         planner = self._planner
         each = planner.inference_work(answers) if variant is None else planner.fine_tuning_work(variant)
-        return [(work.flops, work.moved_bytes) for work in each]
+        return [asdict(work) for work in each]
 
     def advice(self) -> dict[str, Any] | None:
         """The fields of `Advice`; None for a candidate whose runs cannot be put together from steps."""

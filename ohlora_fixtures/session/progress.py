@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from statistics import median
@@ -12,7 +12,9 @@ from statistics import median
 import pytest
 
 from ..meters.meter import Tick
+from ..planner.planner import Planner
 from . import cases
+from .options import SETTINGS
 
 _SAVE, _RESTORE, _ERASE = "\x1b7", "\x1b8", "\x1b[K"
 _SECONDS_BETWEEN = 0.25
@@ -21,6 +23,9 @@ _SECONDS_BETWEEN_SIGNS = 180.0
 _MINUTE, _MINUTES_OF_AN_HOUR = 60, 60
 _ROUGHLY = 5
 """Minutes that an estimate of hours is rounded to."""
+AS_PLANNED = "as planned"
+"""The kind of cases whose size is their planned seconds: known before the first has run, and corrected by those that
+have."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +38,33 @@ class Work:
     """How long beside others of its kind."""
 
 
-def work_of(case: pytest.Item, *, is_full_size: bool) -> Work:
-    """A case's kind: its workload, or for a plan, of which one rank does the work of all, its variant, too.
+def works_of(items: Iterable[pytest.Item], planner: Planner, *, is_full_size: bool) -> dict[str, Work]:
+    """What each case's time depends on, by its node id; a plan of one rank does the work of all.
 
-    Measured at full size it takes as long as its model is large; mini replicas are alike.
+    Measured at full size, cases take as long as planned if plans of all of them are at hand; else each as long as its
+    model is large. Mini replicas are alike.
     """
-    found = cases.case_of(case)
-    if found.is_planned:
-        return Work(f"plan {found.variant}")
-    return Work(found.workload, cases.candidate_of(case).parameters if is_full_size else 1.0)
+    plans, measured = dict[str, Work](), dict[str, pytest.Item]()
+    for item in items:
+        case = cases.case_of(item)
+        if case.is_planned:
+            plans[item.nodeid] = Work(f"plan {case.variant}")
+        else:
+            measured[item.nodeid] = item
+    planned = {nodeid: _planned_seconds(item, planner) for nodeid, item in measured.items() if is_full_size}
+    if planned and all(planned.values()):
+        return plans | {nodeid: Work(AS_PLANNED, seconds or 0.0) for nodeid, seconds in planned.items()}
+    return plans | {
+        nodeid: Work(cases.case_of(item).workload, cases.candidate_of(item).parameters if is_full_size else 1.0)
+        for nodeid, item in measured.items()
+    }
+
+
+def _planned_seconds(item: pytest.Item, planner: Planner) -> float | None:
+    """What a measured case takes by its plan, if that is at hand."""
+    variant = cases.variant_of(item)
+    seconds = planner.kept_seconds(cases.candidate_of(item), variant)
+    return seconds and seconds * (1 if variant else len(item.config.stash[SETTINGS].protocol.prompt_rows))
 
 
 class Remaining:
@@ -79,7 +102,7 @@ class Remaining:
         running, so_far = self._running, time.perf_counter() - self._began
         if running is None:
             return None
-        paces = {kind: median(found) for kind, found in self._found.items()}
+        paces = {AS_PLANNED: 1.0} | {kind: median(found) for kind, found in self._found.items()}
         if own is not None:
             paces.setdefault(running.kind, (so_far + own) / running.size)
         waiting = {kind: size for kind, size in self._waiting.items() if size > 0}
