@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from ..inputs.variants import Variant
     from ..workloads.inference import AnswerLength
 
+Watch = Callable[[str], None]
+"""Is told in a few words what a plan is at."""
+
 
 @dataclass(frozen=True)
 class MeasuredTokenizer:
@@ -69,15 +72,22 @@ class Planner:
             needed.append(self._advice_facts(candidate, variant))
         return all(self._store.read(facts) is not None for facts in needed)
 
-    def plan(self, candidate: Candidate, variant: Variant | None, measured: MeasuredTokenizer | None = None) -> Plan:
+    def plan(
+        self,
+        candidate: Candidate,
+        variant: Variant | None,
+        measured: MeasuredTokenizer | None = None,
+        watch: Watch | None = None,
+    ) -> Plan:
         """A case's plan: fine-tuning in a variant, or inference for None.
 
+        `watch` is told in a few words what is traced.
         Raises CandidateError for a candidate that cannot be built or planned.
         """
         kept = self._kept(
             self._facts(candidate, variant, measured),
             candidate,
-            lambda: self._open(candidate, measured).plan(variant),
+            lambda: self._open(candidate, measured, watch).plan(variant),
         )
         return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace)
 
@@ -104,7 +114,7 @@ class Planner:
         )
         return convert(kept["work"], list[Work])
 
-    def advice(self, candidate: Candidate, variant: Variant | None) -> Advice | None:
+    def advice(self, candidate: Candidate, variant: Variant | None, watch: Watch | None = None) -> Advice | None:
         """What else would fit the budget and the card, given with the first variant's case alone.
 
         Raises CandidateError as `plan` does.
@@ -112,7 +122,7 @@ class Planner:
         if not self._is_advised(variant):
             return None
         facts = self._advice_facts(candidate, variant)
-        kept = self._kept(facts, candidate, lambda: {"advice": self._open(candidate, None).advice()})
+        kept = self._kept(facts, candidate, lambda: {"advice": self._open(candidate, None, watch).advice()})
         return None if kept["advice"] is None else Advice(**kept["advice"])
 
     def _is_advised(self, variant: Variant | None) -> bool:
@@ -132,10 +142,13 @@ class Planner:
         self._store.write(facts, made)
         return made
 
-    def _open(self, candidate: Candidate, measured: MeasuredTokenizer | None) -> _OpenCandidate:
+    def _open(
+        self, candidate: Candidate, measured: MeasuredTokenizer | None, watch: Watch | None = None
+    ) -> _OpenCandidate:
         if self._opened is None or (self._opened.candidate, self._opened.measured) != (candidate, measured):
             self._opened = None  # two candidates at once would need twice the memory
             self._opened = _OpenCandidate(candidate, self._settings, measured)
+        self._opened.let_watch(watch)
         return self._opened
 
     def _facts(
@@ -191,8 +204,14 @@ class _OpenCandidate:
         self._kernels = kernels_of(model)
         self._prompt_tokens = max(self._rows.prompt_tokens)
         self._median_prompt_tokens = median_low(self._rows.prompt_tokens)
-        traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
-        self._planner = CandidatePlanner(traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants)
+        self._traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
+        self._planner = CandidatePlanner(
+            self._traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants
+        )
+
+    def let_watch(self, watch: Watch | None) -> None:
+        """Tell somebody, or nobody any more, what is traced."""
+        self._traced.watch = watch or (lambda _: None)
 
     def plan(self, variant: Variant | None) -> dict[str, Any]:
         """The fields of `Plan` without its seconds, and the number of steps."""
