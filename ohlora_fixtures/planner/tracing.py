@@ -104,7 +104,7 @@ class TracedLoop:
 
     @cached_property
     def _levels(self) -> _Levels:
-        return _Levels(self._tracer.trace, self._marks.values())
+        return _Levels(self._tracer.trace, (position for position, _ in self._marks.values()))
 
 
 class _Levels:
