@@ -59,14 +59,20 @@ class CandidatePlanner:
     ) -> None:
         """Trace the lowest and the highest of the `variants` that differ in rank alone; others lie between."""
         self.traced = traced
-        self._examples = examples
+        self.examples = examples
         self.longest_prompt_tokens = longest_prompt_tokens
-        self._protocol = protocol
+        self.protocol = protocol
         self._variants = variants
         self.advised = variants[0]
         """The variant at which advice is given: the session's first."""
         self._runs: dict[Variant, Run] = {}
         self._lengths_agree = True
+        self._whole: dict[Variant, TracedRun] = {}
+
+    def of_rows(self, most_tokens: int) -> CandidatePlanner:
+        """A planner of the same candidate, for other variants and with rows cut to so many tokens."""
+        rows: list[Example] = [{name: each[:most_tokens] for name, each in row.items()} for row in self.examples]  # type: ignore[misc, attr-defined]
+        return CandidatePlanner(self.traced, rows, self.longest_prompt_tokens, self.protocol, [self.advised])
 
     @cached_property
     def batches(self) -> list[list[Example]]:
@@ -75,8 +81,8 @@ class CandidatePlanner:
 
     def batches_of(self, variant: Variant) -> list[list[Example]]:
         """The batches of a variant's whole run."""
-        drawn = drawn_batches(len(self._examples), variant.protocol(self._protocol))
-        return [[self._examples[row] for row in rows] for rows in drawn]
+        drawn = drawn_batches(len(self.examples), variant.protocol(self.protocol))
+        return [[self.examples[row] for row in rows] for rows in drawn]
 
     @cached_property
     def longest_batch(self) -> list[Example]:
@@ -111,7 +117,7 @@ class CandidatePlanner:
 
     def _ends(self, variant: Variant) -> tuple[Variant, Variant] | None:
         """Between which ranks a variant lies on a line: bitsandbytes treats small states otherwise than large ones."""
-        is_plain = re.search("8bit|paged", variant.protocol(self._protocol).optimizer) is None
+        is_plain = re.search("8bit|paged", variant.protocol(self.protocol).optimizer) is None
         return ends_of(variant, self._variants) if is_plain else None
 
     def placed(self) -> Played:
@@ -120,7 +126,7 @@ class CandidatePlanner:
 
     def inference(self) -> Played:
         """The longest prompt answered to the protocol's length; an answer lets go of all that it took."""
-        first, last = self.longest_prompt_tokens, self._protocol.max_length
+        first, last = self.longest_prompt_tokens, self.protocol.max_length
         if last - first > 2 * _FEW_TOKENS:
             with suppress(NotComposableError):  # as in `fine_tuning`
                 return self._decoded(first, last)
@@ -144,7 +150,7 @@ class CandidatePlanner:
         batches = self.batches_of(variant)
         if len(batches) > _FEW_STEPS:
             with suppress(NotComposableError):  # its steps may hang together in another way: trace them all
-                run, every = self.run(variant), variant.protocol(self._protocol).empty_cache_steps
+                run, every = self.run(variant), variant.protocol(self.protocol).empty_cache_steps
                 usual = {shape: without_emptying(step) for shape, step in run.step_of.items()} if every else run.step_of
                 steps = (
                     (usual if every and number % every else run.step_of)[shape_of(batch)]
@@ -162,11 +168,14 @@ class CandidatePlanner:
 
     def places(self, batch: Batch) -> tuple[int, ...]:
         """The numbers of a batch's rows among those trained on, from 1, the longest row's first."""
-        number_of = {id(row): number for number, row in enumerate(self._examples, 1)}
+        number_of = {id(row): number for number, row in enumerate(self.examples, 1)}
         return tuple(number_of[id(row)] for row in sorted(batch, key=lambda row: -len(row["input_ids"])))
 
     def _traced_whole(self, variant: Variant) -> TracedRun:
-        return self.traced.fine_tuning(variant, self.batches_of(variant), self._protocol.epochs)
+        if variant not in self._whole:
+            batches, epochs = self.batches_of(variant), self.protocol.epochs
+            self._whole = {variant: self.traced.fine_tuning(variant, batches, epochs)}  # the last one: they are long
+        return self._whole[variant]
 
     def fine_tuning_work(self, variant: Variant) -> Sequence[Work]:
         """What each step of the whole run computes and moves."""
@@ -197,8 +206,8 @@ class CandidatePlanner:
 
     def _decoding_work(self) -> Callable[[int], Work]:
         """What the forward pass of one token computes and moves, by the number of tokens until then."""
-        first = max(1, min(self.longest_prompt_tokens, self._protocol.max_length - _FEW_TOKENS))
-        last = max(self._protocol.max_length, first + 2 * _FEW_TOKENS)
+        first = max(1, min(self.longest_prompt_tokens, self.protocol.max_length - _FEW_TOKENS))
+        last = max(self.protocol.max_length, first + 2 * _FEW_TOKENS)
         early = self.traced.generation(first, first + _FEW_TOKENS).work_each[1:]
         late = self.traced.generation(last - _FEW_TOKENS, last).work_each[1:]
         known = dict(enumerate(early, first + 1)) | dict(enumerate(late, last - _FEW_TOKENS + 1))
@@ -212,7 +221,7 @@ class CandidatePlanner:
 
         Raises NotComposableError if it cannot be put together from steps.
         """
-        if variant.protocol(self._protocol).gradient_accumulation_steps > 1:
+        if variant.protocol(self.protocol).gradient_accumulation_steps > 1:
             raise NotComposableError("a step's gradients are older than its last batch")
         if variant not in self._runs:
             ends = self._ends(variant)
@@ -227,7 +236,7 @@ class CandidatePlanner:
 
         Raises NotComposableError as `cut` does.
         """
-        emptying = min(1, variant.protocol(self._protocol).empty_cache_steps)  # in every step: `fine_tuning` drops it
+        emptying = min(1, variant.protocol(self.protocol).empty_cache_steps)  # in every step: `fine_tuning` drops it
         run = self.traced.fine_tuning(variant, [self.batches_of(variant)[0], *batches], empty_cache_steps=emptying)
         return cut(run.trace, run.ends), run.begin, run.work_each[1:]
 

@@ -18,7 +18,7 @@ from ..base.messages import message
 from ..base.units import MIB
 from ..inputs.variants import ends_of
 from ..workloads import models
-from .plan import Advice, Plan, PlanStore
+from .plan import Advice, Changes, Plan, PlanStore
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -52,10 +52,10 @@ class Planner:
         self._opened: _OpenCandidate | None = None
 
     def is_kept(self, candidate: Candidate, variant: Variant | None) -> bool:
-        """Whether a case's plan, and its advice, can be had without the heavy libraries."""
+        """Whether a case's plan, and what is told with it, can be had without the heavy libraries."""
         needed = [self._facts(candidate, variant)]
         if self._is_advised(variant):
-            needed.append(self._advice_facts(candidate, variant))
+            needed += [self._advice_facts(candidate, variant), self._changes_facts(candidate, variant)]
         return all(self._store.read(facts) is not None for facts in needed)
 
     def plan(self, candidate: Candidate, variant: Variant | None, measured: MeasuredTokenizer | None = None) -> Plan:
@@ -98,6 +98,32 @@ class Planner:
         facts = self._advice_facts(candidate, variant)
         kept = self._kept(facts, candidate, lambda: {"advice": self._open(candidate, None).advice()})
         return None if kept["advice"] is None else Advice(**kept["advice"])
+
+    def changes(self, candidate: Candidate, variant: Variant | None) -> Changes | None:
+        """What would make a candidate fit that does in no chosen variant; with the first variant's case alone.
+
+        Raises CandidateError as `plan` does.
+        """
+        if not self._is_advised(variant):
+            return None
+        kept = self._kept(
+            self._changes_facts(candidate, variant), candidate, lambda: {"changes": self._changed(candidate)}
+        )
+        found: Changes | None = convert(kept["changes"], Changes | None)
+        return found
+
+    def _changed(self, candidate: Candidate) -> dict[str, Any] | None:
+        """The fields of `Changes`; None if the candidate fits, or if nothing of it can be planned."""
+        limit_mib = self._limit_mib()
+        needed_mib: dict[Variant, float] = {}
+        for variant in self._settings.variants:
+            with suppress(CandidateError):
+                needed_mib[variant] = self.plan(candidate, variant).needs_device_mib or 0.0
+                if needed_mib[variant] <= limit_mib:
+                    return None
+        if not needed_mib:
+            return None
+        return asdict(self._open(candidate, None).changes(min(needed_mib, key=needed_mib.__getitem__)))
 
     def _is_advised(self, variant: Variant | None) -> bool:
         return variant == self._settings.variants[0]
@@ -149,8 +175,14 @@ class Planner:
         }
 
     def _advice_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
-        limit_mib = self._settings.gpu_profile.limit_mib(self._settings.budget_mib)
-        return {**self._facts(candidate, variant), "advice_for_mib": limit_mib}
+        return {**self._facts(candidate, variant), "advice_for_mib": self._limit_mib()}
+
+    def _changes_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
+        chosen = [each.as_dict() for each in self._settings.variants]
+        return {**self._facts(candidate, variant), "changes_for_mib": self._limit_mib(), "variants": chosen}
+
+    def _limit_mib(self) -> float:
+        return self._settings.gpu_profile.limit_mib(self._settings.budget_mib)
 
 
 class _OpenCandidate:
@@ -182,12 +214,13 @@ class _OpenCandidate:
         if variant is None:
             played = self._planner.inference()
             after_bytes, longest, trainable = self._planner.placed().allocated_bytes, self._prompt_tokens, None
-            states, batch = States(None), None
+            states, batch, flops = States(None), None, None
         else:
             played, batch = self._planner.fine_tuning(variant)
             after_bytes, longest = played.allocated_bytes, max(len(row["input_ids"]) for row in self._rows.examples)
             trainable = self._planner.trainable_parameters(variant)
             states = self._planner.states(variant)
+            flops = sum(work.flops for work in self._planner.fine_tuning_work(variant))
         return Plan(
             parameters=self._parameters,
             trainable_parameters=trainable,
@@ -205,6 +238,7 @@ class _OpenCandidate:
             optimizer_states_mib=_mib(states.size_bytes),
             paged_mib=_mib(states.paged_bytes),
             breakdown_mib={name: size_bytes / MIB for name, size_bytes in played.at_peak.items()},
+            flops=flops,
         )
 
     def work_each(self, variant: Variant | None, answers: Sequence[AnswerLength]) -> list[tuple[int, int]]:
@@ -220,6 +254,12 @@ class _OpenCandidate:
         with suppress(NotComposableError):
             return asdict(Advisor(self._planner, self._limit_mib).advise())
         return None
+
+    def changes(self, variant: Variant) -> Changes:
+        """What would make a variant fit."""
+        from .changes import Changer
+
+        return Changer(self._planner, variant, self._limit_mib, self._context_mib).changes()
 
 
 def _mib(size_bytes: int | None) -> float | None:

@@ -117,8 +117,10 @@ def plan(
             context_basis=profile.context_basis,
         )
         with told_in_one_sentence():
-            draft.plan = planner.plan(candidate, variant)
-            draft.plan = replace(draft.plan, advice=planner.advice(candidate, variant))
+            found = planner.plan(candidate, variant)
+            draft.plan = replace(
+                found, advice=planner.advice(candidate, variant), changes=planner.changes(candidate, variant)
+            )
         return draft.plan
 
     return make
