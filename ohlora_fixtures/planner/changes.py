@@ -88,12 +88,15 @@ class Changer:
         taken: tuple[str, ...] = ()
         for name in self._possible():
             try:
-                added.append(self._change((*taken, name)))
+                changed = self._change((*taken, name))
             except Exception as error:  # noqa: BLE001 - what a library refuses is no change, and the next may do
                 not_planned.append(message("changed.refused", change=self._told(name), error=one_line(error)))
                 continue
+            if changed.needs_device_mib >= added[-1].needs_device_mib:
+                continue
             taken = (*taken, name)
-            if self._fits(added[-1]):
+            added.append(changed)
+            if self._fits(changed):
                 break
         enough = self._enough(taken) if self._fits(added[-1]) else None
         return Changes(self._variant.name, tuple(added), enough, tuple(not_planned))

@@ -208,7 +208,7 @@ class _OpenCandidate:
         self._planner = CandidatePlanner(traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants)
 
     def plan(self, variant: Variant | None) -> Plan:
-        from .candidate_planner import shape_of
+        from .runs import shape_of
         from .traced_candidate import States
 
         if variant is None:

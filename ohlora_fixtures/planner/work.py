@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import flop_registry
 
-from .steps import whole_at
+from .steps import NotComposableError, whole_at
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,14 @@ def work_at(x: int, known: Mapping[int, Work]) -> Work:
     """
     flops = whole_at(x, {point: work.flops for point, work in known.items()})
     return Work(flops, whole_at(x, {point: work.moved_bytes for point, work in known.items()}))
+
+
+def mean_work(each: Sequence[Work]) -> Work:
+    """The mean of what steps do; raises NotComposableError unless it comes out whole."""
+    total = sum(each, Work())
+    if total.flops % len(each) or total.moved_bytes % len(each):
+        raise NotComposableError("a step's work is no mean of others' work")
+    return Work(total.flops // len(each), total.moved_bytes // len(each))
 
 
 def _with_all_heads(func: torch._ops.OpOverload, args: Sequence[Any]) -> list[Any]:
