@@ -147,7 +147,7 @@ class Changer:
             variant=variant.as_dict(),
             row_tokens=tokens if _ROWS in names else None,
             needs_device_mib=played.needs_bytes / MIB + self._context_mib,
-            flops=sum(work.flops for work in planner.fine_tuning_work(variant)),
+            work=planner.run_work(variant)[0],
         )
 
     def _changed(self, names: Collection[str]) -> Variant:

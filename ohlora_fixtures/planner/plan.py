@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..base.files import MOST_SETTINGS_BYTES, read_bytes, replace_text
 from ..base.messages import Message
+from ..inputs.pace import Pace
 from ..inputs.variants import VariantName
+from .seconds import Work, seconds_of
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,10 @@ class Change:
     """Where rows are cut, tokens: the protocol's `max_row_tokens`; None if they are not."""
     needs_device_mib: float
     """What the card must have."""
-    flops: int
-    """Floating-point operations of the whole run."""
+    work: Work
+    """What the whole run does."""
+    seconds: float | None = None
+    """How long it takes, as a plan's."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,18 @@ class Changes:
         """The least that any of them needs of a card."""
         return min(each.needs_device_mib for each in self.added)
 
+    def with_seconds(self, pace: Pace | None) -> Changes:
+        """The same with the time that each takes at a pace."""
+
+        def timed(change: Change) -> Change:
+            return change if pace is None else replace(change, seconds=seconds_of(change.work, pace).seconds)
+
+        return replace(self, added=tuple(map(timed, self.added)), enough=self.enough and timed(self.enough))
+
 
 @dataclass(frozen=True)
 class Plan:
-    """One case's memory, predicted; MiB. None for what an older record does not tell."""
+    """One case's memory, MiB, and time, predicted. None for what an older record does not tell."""
 
     allocated_after_mib: float | None = None
     """In live blocks after loading (inference) or after training."""
@@ -104,12 +116,39 @@ class Plan:
     """Tokens that this batch is padded to."""
     breakdown_mib: dict[str, float] | None = None
     """What the live blocks held when most was allocated; adds up to `peak_allocated_mib`."""
-    flops: int | None = None
-    """Floating-point operations of the whole fine-tuning run: matrix products and attention. None for inference."""
+    seconds: float | None = None
+    """Of the whole fine-tuning run, or of one prompt whose answer fills the protocol's length; None for a card of which
+    no peaks are known."""
+    seconds_low: float | None = None
+    """It may be as short as this."""
+    seconds_high: float | None = None
+    """It may be as long as this."""
+    step_seconds: float | None = None
+    """Mean of a training step, None for inference."""
+    seconds_basis: str | None = None
+    """What the seconds rest on: `measured` on such a card by others, `calibrated` by this machine's measurements, or
+    `rough`, from the card's peaks."""
+    work: Work | None = None
+    """What they are planned from."""
     advice: Advice | None = None
     """With the first variant's plan: what else would fit the budget."""
     changes: Changes | None = None
     """With the first variant's plan, where no chosen variant fits: what would make it fit."""
+
+
+def with_seconds(plan: Plan, steps: int | None, pace: Pace | None) -> Plan:
+    """The plan with the time that its work takes at a pace; `steps` are those of a fine-tuning run."""
+    if plan.work is None or pace is None:
+        return plan
+    found = seconds_of(plan.work, pace)
+    return replace(
+        plan,
+        seconds=found.seconds,
+        seconds_low=found.low,
+        seconds_high=found.high,
+        step_seconds=found.seconds / steps if steps else None,
+        seconds_basis=pace.basis,
+    )
 
 
 class PlanStore:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .seconds import Work
 from .steps import NotComposableError, Step, batch_of_each, mixed, step_at
-from .work import Work, mean_work, work_at
+from .work import mean_work, work_at
 
 if TYPE_CHECKING:
     from .traced_candidate import Batch
@@ -112,7 +113,7 @@ def interpolated_run(
         work_of[shape] = mean_work([work_at_length[tokens] for _, tokens in shape])
         if shape in played or shape == check:
             step_of[shape] = mixed([step_at_length[tokens] for _, tokens in shape], place_of)
-    if step_of[check].events != found.last_events or work_of[check] != found.work_each[-1]:
+    if step_of[check].events != found.last_events or work_of[check].products != found.work_each[-1].products:
         raise NotComposableError("the check at a further step failed")
     return Run(found.beginning, found.begin, step_of, work_of)
 

@@ -20,7 +20,8 @@ from .allocator import Category, Trace
 from .cuda_kernels import CudaKernels
 from .meta_kernels import Kernel, MetaKernels, follow_value, kernel_with_values
 from .quantised import DECOMPOSED
-from .work import Counter, Work, counter_of
+from .seconds import Work
+from .work import Counter, counter_of
 
 Layout = tuple[torch.Size, tuple[int, ...], torch.dtype]
 """A tensor's shape, strides and dtype."""
@@ -59,7 +60,8 @@ class StorageTracer(TorchDispatchMode):
         self.before: dict[torch._ops.OpOverload, Callable[[], None]] = {}
         """What to call before an operator runs."""
         self.work = Work()
-        """What operators have computed and moved so far."""
+        """What matrix products have computed and moved so far, and what recordings played back have done."""
+        self._operators = 0
         self.marks: list[tuple[int, Work]] = []
         """Positions in the trace's events, and the work until then."""
         self._vocabulary = vocabulary
@@ -80,7 +82,11 @@ class StorageTracer(TorchDispatchMode):
 
     def mark(self) -> None:
         """Note how far the run has come."""
-        self.marks.append((len(self.trace.events), self.work))
+        self.marks.append((len(self.trace.events), self.done()))
+
+    def done(self) -> Work:
+        """What has been done so far, but for the bytes made, which the trace tells."""
+        return self.work + Work(operators=self._operators)
 
     def relabel(self, tensor: torch.Tensor, category: Category) -> None:
         """Say what a live tensor's block turned out to be for, if it is followed."""
@@ -120,13 +126,13 @@ class StorageTracer(TorchDispatchMode):
     @contextmanager
     def aside(self) -> Iterator[Trace]:
         """Record what happens in the block into a trace of its own, cuBLAS's workspaces taken before."""
-        before = self.trace, self.work, self._cuda_kernels
-        self.trace, self.work = Trace(), Work()
+        before = self.trace, self.work, self._operators, self._cuda_kernels
+        self.trace, self.work, self._operators = Trace(), Work(), 0
         self._cuda_kernels = self._cuda_kernels and self._cuda_kernels.with_workspaces()
         try:
             yield self.trace
         finally:
-            self.trace, self.work, self._cuda_kernels = before
+            self.trace, self.work, self._operators, self._cuda_kernels = before
 
     def adopt(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
         """Count tensors that were made before the tracing began, in the order given."""
@@ -152,6 +158,7 @@ class StorageTracer(TorchDispatchMode):
         if kernel is None:
             with self:
                 return func.decompose(*args, **kwargs)
+        self._operators += 1
         out = kernel(*args, **kwargs)
         if brings_storage:
             self._note_results(func, args, out)
