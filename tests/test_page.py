@@ -223,7 +223,7 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     bases = {"fine_tuning_memory": "planned peak_device_mib", "inference_memory": "allocated_after_mib"}
     lacking = {"ranking": (), "shifts": (), "front": ()}
     candidates = [row.candidate for row in comparison.rows]
-    parts = dict.fromkeys(("stray_beginning", "expected"), 0.5)
+    parts = dict.fromkeys(("stray_beginning", "echo", "matched", "expected"), 0.5)
     for grade in ("최상", "하", "최하"):
         records = [
             each if each.case.is_planned else changed(each, quality_grade=grade, quality_parts=parts) for each in capped
@@ -304,7 +304,7 @@ def test_a_replicas_time_and_memory_are_in_no_chart_and_marked_where_they_stand(
         assert page.count(figure) == 1
     assert page.count("These are mini replicas.") == 1  # all figures
     missing = re.search(r'<section id="missing".*?</section>', page, re.DOTALL)[0]
-    assert re.findall("<li>(.*?):", missing) == ["Time", "Quality against cost", "Loss"]
+    assert re.findall("<li>(.*?):", missing) == ["Quality against cost", "Loss"]
     heading = page.index("Figures of mini replicas, which do not compare")
     assert heading < min(page.index(figure) for figure in ("4,321", "8,765", "7,654"))
     memory = re.search(r'<section id="memory".*?</section>', page, re.DOTALL)[0]

@@ -53,8 +53,15 @@ def test_the_memory_tables_numbers_are_the_records():
 def test_the_other_tables_numbers_are_the_records():
     comparison = page_data.full(3)
     document = Document(page_of(comparison))
-    for row in document.rows("candidate", "case", "seconds"):
+    for row in document.rows("candidate", "case", "seconds", "step or prompt, median, seconds"):
         assert near(row["seconds"], recorded(row, comparison.measured).measured.seconds)
+    planned = document.rows("candidate", "case", "seconds", "as short as, seconds")
+    assert len(planned) == 12
+    for row in planned:
+        plan = recorded(row, comparison.plans).plan
+        assert near(row["seconds"], plan.seconds)
+        assert near(row["as long as, seconds"], plan.seconds_high)
+        assert row["times rest on"] == "rough"
     for row in document.rows("candidate", "case", "outcome", "seconds"):
         card = recorded(row, comparison.measured).measured.card
         assert near(row["highest temperature, °C"], card.highest_temperature_c)
@@ -138,7 +145,8 @@ def test_what_does_not_fit_is_said_in_words():
 def test_what_would_make_a_candidate_fit_is_drawn_and_listed():
     comparison = page_data.too_large()
     page = page_of(comparison)
-    _, drawn = re.findall(r'<figure class="bars".*?</figure>', page, re.DOTALL)
+    charts = re.findall(r'<figure class="bars".*?</figure>', page, re.DOTALL)
+    (drawn,) = (chart for chart in charts if "What would make it fit" in chart)
     ladder = ["r16", "+ batch 1 x 4", "+ checkpointing", "+ QLoRA", "enough"]
     ladder += ["r16", "+ rows of 58", "+ batch 1 x 4", "+ 8-bit AdamW"]
     assert [*re.findall(r'class="case">([^<]*)<', drawn)] == ladder

@@ -72,5 +72,5 @@ def test_below_compute_capability_8_matrices_are_multiplied_in_fp32():
 def test_a_plan_says_seconds_of_the_run_and_of_a_step():
     plan = with_seconds(Plan(work=LARGE), 50, PACE)
     assert plan.seconds_low < plan.seconds < plan.seconds_high
-    assert plan.step_seconds == plan.seconds / 50
-    assert with_seconds(Plan(work=LARGE), None, PACE).step_seconds is None
+    assert plan.seconds_a_step == plan.seconds / 50
+    assert with_seconds(Plan(work=LARGE), None, PACE).seconds_a_step is None

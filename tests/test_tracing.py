@@ -1,16 +1,19 @@
 """One's own loop, traced through the public interface (docs/planning.md)."""
 
 import re
+from importlib.util import find_spec
 
 import pytest
 import torch
 from caching_allocator import CachingAllocator
+from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.planner.tracing import tracing
+from ohlora_fixtures.workloads.fine_tuning import forget_optimizers
 
 L4 = next(profile for profile in read_profiles(DATA / "gpus.toml") if profile.name == "l4")
 MIB = 2**20
@@ -99,6 +102,40 @@ def test_what_cannot_be_answered_is_said(model):
         trace.peak(since="two")
     with pytest.raises(InputError, match="build the model on meta"), tracing(torch.nn.Linear(2, 2), L4):
         pass
+
+
+def test_what_is_attached_inside_is_told_from_activations(model):
+    with tracing(model, L4) as trace:
+        adapted = get_peft_model(model, LoraConfig(r=64, target_modules=["q_proj", "down_proj"]))
+        trained = [each for each in adapted.parameters() if each.requires_grad]
+        optimizer = torch.optim.SGD(trained)
+        adapted(input_ids=batch(8), labels=batch(8)).loss.backward()
+        held = torch.empty(64 * MIB, dtype=torch.uint8, device="meta")  # the peak stands where all gradients are there
+        optimizer.step()
+        del held
+    trained_mib = sum(each.nbytes for each in trained) / MIB
+    at_peak_mib = trace.at_peak_mib()
+    assert at_peak_mib["adapters"] == at_peak_mib["gradients"] == pytest.approx(trained_mib)
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="an extra")
+def test_an_8_bit_optimizer_is_traced(model):
+    from bitsandbytes.optim import AdamW8bit
+
+    states_mib = []
+    for optimizer_of in (torch.optim.AdamW, AdamW8bit):
+        with tracing(model, L4) as trace:
+            trace.mark("placed")
+            optimizer = optimizer_of(model.parameters())
+            model(input_ids=batch(64), labels=batch(64)).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            trace.mark("end")
+        kept_mib = trace.at("end").allocated_mib - trace.at("placed").allocated_mib
+        states_mib.append(kept_mib - 2 * L4.cublas_workspace_bytes / MIB)
+        del optimizer
+        forget_optimizers()
+    assert states_mib[1] == pytest.approx(states_mib[0] / 2, rel=0.1)  # two bytes a parameter instead of four
 
 
 def test_with_a_device_map_the_weights_share_one_segment():

@@ -24,6 +24,8 @@ def doubts(
         yield message("doubt.not_counted", by=message(f"by.{source}"), options=[_how_many(each) for each in own])
     if partial := [_how_many(each) for each in ranked if each.quality and each.quality.is_partial]:
         yield message("doubt.partial", options=partial)
+    if unmatched := [each for each in ranked if each.quality and each.quality.is_matched is False]:
+        yield message("doubt.unmatched", options=names_of(unmatched))
     if ranked and _is_worse(ranked[0]):
         yield message("doubt.worse", options=_before_and_after(ranked[0]))
 
@@ -57,8 +59,12 @@ def cautions(options: Sequence[Option], found: Sequence[Contender], bases: Colle
         yield message("caution.tied", options=names_of(tied))
     if "allocated_after_mib" in bases:
         yield message("caution.allocated_after")
-    if any(each.startswith("planned") for each in bases):
+    if "planned peak_device_mib" in bases:
         yield message("caution.planned")
+    if any(each.startswith("planned seconds") for each in bases):
+        plans = [record.plan for each in found for record in each.records if record.plan is not None]
+        is_rough = any(plan.seconds_basis == "rough" for plan in plans)
+        yield message("caution.planned_seconds_rough" if is_rough else "caution.planned_seconds")
     if len(budgets := sorted(budgets_mib(found))) > 1:
         yield message("caution.budgets", budgets=", ".join(f"{budget:.0f} MiB" for budget in budgets))
     yield from _cautions_on_measured(found)

@@ -20,8 +20,8 @@ from .traced_candidate import States
 from .work import work_at
 
 if TYPE_CHECKING:
-    from ..inputs.dataset import Example
     from ..inputs.protocol import Protocol
+    from ..inputs.templates import Example
     from ..workloads.inference import AnswerLength
     from .traced_candidate import Batch, TracedCandidate, TracedRun
 
@@ -29,10 +29,8 @@ _FEW_STEPS = 6
 """A run of no more steps is traced whole."""
 _FEW_TOKENS = 5
 """Tokens traced at the beginning of an answer, and at its end."""
-ADAMW_PASSES = 23
-"""How often AdamW's foreach kernels and gradient clipping read or write a trained weight's elements in a step
-(`_multi_tensor_adamw` in `torch/optim/adam.py`, `_clip_grads_with_norm_`)."""
-BF16_BYTES, FP32_BYTES = 2, 4
+_ADAMW_PASSES = 23
+_BF16_BYTES, _FP32_BYTES = 2, 4
 
 
 class CandidatePlanner:
@@ -207,8 +205,7 @@ class CandidatePlanner:
     def run_work(self, variant: Variant) -> tuple[Work, int]:
         """What the whole run does, its optimizer included, and its number of steps."""
         each = self.fine_tuning_work(variant)
-        weight_bytes = FP32_BYTES if variant.adapter else BF16_BYTES
-        bytes_a_step = self.trainable_parameters(variant) * weight_bytes * ADAMW_PASSES
+        bytes_a_step = optimizer_bytes(self.trainable_parameters(variant), is_full=not variant.adapter)
         return sum(each, Work(made_bytes=len(each) * bytes_a_step)), len(each)
 
     def fine_tuning_work(self, variant: Variant) -> Sequence[Work]:
@@ -298,6 +295,15 @@ class CandidatePlanner:
         found = self.cut_run(variant, [*(batches_of[shape] for shape in shapes), max(steps, key=shapes_of)])
         step_of, work_of = dict(zip(shapes, found.steps, strict=True)), dict(zip(shapes, found.work_each, strict=False))
         return Run(found.beginning, found.begin, step_of, work_of)
+
+
+def optimizer_bytes(trainable_parameters: int, *, is_full: bool) -> int:
+    """What AdamW's foreach kernels and gradient clipping read and write in a step: a weight's elements 23 times.
+
+    That is counted in `_multi_tensor_adamw` (`torch/optim/adam.py`) and `_clip_grads_with_norm_`. Adapters are in fp32,
+    a whole model in bf16. Other optimizers are taken to be like it.
+    """
+    return trainable_parameters * (_BF16_BYTES if is_full else _FP32_BYTES) * _ADAMW_PASSES
 
 
 def _decoding_work(early: TracedRun, late: TracedRun, first: int, last: int) -> Callable[[int], Work]:

@@ -105,6 +105,10 @@ class Plan:
     """`own`, `stand-in`, or `estimated` where lengths come from the candidate's characters a token."""
     longest_tokens: int | None = None
     """Tokens that the longest batch is padded to, or of the longest prompt."""
+    rows_cut: int | None = None
+    """Rows trained on that are cut at the protocol's `max_row_tokens`, None for inference."""
+    long_answers: int | None = None
+    """Prompts whose own answer does not fit in the protocol's `max_length`, None for fine-tuning."""
     optimizer_states_mib: float | None = None
     """What the optimizer keeps from step to step, None for inference."""
     paged_mib: float | None = None
@@ -114,6 +118,8 @@ class Plan:
     """The batch at whose step most is allocated: its rows' numbers among those trained on, from 1, longest first."""
     peak_batch_tokens: int | None = None
     """Tokens that this batch is padded to."""
+    without_kernels: tuple[str, ...] | None = None
+    """Packages whose kernels the model takes where they are installed: planned are PyTorch's own operators."""
     breakdown_mib: dict[str, float] | None = None
     """What the live blocks held when most was allocated; adds up to `peak_allocated_mib`."""
     seconds: float | None = None
@@ -123,7 +129,7 @@ class Plan:
     """It may be as short as this."""
     seconds_high: float | None = None
     """It may be as long as this."""
-    step_seconds: float | None = None
+    seconds_a_step: float | None = None
     """Mean of a training step, None for inference."""
     seconds_basis: str | None = None
     """What the seconds rest on: `measured` on such a card by others, `calibrated` by this machine's measurements, or
@@ -146,7 +152,7 @@ def with_seconds(plan: Plan, steps: int | None, pace: Pace | None) -> Plan:
         seconds=found.seconds,
         seconds_low=found.low,
         seconds_high=found.high,
-        step_seconds=found.seconds / steps if steps else None,
+        seconds_a_step=found.seconds / steps if steps else None,
         seconds_basis=pace.basis,
     )
 

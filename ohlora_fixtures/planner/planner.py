@@ -19,6 +19,7 @@ from ..base.messages import message
 from ..base.units import MIB
 from ..inputs.variants import ends_of
 from ..workloads import models
+from ..workloads.kernels import kernels_of
 from .plan import Advice, Changes, Plan, PlanStore, with_seconds
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Planner:
         ends = ends_of(variant, self._settings.variants) if variant else None
         if measured is None:
             folder = models.tokenizer_at_hand(candidate, self._settings.model_dir)
-            files = sorted(folder.glob("*token*")) if folder else []
+            files = sorted({*folder.glob("*token*"), *folder.glob("chat_template*")}) if folder else []
             tokenizer: dict[str, Any] = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
         else:
             from .batches import encoded
@@ -174,7 +175,7 @@ class Planner:
             "dataset": self._settings.dialogues.sha256,
             "gpu": asdict(self._settings.gpu_profile),
             "versions": dict(versions()),
-            "source": _source_digest(),
+            "source": source_digest(),
         }
 
     def _advice_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
@@ -192,6 +193,7 @@ class _OpenCandidate:
     """A candidate's full-size model on meta, and what is planned with it."""
 
     def __init__(self, candidate: Candidate, settings: Settings, measured: MeasuredTokenizer | None) -> None:
+        from ..workloads.inference import prepare_to_answer_in_full
         from .batches import encoded
         from .candidate_planner import CandidatePlanner
         from .traced_candidate import TracedCandidate
@@ -204,8 +206,9 @@ class _OpenCandidate:
         self._limit_mib = profile.limit_mib(settings.budget_mib) - profile.context_mib
         model = models.build_on_meta(candidate)
         self._rows = encoded(candidate, settings, measured)
-        models.prepare_to_answer_in_full(model, self._rows.tokenizer)
+        prepare_to_answer_in_full(model, self._rows.tokenizer)
         self._parameters = models.count_parameters(model)
+        self._kernels = kernels_of(model)
         self._prompt_tokens = max(self._rows.prompt_tokens)
         self._median_prompt_tokens = median_low(self._rows.prompt_tokens)
         traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
@@ -232,6 +235,8 @@ class _OpenCandidate:
             trainable_parameters=trainable,
             tokenizer=self._rows.origin,
             longest_tokens=longest,
+            rows_cut=None if variant is None else self._rows.rows_cut,
+            long_answers=self._rows.long_answers if variant is None else None,
             peak_batch=None if batch is None else self._planner.places(batch),
             peak_batch_tokens=None if batch is None else shape_of(batch)[1],
             allocated_after_mib=after_bytes / MIB,
@@ -243,6 +248,7 @@ class _OpenCandidate:
             context_mib=self._context_mib,
             optimizer_states_mib=_mib(states.size_bytes),
             paged_mib=_mib(states.paged_bytes),
+            without_kernels=self._kernels,
             breakdown_mib={name: size_bytes / MIB for name, size_bytes in played.at_peak.items()},
             work=work,
         )
@@ -274,7 +280,7 @@ def _mib(size_bytes: int | None) -> float | None:
 
 
 @cache
-def _source_digest() -> str:
+def source_digest() -> str:
     """A digest of this package's own code: a plan made by other code is not looked at."""
     files = sorted(Path(__file__).parents[1].rglob("*.py"))
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

@@ -14,16 +14,21 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from ..base.errors import InputError
 from ..base.units import MIB
-from .allocator import EMPTY_CACHE, SMALL_REQUEST_MAX_BYTES, Pool, Trace
+from .allocator import EMPTY_CACHE, SMALL_REQUEST_MAX_BYTES, Category, Pool, Trace
 from .meta_kernels import MetaKernels
 from .on_meta import gradients_labelled, place_by_device_map, storages_traced
 from .player import play
+from .quantised import bitsandbytes_on_meta
+from .seconds import Work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -47,13 +52,13 @@ class TracedLoop:
 
     def __init__(self, tracer: StorageTracer) -> None:
         self._tracer = tracer
-        self._marks: dict[str, int] = {}
+        self._marks: dict[str, tuple[int, Work]] = {}
 
     def mark(self, name: str) -> None:
         """Name this moment of the loop; raises InputError for a name that is taken."""
         if name in self._marks:
             raise InputError(f"the mark {name!r} is set already: give each moment a name of its own")
-        self._marks[name] = len(self._tracer.trace.events)
+        self._marks[name] = len(self._tracer.trace.events), self._tracer.done()
 
     def at(self, name: str) -> Level:
         """What the allocator has at a mark; raises InputError for a mark that is not set."""
@@ -75,6 +80,15 @@ class TracedLoop:
         """What is live when most is allocated, by what it is for."""
         return {name: size_bytes / MIB for name, size_bytes in play(self._tracer.trace).at_peak.items()}
 
+    def work(self, since: str, until: str) -> Work:
+        """What is done between two marks, for `seconds_of(work, card.pace)`; raises InputError for one not set.
+
+        What an optimizer writes in place is left out: `optimizer_bytes` tells of AdamW's.
+        """
+        begin, end = self._position(since), self._position(until)
+        made = sum(event for event in self._tracer.trace.events[begin:end] if event > 0)
+        return replace(self._marks[until][1] - self._marks[since][1], made_bytes=made)
+
     def needs_mib(self) -> float:
         """Least memory, to 2 MiB, within which the loop gets through, unused segments given back."""
         return play(self._tracer.trace).needs_bytes / MIB
@@ -86,7 +100,7 @@ class TracedLoop:
     def _position(self, name: str) -> int:
         if name not in self._marks:
             raise InputError(f"there is no mark {name!r}: set are {', '.join(self._marks) or 'none'}")
-        return self._marks[name]
+        return self._marks[name][0]
 
     @cached_property
     def _levels(self) -> tuple[array[int], array[int]]:
@@ -125,10 +139,32 @@ def tracing(model: PreTrainedModel, profile: GpuProfile, *, has_device_map: bool
     if any(not each.is_meta for each in model.parameters()):
         raise InputError('build the model on meta: with torch.device("meta"): AutoModelForCausalLM.from_config(...)')
     begin = partial(place_by_device_map, model) if has_device_map else None
+    base = set(model.parameters())
     with (
+        bitsandbytes_on_meta(),
         storages_traced(model, profile, MetaKernels(), {}, begin) as tracer,
         gradients_labelled(model, tracer),
+        _trained_labelled(tracer),
     ):
         loop = TracedLoop(tracer)
         yield loop
+        for parameter in model.parameters():
+            if parameter not in base:
+                tracer.relabel(parameter, Category.ADAPTERS)
         tracer.trace = tracer.trace.until(len(tracer.trace.events))
+
+
+@contextmanager
+def _trained_labelled(tracer: StorageTracer) -> Iterator[None]:
+    """Tell gradients also of what has been attached since: of all that an optimizer is about to change."""
+
+    def label(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        for parameter in (each for group in optimizer.param_groups for each in group["params"]):
+            if parameter.grad is not None:
+                tracer.relabel(parameter.grad, Category.GRADIENTS)
+
+    handle = register_optimizer_step_pre_hook(label)
+    try:
+        yield
+    finally:
+        handle.remove()

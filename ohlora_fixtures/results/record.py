@@ -5,6 +5,7 @@ import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cache
 from typing import Any, Literal, Self
 
 import msgspec
@@ -83,6 +84,12 @@ class Measured:
     """Its interquartile range."""
     tokens: int | None = None
     """Tokens trained on (padding excluded), or generated."""
+    rows_cut: int | None = None
+    """Rows trained on that are cut at the protocol's `max_row_tokens`, None for inference."""
+    long_answers: int | None = None
+    """Prompts whose own answer does not fit in the protocol's `max_length`, None for fine-tuning."""
+    sampling: dict[str, float | int | bool | None] | None = None
+    """By which settings of `generate` its answers were sampled, the makers' and transformers' own among them."""
     losses: tuple[float | None, ...] | None = None
     """Training loss of each step, nats a token; None for one that is not a finite number, or beyond all sense."""
     memory: MemoryReading = field(default_factory=MemoryReading)
@@ -106,10 +113,11 @@ class Measured:
         """The same with a run's figures."""
         settled = steady(measurement.seconds_each, warm_up)
         result, memory = measurement.result, measurement.memory
-        losses = None
+        losses, sampling = None, self.sampling
         if isinstance(result, FineTuned):
             losses = tuple(loss if abs(loss) < _LARGEST else None for loss in result.losses)
         else:  # the study read inference's figure before the first prompt
+            sampling = result.sampling
             memory = replace(memory, allocated_after_mib=memory.allocated_before_mib)
         return replace(
             self,
@@ -119,6 +127,7 @@ class Measured:
             steady_iqr_seconds=settled.iqr_seconds if settled else None,
             tokens=result.tokens,
             losses=losses,
+            sampling=sampling,
             memory=memory,
             card=measurement.card or CardReading(),
         )
@@ -137,7 +146,7 @@ class Assessment:
     grade: str | None = None
     """최상, 상, 중, 하 or 최하: the score's fifth."""
     parts: dict[str, float] | None = None
-    """What the score is made of: shares of the answers, or of their characters, from 0 to 1."""
+    """What the score is made of, each from 0 to 1; `expected` of an earlier version stands where `matched` does now."""
     trained_nats_per_character: float | None = None
     """Negative log-likelihood of the fine-tuning rows' answers a character, under the model as it is after the case."""
     held_out_nats_per_character: float | None = None
@@ -210,7 +219,9 @@ class Record:
 
     @property
     def seconds(self) -> float | None:
-        """The time that a case is compared by: of the whole fine-tuning run, or of one prompt."""
+        """The time that a case is compared by: of the whole fine-tuning run, or of one prompt; of a plan, planned."""
+        if self.case.is_planned:
+            return self.plan.seconds if self.plan else None
         return self.seconds_a_prompt if self.case.workload == INFERENCE else self.measured.seconds
 
     @property
@@ -277,15 +288,23 @@ def experiment_of(settings: Settings, case: Case) -> Experiment:
 
 def plain(value: Any) -> Any:
     """A value in a form JSON can hold: dataclasses as objects with all their fields, and no NaN and no infinity."""
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, (list, tuple)):  # of thousands of figures, often
         return [each if type(each) is float and math.isfinite(each) else plain(each) for each in value]
+    if names := _field_names(value.__class__):  # most of them None, often
+        found = [(name, getattr(value, name)) for name in names]
+        return {name: None if each is None else plain(each) for name, each in found}
     if isinstance(value, Mapping):
         return {name: plain(each) for name, each in value.items()}
-    if is_dataclass(value):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     return value
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _are_showable(value: Any) -> bool:
