@@ -20,7 +20,7 @@ from ..base.units import MIB
 from ..inputs.variants import ends_of
 from ..workloads import models
 from ..workloads.kernels import kernels_of
-from .plan import Advice, Plan, PlanStore, with_seconds
+from .plan import Advice, Changes, Plan, PlanStore, with_seconds
 from .seconds import Work
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ class Planner:
         return self._find_pace()
 
     def is_kept(self, candidate: Candidate, variant: Variant | None) -> bool:
-        """Whether a case's plan, and its advice, can be had without the heavy libraries."""
+        """Whether a case's plan, and what is told with it, can be had without the heavy libraries."""
         needed = [self._facts(candidate, variant)]
         if self._is_advised(variant):
-            needed.append(self._advice_facts(candidate, variant))
+            needed += [self._advice_facts(candidate, variant), self._changes_facts(candidate, variant)]
         return all(self._store.read(facts) is not None for facts in needed)
 
     def plan(
@@ -125,6 +125,32 @@ class Planner:
         kept = self._kept(facts, candidate, lambda: {"advice": self._open(candidate, None, watch).advice()})
         return None if kept["advice"] is None else Advice(**kept["advice"])
 
+    def changes(self, candidate: Candidate, variant: Variant | None, watch: Watch | None = None) -> Changes | None:
+        """What would make a candidate fit that does in no chosen variant; with the first variant's case alone.
+
+        Raises CandidateError as `plan` does.
+        """
+        if not self._is_advised(variant):
+            return None
+        kept = self._kept(
+            self._changes_facts(candidate, variant), candidate, lambda: {"changes": self._changed(candidate, watch)}
+        )
+        found: Changes | None = convert(kept["changes"], Changes | None)
+        return found and found.with_seconds(self.pace)
+
+    def _changed(self, candidate: Candidate, watch: Watch | None) -> dict[str, Any] | None:
+        """The fields of `Changes`; None if the candidate fits, or if nothing of it can be planned."""
+        limit_mib = self._limit_mib()
+        needed_mib: dict[Variant, float] = {}
+        for variant in self._settings.variants:
+            with suppress(CandidateError):
+                needed_mib[variant] = self.plan(candidate, variant, watch=watch).needs_device_mib or 0.0
+                if needed_mib[variant] <= limit_mib:
+                    return None
+        if not needed_mib:
+            return None
+        return asdict(self._open(candidate, None, watch).changes(min(needed_mib, key=needed_mib.__getitem__)))
+
     def _is_advised(self, variant: Variant | None) -> bool:
         return variant == self._settings.variants[0]
 
@@ -178,8 +204,14 @@ class Planner:
         }
 
     def _advice_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
-        limit_mib = self._settings.gpu_profile.limit_mib(self._settings.budget_mib)
-        return {**self._facts(candidate, variant), "advice_for_mib": limit_mib}
+        return {**self._facts(candidate, variant), "advice_for_mib": self._limit_mib()}
+
+    def _changes_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
+        chosen = [each.as_dict() for each in self._settings.variants]
+        return {**self._facts(candidate, variant), "changes_for_mib": self._limit_mib(), "variants": chosen}
+
+    def _limit_mib(self) -> float:
+        return self._settings.gpu_profile.limit_mib(self._settings.budget_mib)
 
 
 class _OpenCandidate:
@@ -215,7 +247,7 @@ class _OpenCandidate:
 
     def plan(self, variant: Variant | None) -> dict[str, Any]:
         """The fields of `Plan` without its seconds, and the number of steps."""
-        from .candidate_planner import shape_of
+        from .runs import shape_of
         from .traced_candidate import States
 
         if variant is None:
@@ -266,6 +298,12 @@ class _OpenCandidate:
         with suppress(NotComposableError):
             return asdict(Advisor(self._planner, self._limit_mib).advise())
         return None
+
+    def changes(self, variant: Variant) -> Changes:
+        """What would make a variant fit."""
+        from .changes import Changer
+
+        return Changer(self._planner, variant, self._limit_mib, self._context_mib).changes()
 
 
 def _mib(size_bytes: int | None) -> float | None:
