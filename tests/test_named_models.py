@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from chat_templates import CHATML
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -230,19 +231,28 @@ def test_the_entry_is_written_and_reads_back(model_folder, tokenizer_files, tmp_
     assert 'repo = "../my-model"' in (tmp_path / "new" / "mine.toml").read_text(encoding="utf-8")
 
 
-def test_a_chat_model_has_its_own_template_and_the_entry_its_length(model_folder, tmp_path, capsys):
-    from chat_templates import CHATML, tokenizer_with
-
-    path = model_folder()
-    tokenizer_with(CHATML, begins=False).save_pretrained(path)
-    assert main(["candidates", "--model", str(path), "--into", str(tmp_path / "mine.toml")]) == 0
-    assert "template of its own, for chats" in capsys.readouterr().out
-    (found,) = read_candidates(tmp_path / "mine.toml")
-    assert (found.text_template, found.template_tokens) == (None, 6 + 2 + 11)  # around it, and for an answer
-
-
 def test_a_tokenizer_that_cannot_be_read_is_left_to_the_cases_that_need_it(model_folder, tmp_path, capsys):
     path = model_folder()
     (path / "tokenizer.json").write_text("{", encoding="utf-8")
     assert main(["candidates", "--model", str(path), "--into", str(tmp_path / "mine.toml")]) == 0
     assert "an unknown number of characters a token" in capsys.readouterr().out
+
+
+def test_the_tokens_of_its_chat_template_are_counted(model_folder, tokenizer_files, tmp_path, capsys, monkeypatch):
+    from transformers import AutoTokenizer
+
+    path = model_folder(**tokenizer_files)
+    (path / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["candidates", "--model", "my-model", "--into", "mine.toml"]) == 0
+    (mine,) = read_candidates(tmp_path / "mine.toml")
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    asked = tokenizer.apply_chat_template([{"role": "user", "content": "question"}], add_generation_prompt=True)
+    assert mine.template_tokens == len(asked["input_ids"]) - len(tokenizer("question")["input_ids"]) > 20
+    assert f"template of its own, for chats, of {mine.template_tokens} tokens" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    (path / "chat_template.jinja").write_text("{{ messages[9].content }}", encoding="utf-8")
+    assert main(["candidates", "--model", "my-model", "--into", "other.toml"]) == 0
+    (other,) = read_candidates(tmp_path / "other.toml")
+    assert (other.chars_per_token, other.template_tokens) == (mine.chars_per_token, None)

@@ -254,7 +254,8 @@ def _template_in_words(candidate: Candidate) -> str:
     files = candidate.config.parent
     settings = _read_object(files / "tokenizer_config.json")
     if (files / "chat_template.jinja").is_file() or "chat_template" in settings:
-        return "of its own, for chats"
+        tokens = candidate.template_tokens
+        return "of its own, for chats" + (f", of {tokens} tokens" if tokens else "")
     return repr(PLAIN) if settings else "of its tokenizer, if that has one"
 
 

@@ -12,7 +12,6 @@ from ..base.files import read_bytes
 from ..base.installation import versions
 from ..base.messages import Message, message
 from ..inputs.candidates import Candidate
-from ..inputs.conversations import Dialogue
 from ..inputs.named_models import CARD, FILES, ModelName, candidate_of, folder_of, with_own_names
 from ..inputs.templates import template_of
 from ..planner.plan import PlanStore
@@ -83,31 +82,27 @@ def _same(repo: str) -> str:
 
 
 def _found(candidate: Candidate, ours: Sequence[Candidate], texts: Sequence[str]) -> dict[str, Any]:
-    from ..workloads.models import load_tokenizer, quieten_libraries, tokenizer_at_hand
+    from ..workloads.models import quieten_libraries
 
     quieten_libraries()
     parameters, targets = parameters_and_targets(candidate, ours)
-    found = {"parameters": parameters, "target_modules": targets}
-    folder = tokenizer_at_hand(candidate, None)
-    if folder is not None:
-        with suppress(Exception):  # whatever is wrong with somebody's files, a case that needs them will tell
-            tokenizer = load_tokenizer(candidate, str(folder), local_files_only=True)
-            found |= {"chars_per_token": _chars_per_token(tokenizer, texts)}
-            found |= {"template_tokens": _template_tokens(tokenizer, texts)}
+    return {"parameters": parameters, "target_modules": targets, **_of_tokenizer(candidate, texts)}
+
+
+def _of_tokenizer(candidate: Candidate, texts: Sequence[str]) -> dict[str, Any]:
+    """Characters a token, and tokens of the chat template; neither where transformers cannot read the tokenizer."""
+    from ..workloads.models import load_tokenizer, tokenizer_at_hand
+
+    found: dict[str, Any] = {}
+    if (folder := tokenizer_at_hand(candidate, None)) is None:
+        return found
+    with suppress(Exception):  # whatever is wrong with somebody's files, a case that needs them will tell
+        tokenizer = load_tokenizer(candidate, str(folder), local_files_only=True)
+        tokens = sum(len(tokenizer(text)["input_ids"]) for text in texts)
+        found["chars_per_token"] = round(sum(map(len, texts)) / tokens, 2) if tokens else None
+        if candidate.text_template is None and tokenizer.chat_template:
+            found["template_tokens"] = template_of(None, tokenizer).tokens_around
     return found
-
-
-def _chars_per_token(tokenizer: Any, texts: Sequence[str]) -> float | None:
-    tokens = sum(len(tokenizer(text)["input_ids"]) for text in texts)
-    return round(sum(map(len, texts)) / tokens, 2) if tokens else None
-
-
-def _template_tokens(tokenizer: Any, texts: Sequence[str]) -> int | None:
-    """The tokens of its chat template around a prompt; None where it has none."""
-    if not tokenizer.chat_template or not texts:
-        return None
-    (prompt,) = template_of(None, tokenizer).prompts([Dialogue(texts[0], "")])
-    return max(1, len(prompt) - len(tokenizer(texts[0], add_special_tokens=False)["input_ids"]))
 
 
 def _facts(candidate: Candidate, texts: Sequence[str]) -> dict[str, Any]:
