@@ -72,6 +72,10 @@ def test_a_tokenizer_at_hand_gives_the_real_lengths(settings, tmp_path):
     path = tmp_path / "weights" / "tiny" / "tokenizer.json"
     path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
     assert not planner.is_kept(candidate, None)  # another file, another plan
+    planner.plan(candidate, None)
+    assert planner.is_kept(candidate, None)
+    (tmp_path / "weights" / "tiny" / "chat_template.jinja").write_text("", encoding="utf-8")
+    assert not planner.is_kept(candidate, None)
 
 
 def test_a_plan_names_the_packages_whose_kernels_it_is_without(settings, tiny):
