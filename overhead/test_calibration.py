@@ -1,8 +1,8 @@
 """A measured session calibrates plans: `pytest overhead -k calibrat`, on the CPU, whose pace nothing tells beforehand.
 
 Each of the seed's seven mini replicas is trained while its work is counted, and then by the clock: CPU seconds on one
-core, which other processes change little. The others' times tell the machine's pace, and that tells the time of the one left
-out.
+core, which other processes change little. The others' times tell the machine's pace, and that tells the time of the
+one left out.
 """
 
 import time
