@@ -1,7 +1,6 @@
 """How good answers are: every measure on answers that it must tell apart."""
 
 import math
-from itertools import starmap
 
 import pytest
 from hypothesis import given
@@ -10,15 +9,15 @@ from test_untrusted import HOSTILE, SPECIFIED
 
 from conftest import at_most
 from ohlora_fixtures.base.installation import DATA
-from ohlora_fixtures.inputs.dataset import read_dialogues
+from ohlora_fixtures.inputs.dataset import Dialogue, read_dialogues
 from ohlora_fixtures.quality.grading import GRADES, grade_of, points_of
 from ohlora_fixtures.quality.scoring import (
     Marks,
     Reference,
-    expected_share,
     is_overfitted,
     judge,
     marks_of,
+    matched_of,
     nats_per_character,
     reference_of,
 )
@@ -27,9 +26,19 @@ from ohlora_fixtures.workloads.likelihood import Likelihood
 
 DIALOGUES = read_dialogues(DATA / "dialogues.csv")
 ROWS = (*DIALOGUES.usable_train_rows, *DIALOGUES.usable_valid_rows)
-REFERENCE = reference_of([row.answer for row in ROWS])
+REFERENCE = reference_of(ROWS)
 REAL = [row.answer for row in DIALOGUES.usable_train_rows[81:106]]
-KOREAN = Reference("HANGUL", frozenset("["), 4.0)
+KOREAN = Reference("HANGUL", frozenset("["), 0.0)
+
+
+def asked(*answers):
+    """Each answer as a row of its own."""
+    return [Dialogue(f"질문 {at}", answer) for at, answer in enumerate(answers)]
+
+
+def matched(*shares):
+    """Held-out rows, each with its share of other prompts after which its answer is less likely."""
+    return [Likelihood(10.0, 5, 10, share) for share in shares]
 
 
 def answered(answers, *, is_cut_off=False):
@@ -49,7 +58,7 @@ def said(given, reference=REFERENCE):
     "answer", ["", " \n\t", "\u200b\ufeff\u2060", "\u3164\u115f\uffa0", "\u2800", "\ufe0f", "\x07"]
 )
 def test_an_answer_of_which_nothing_is_seen_is_empty(answer):
-    assert marks(answer) == [Marks(1, 0, 0, 0, 0, 0)]
+    assert marks(answer) == [Marks(1, 0, 0, 0, 0, 0, 0)]
     assert marks(answer)[0].good == 0
 
 
@@ -109,6 +118,13 @@ def test_letters_of_another_script_are_foreign(answer, share):
     assert marks(answer)[0].foreign == pytest.approx(share)
 
 
+def test_the_character_at_which_an_answer_was_cut_off_is_not_foreign():
+    cut, ended = (GivenAnswer("안녕", "별이 빛\ufffd", is_cut_off=is_cut_off) for is_cut_off in (True, False))
+    assert [marks_of([each], KOREAN)[0].foreign for each in (cut, ended)] == [0, 1 / 4]
+    (within,) = marks_of([GivenAnswer("안녕", "별\ufffd이 빛", is_cut_off=True)], KOREAN)
+    assert within.foreign == 1 / 4
+
+
 @pytest.mark.parametrize(
     ("answer", "is_stray"),
     [
@@ -125,6 +141,32 @@ def test_letters_of_another_script_are_foreign(answer, share):
 )
 def test_a_beginning_is_stray_unless_the_datasets_answers_begin_so(answer, is_stray):
     assert marks(answer)[0].stray_beginning == is_stray
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "share"),
+    [
+        ("오늘 날씨가 좋네", "오늘 날씨가 좋네", 1),
+        ("오늘 날씨가 좋네!", "  오늘 날씨가\n좋네 ", 1),  # with other spaces
+        ("오늘 날씨가 좋네", "오늘 날씨가 좋네!", 6 / 7),
+        ("오늘 날씨가 좋네", "정말 맑다, 나가자", 0),
+        ("덥네", "덥네", 1),
+        ("날씨가 흐리네", "네", 0),  # too short to echo a part
+        ("", "응!", 0),
+        ("", "", 0),
+    ],
+)
+def test_an_echo_is_the_share_of_sequences_that_stand_in_the_prompt(prompt, answer, share):
+    assert marks_of([GivenAnswer(prompt, answer)], KOREAN)[0].echo == pytest.approx(share)
+
+
+def test_only_more_echo_than_the_datasets_own_answers_have_counts():
+    """A dataset of corrected sentences, say, has answers that hold most of their prompts."""
+    assert 0 < REFERENCE.echo < 0.02
+    half = reference_of([Dialogue("가나다라", "가나다라"), Dialogue("가나다라", "마바사아")])
+    assert reference_of([Dialogue("가나다라", "가나다라")]).echo == half.echo == 0.5
+    assert marks_of([GivenAnswer("가나다라마", "가나다라마")], half)[0].echo == 1
+    assert marks_of([GivenAnswer("가나다라", "가나다라바사아")], half)[0].echo == 0  # a quarter
 
 
 def test_an_answer_that_was_cut_off_or_begins_astray_is_worth_half():
@@ -163,8 +205,13 @@ def test_real_dialogues_score_far_better_than_bad_answers_of_each_kind(kind):
     assert said(answered(answers, is_cut_off=is_cut_off)) < 60 < said(answered(REAL)) - 35
 
 
+def test_prompts_given_back_are_worth_nothing():
+    rows = DIALOGUES.usable_train_rows[81:106]
+    assert said([GivenAnswer(row.prompt, row.prompt) for row in rows]) < 1
+
+
 def test_every_part_is_told_as_a_share():
-    parts = judge(answered(["", "별!", "I", "별!"], is_cut_off=True), [Likelihood(8.0, 3, 4)], KOREAN).parts
+    parts = judge(answered(["", "별!", "I", "별!"], is_cut_off=True), matched(0.75), KOREAN).parts
     assert parts == pytest.approx(
         {
             "empty": 1 / 4,
@@ -173,31 +220,27 @@ def test_every_part_is_told_as_a_share():
             "foreign": 1 / 4,
             "cut_off": 1,
             "stray_beginning": 0,
+            "echo": 0,
             "said": 1 / 8,
-            "expected": 1 / 2,
+            "matched": 1 / 2,
         }
     )
 
 
 def test_what_a_good_answer_looks_like_is_read_from_the_dataset():
     assert (REFERENCE.script, REFERENCE.beginnings) == ("HANGUL", {"["})
-    english = reference_of(["Hello there", "* waves", "OK 별"])
+    english = reference_of(asked("Hello there", "* waves", "OK 별"))
     assert (english.script, english.beginnings) == ("LATIN", {"*"})
-    assert reference_of(["12", "!"]).script == ""
-    tagged, plain = marks("[기분: 좋음] 별!"), marks("[기분: 좋음] 별!", reference=reference_of(["별!"] * 30))
+    assert reference_of(asked("12", "!")).script == ""
+    tagged, plain = marks("[기분: 좋음] 별!"), marks("[기분: 좋음] 별!", reference=reference_of(asked(*["별!"] * 30)))
     assert (tagged[0].stray_beginning, plain[0].stray_beginning) == (0, 1)
 
 
 @pytest.mark.parametrize(("others", "is_usual"), [(19, True), (20, False)])
 def test_a_beginning_is_usual_from_5_percent_on(others, is_usual):
     for sign in ("[", "🌟"):
-        assert (sign in reference_of([f"{sign}별", *["별"] * others]).beginnings) is is_usual
-    assert ("0" in reference_of(["1월", "7월", *["별"] * (2 * others)]).beginnings) is is_usual
-
-
-def test_the_entropy_of_characters_is_that_of_their_frequencies():
-    assert reference_of(["abab", "ba"]).character_nats == pytest.approx(math.log(2))
-    assert reference_of(["aaa"]).character_nats == 0
+        assert (sign in reference_of(asked(f"{sign}별", *["별"] * others)).beginnings) is is_usual
+    assert ("0" in reference_of(asked("1월", "7월", *["별"] * (2 * others))).beginnings) is is_usual
 
 
 def test_nats_are_of_all_rows_characters_together():
@@ -205,28 +248,37 @@ def test_nats_are_of_all_rows_characters_together():
     assert nats_per_character([]) is None
 
 
-@pytest.mark.parametrize(("nats", "share"), [(0.0, 1), (1.0, 0.75), (4.0, 0), (40.0, 0), (math.inf, 0), (math.nan, 0)])
-def test_what_is_expected_is_the_share_of_the_entropy_that_a_model_takes_away(nats, share):
-    assert expected_share([Likelihood(10 * nats, 5, 10)], KOREAN) == pytest.approx(share)
+@pytest.mark.parametrize(
+    ("shares", "part"),
+    [([1, 1], 1), ([1, 0.5], 0.5), ([0.5], 0), ([1, 0], 0), ([0, 0], 0), ([1 / 3, 1, 1, 1], 2 / 3), ([], None)],
+)
+def test_what_is_matched_is_how_far_beyond_chance(shares, part):
+    assert matched_of(shares) == (None if part is None else pytest.approx(part))
 
 
-def test_the_score_is_the_geometric_mean_so_that_neither_part_makes_up_for_the_other():
+def test_the_score_is_the_product_so_that_neither_part_makes_up_for_the_other():
     good, bad = answered(["별을 좋아해"]), answered([""])
-    sure, unsure = [Likelihood(10.0, 5, 10)], [Likelihood(40.0, 5, 10)]
-    assert judge(good, sure, KOREAN).score == pytest.approx(100 * math.sqrt(0.75))
-    assert [judge(*each, KOREAN).score for each in ((good, unsure), (bad, sure), (bad, unsure))] == [0, 0, 0]
-    assert judge(good, [Likelihood(math.nan, 5, 10)], KOREAN).score == 0
+    assert judge(good, matched(1, 0.75), KOREAN).score == pytest.approx(75)
+    assert [judge(*each, KOREAN).score for each in ((good, matched(0.5)), (bad, matched(1)), (bad, matched(0)))] == [
+        0
+    ] * 3
 
 
-@pytest.mark.parametrize(("rows", "reference"), [((), KOREAN), ([Likelihood(1.0, 1, 1)], reference_of(["aa"]))])
-def test_where_nothing_can_be_expected_the_answers_alone_count(rows, reference):
-    found = judge(answered(["- 별을 좋아해", ""] if reference is KOREAN else ["- aa", ""]), rows, reference)
+def test_how_likely_the_rows_are_does_not_count():
+    """A model that is surer of itself, be it by a temperature, is no better."""
+    rows = [[Likelihood(nats, 5, 10, 0.9)] for nats in (0.1, 10.0, 1000.0)]
+    assert len({judge(answered(REAL), each, REFERENCE).score for each in rows}) == 1
+
+
+@pytest.mark.parametrize("rows", [(), matched(None)])
+def test_where_nothing_is_matched_the_answers_alone_count(rows):
+    found = judge(answered(["- 별을 좋아해", ""]), rows, KOREAN)
     assert found.score == pytest.approx(25)
-    assert "expected" not in found.parts
+    assert "matched" not in found.parts
 
 
 def test_one_answer_and_one_row_have_an_interval_of_one_point():
-    found = judge(answered(["- 별을 좋아해"]), [Likelihood(10.0, 5, 10)], KOREAN)
+    found = judge(answered(["- 별을 좋아해"]), matched(0.75), KOREAN)
     assert found.interval == (found.score, found.score)
     assert found.each == (50,)
 
@@ -285,7 +337,7 @@ ANSWERS = st.lists(
 )
 RESAMPLED = at_most(40)
 """Each judgement draws a thousand times."""
-LIKELIHOODS = st.lists(st.builds(Likelihood, st.floats(0, 1e6), st.integers(1, 80), st.integers(1, 80)), max_size=5)
+LIKELIHOODS = st.lists(st.floats(0, 1).map(lambda share: Likelihood(10.0, 5, 10, share)), max_size=5)
 
 
 @SPECIFIED
@@ -327,7 +379,6 @@ def test_the_order_of_answers_does_not_matter(given_answers, rows, chance):
     assert judge(turned, rows, KOREAN).score == pytest.approx(judge(given_answers, rows, KOREAN).score)
 
 
-def test_likelier_rows_never_lower_the_score():
-    rows = [[Likelihood(nats, 5, 10)] for nats in (50.0, 40.0, 30.0, 20.0, 10.0, 0.0)]
-    scores = list(starmap(judge, [(answered(REAL), each, REFERENCE) for each in rows]))
-    assert [each.score for each in scores] == sorted(each.score for each in scores)
+def test_rows_that_are_matched_better_never_lower_the_score():
+    scores = [judge(answered(REAL), matched(share), REFERENCE).score for share in (0.0, 0.4, 0.5, 0.6, 0.8, 1.0)]
+    assert scores == sorted(scores)

@@ -166,6 +166,7 @@ def test_json_holds_all_of_it():
         "is_tuned": False,
         "judged": None,
         "given": None,
+        "is_matched": None,
     }
     assert set(found["choice"]["figures"]) == set(found["choice"]["scores"]) == set(CRITERIA)
     assert found["pareto_front"] == [{"candidate": name, "variant": "r16"} for name in ("good", "light")]

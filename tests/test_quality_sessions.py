@@ -64,7 +64,7 @@ def test_answers_are_judged_untuned_and_tuned_and_chosen_by(suite, run, capsys):
     assert untuned["quality_interval"][0] <= untuned["quality_score"] <= untuned["quality_interval"][1]
     assert untuned["quality_parts"]["said"] < 1
     parts = hardly["quality_parts"]  # of nonsense that does not look so bad
-    assert (parts["expected"] < 0.1, parts["said"] > 0.3) == (True, True)
+    assert (parts["matched"] < 0.1, parts["said"] > 0.3) == (True, True)
     assert (len(untuned["quality_each"]), len(tuned["quality_each"])) == (12, 12)
     assert untuned["held_out_nats_per_character"] < hardly["held_out_nats_per_character"]
     assert tuned["untuned_held_out_nats_per_character"] == untuned["held_out_nats_per_character"]

@@ -159,6 +159,18 @@ def test_where_fine_tuning_makes_answers_worse_it_is_said():
     assert "fine-tuning has made answers worse: y r16 40.5 → 32.0" in said(found.cautions)
 
 
+def test_a_computed_score_without_matched_answers_is_a_doubt_and_no_less_an_option():
+    """It is of an earlier version's record, or of a dataset without rows to hold out."""
+    records = [fine_tuning("x"), fine_tuning("y")]
+    qualities = {("x", "r16"): replace(judged(60.0), is_matched=False), ("y", "r16"): judged(50.0)}
+    found = chosen([], records, qualities)
+    assert name_of(found.choice) == ("x", "r16")
+    (doubt,) = said(found.doubts)
+    assert doubt.startswith("the computed score lacks the matching of held-out answers")
+    assert doubt.endswith(": x r16")
+    assert chosen([], records, qualities | {("x", "r16"): replace(judged(60.0), is_matched=True)}).doubts == ()
+
+
 def test_seconds_of_a_cpu_do_not_count():
     records = [
         fine_tuning(name, seconds=seconds, device="cpu (x86_64, 2 cores)") for name, seconds in (("x", 9.0), ("y", 1.0))

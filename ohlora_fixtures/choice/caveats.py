@@ -24,6 +24,8 @@ def doubts(
         yield message("doubt.not_counted", by=message(f"by.{source}"), options=[_how_many(each) for each in own])
     if partial := [_how_many(each) for each in ranked if each.quality and each.quality.is_partial]:
         yield message("doubt.partial", options=partial)
+    if unmatched := [each for each in ranked if each.quality and each.quality.is_matched is False]:
+        yield message("doubt.unmatched", options=names_of(unmatched))
     if ranked and _is_worse(ranked[0]):
         yield message("doubt.worse", options=_before_and_after(ranked[0]))
 

@@ -244,8 +244,15 @@ def _qualities(case: Case, record: Record | None, sources: Iterable[Judged]) -> 
         if (quality := source.quality(case)) is not None:
             yield quality
     if record is not None and record.quality.score is not None and _is_trained(record):
-        score = record.quality.score
-        yield Quality(score, record.quality.interval, grade_of(score), COMPUTED, case.variant is not None)
+        score, is_matched = record.quality.score, "matched" in (record.quality.parts or {})
+        yield Quality(
+            score,
+            record.quality.interval,
+            grade_of(score),
+            COMPUTED,
+            is_tuned=case.variant is not None,
+            is_matched=is_matched,
+        )
 
 
 def _agreement(source: Judged, measured: Mapping[Case, Record]) -> Message | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.files import MOST_SETTINGS_BYTES, read_bytes, replace_text
+from ..base.messages import Message
 from ..inputs.pace import Pace
 from ..inputs.variants import VariantName
 from .seconds import Work, seconds_of
@@ -31,6 +32,51 @@ class Advice:
     """Highest LoRA rank, a multiple of 8; 0 if none fits, None for a variant without a rank."""
     checkpointing_saves_mib: float
     """What gradient checkpointing takes off the memory that is needed."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A variant changed so that it needs less, and what it comes to."""
+
+    told: tuple[Message, ...]
+    """What is changed; nothing for the variant as it is."""
+    variant: dict[str, Any]
+    """The changed variant, as a table of a variants file has it."""
+    row_tokens: int | None
+    """Where rows are cut, tokens: the protocol's `max_row_tokens`; None if they are not."""
+    needs_device_mib: float
+    """What the card must have."""
+    work: Work
+    """What the whole run does."""
+    seconds: float | None = None
+    """How long it takes, as a plan's."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What would make a candidate fit that fits in none of the chosen variants."""
+
+    variant: VariantName
+    """The chosen variant that needs least: what is changed."""
+    added: tuple[Change, ...]
+    """As it is, and with one change more each time, in the order in which they cost a user least, until it fits."""
+    enough: Change | None
+    """What of these changes is enough; None if all of them are not."""
+    not_planned: tuple[Message, ...]
+    """What could not be planned, and why."""
+
+    @property
+    def least_mib(self) -> float:
+        """The least that any of them needs of a card."""
+        return min(each.needs_device_mib for each in self.added)
+
+    def with_seconds(self, pace: Pace | None) -> Changes:
+        """The same with the time that each takes at a pace."""
+
+        def timed(change: Change) -> Change:
+            return change if pace is None else replace(change, seconds=seconds_of(change.work, pace).seconds)
+
+        return replace(self, added=tuple(map(timed, self.added)), enough=self.enough and timed(self.enough))
 
 
 @dataclass(frozen=True)
@@ -59,6 +105,10 @@ class Plan:
     """`own`, `stand-in`, or `estimated` where lengths come from the candidate's characters a token."""
     longest_tokens: int | None = None
     """Tokens that the longest batch is padded to, or of the longest prompt."""
+    rows_cut: int | None = None
+    """Rows trained on that are cut at the protocol's `max_row_tokens`, None for inference."""
+    long_answers: int | None = None
+    """Prompts whose own answer does not fit in the protocol's `max_length`, None for fine-tuning."""
     optimizer_states_mib: float | None = None
     """What the optimizer keeps from step to step, None for inference."""
     paged_mib: float | None = None
@@ -68,6 +118,8 @@ class Plan:
     """The batch at whose step most is allocated: its rows' numbers among those trained on, from 1, longest first."""
     peak_batch_tokens: int | None = None
     """Tokens that this batch is padded to."""
+    without_kernels: tuple[str, ...] | None = None
+    """Packages whose kernels the model takes where they are installed: planned are PyTorch's own operators."""
     breakdown_mib: dict[str, float] | None = None
     """What the live blocks held when most was allocated; adds up to `peak_allocated_mib`."""
     seconds: float | None = None
@@ -86,6 +138,8 @@ class Plan:
     """What they are planned from."""
     advice: Advice | None = None
     """With the first variant's plan: what else would fit the budget."""
+    changes: Changes | None = None
+    """With the first variant's plan, where no chosen variant fits: what would make it fit."""
 
 
 def with_seconds(plan: Plan, steps: int | None, pace: Pace | None) -> Plan:

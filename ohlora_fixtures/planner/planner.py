@@ -19,7 +19,8 @@ from ..base.messages import message
 from ..base.units import MIB
 from ..inputs.variants import ends_of
 from ..workloads import models
-from .plan import Advice, Plan, PlanStore, with_seconds
+from ..workloads.kernels import kernels_of
+from .plan import Advice, Changes, Plan, PlanStore, with_seconds
 from .seconds import Work
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from ..inputs.settings import Settings
     from ..inputs.variants import Variant
     from ..workloads.inference import AnswerLength
+
+Watch = Callable[[str], None]
+"""Is told in a few words what a plan is at."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +66,28 @@ class Planner:
         return self._find_pace()
 
     def is_kept(self, candidate: Candidate, variant: Variant | None) -> bool:
-        """Whether a case's plan, and its advice, can be had without the heavy libraries."""
+        """Whether a case's plan, and what is told with it, can be had without the heavy libraries."""
         needed = [self._facts(candidate, variant)]
         if self._is_advised(variant):
-            needed.append(self._advice_facts(candidate, variant))
+            needed += [self._advice_facts(candidate, variant), self._changes_facts(candidate, variant)]
         return all(self._store.read(facts) is not None for facts in needed)
 
-    def plan(self, candidate: Candidate, variant: Variant | None, measured: MeasuredTokenizer | None = None) -> Plan:
+    def plan(
+        self,
+        candidate: Candidate,
+        variant: Variant | None,
+        measured: MeasuredTokenizer | None = None,
+        watch: Watch | None = None,
+    ) -> Plan:
         """A case's plan: fine-tuning in a variant, or inference for None.
 
+        `watch` is told in a few words what is traced.
         Raises CandidateError for a candidate that cannot be built or planned.
         """
         kept = self._kept(
             self._facts(candidate, variant, measured),
             candidate,
-            lambda: self._open(candidate, measured).plan(variant),
+            lambda: self._open(candidate, measured, watch).plan(variant),
         )
         return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace)
 
@@ -103,7 +114,7 @@ class Planner:
         )
         return convert(kept["work"], list[Work])
 
-    def advice(self, candidate: Candidate, variant: Variant | None) -> Advice | None:
+    def advice(self, candidate: Candidate, variant: Variant | None, watch: Watch | None = None) -> Advice | None:
         """What else would fit the budget and the card, given with the first variant's case alone.
 
         Raises CandidateError as `plan` does.
@@ -111,8 +122,34 @@ class Planner:
         if not self._is_advised(variant):
             return None
         facts = self._advice_facts(candidate, variant)
-        kept = self._kept(facts, candidate, lambda: {"advice": self._open(candidate, None).advice()})
+        kept = self._kept(facts, candidate, lambda: {"advice": self._open(candidate, None, watch).advice()})
         return None if kept["advice"] is None else Advice(**kept["advice"])
+
+    def changes(self, candidate: Candidate, variant: Variant | None, watch: Watch | None = None) -> Changes | None:
+        """What would make a candidate fit that does in no chosen variant; with the first variant's case alone.
+
+        Raises CandidateError as `plan` does.
+        """
+        if not self._is_advised(variant):
+            return None
+        kept = self._kept(
+            self._changes_facts(candidate, variant), candidate, lambda: {"changes": self._changed(candidate, watch)}
+        )
+        found: Changes | None = convert(kept["changes"], Changes | None)
+        return found and found.with_seconds(self.pace)
+
+    def _changed(self, candidate: Candidate, watch: Watch | None) -> dict[str, Any] | None:
+        """The fields of `Changes`; None if the candidate fits, or if nothing of it can be planned."""
+        limit_mib = self._limit_mib()
+        needed_mib: dict[Variant, float] = {}
+        for variant in self._settings.variants:
+            with suppress(CandidateError):
+                needed_mib[variant] = self.plan(candidate, variant, watch=watch).needs_device_mib or 0.0
+                if needed_mib[variant] <= limit_mib:
+                    return None
+        if not needed_mib:
+            return None
+        return asdict(self._open(candidate, None, watch).changes(min(needed_mib, key=needed_mib.__getitem__)))
 
     def _is_advised(self, variant: Variant | None) -> bool:
         return variant == self._settings.variants[0]
@@ -131,10 +168,13 @@ class Planner:
         self._store.write(facts, made)
         return made
 
-    def _open(self, candidate: Candidate, measured: MeasuredTokenizer | None) -> _OpenCandidate:
+    def _open(
+        self, candidate: Candidate, measured: MeasuredTokenizer | None, watch: Watch | None = None
+    ) -> _OpenCandidate:
         if self._opened is None or (self._opened.candidate, self._opened.measured) != (candidate, measured):
             self._opened = None  # two candidates at once would need twice the memory
             self._opened = _OpenCandidate(candidate, self._settings, measured)
+        self._opened.let_watch(watch)
         return self._opened
 
     def _facts(
@@ -143,7 +183,7 @@ class Planner:
         ends = ends_of(variant, self._settings.variants) if variant else None
         if measured is None:
             folder = models.tokenizer_at_hand(candidate, self._settings.model_dir)
-            files = sorted(folder.glob("*token*")) if folder else []
+            files = sorted({*folder.glob("*token*"), *folder.glob("chat_template*")}) if folder else []
             tokenizer: dict[str, Any] = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
         else:
             from .batches import encoded
@@ -160,18 +200,25 @@ class Planner:
             "dataset": self._settings.dialogues.sha256,
             "gpu": asdict(self._settings.gpu_profile),
             "versions": dict(versions()),
-            "source": _source_digest(),
+            "source": source_digest(),
         }
 
     def _advice_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
-        limit_mib = self._settings.gpu_profile.limit_mib(self._settings.budget_mib)
-        return {**self._facts(candidate, variant), "advice_for_mib": limit_mib}
+        return {**self._facts(candidate, variant), "advice_for_mib": self._limit_mib()}
+
+    def _changes_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
+        chosen = [each.as_dict() for each in self._settings.variants]
+        return {**self._facts(candidate, variant), "changes_for_mib": self._limit_mib(), "variants": chosen}
+
+    def _limit_mib(self) -> float:
+        return self._settings.gpu_profile.limit_mib(self._settings.budget_mib)
 
 
 class _OpenCandidate:
     """A candidate's full-size model on meta, and what is planned with it."""
 
     def __init__(self, candidate: Candidate, settings: Settings, measured: MeasuredTokenizer | None) -> None:
+        from ..workloads.inference import prepare_to_answer_in_full
         from .batches import encoded
         from .candidate_planner import CandidatePlanner
         from .traced_candidate import TracedCandidate
@@ -184,16 +231,23 @@ class _OpenCandidate:
         self._limit_mib = profile.limit_mib(settings.budget_mib) - profile.context_mib
         model = models.build_on_meta(candidate)
         self._rows = encoded(candidate, settings, measured)
-        models.prepare_to_answer_in_full(model, self._rows.tokenizer)
+        prepare_to_answer_in_full(model, self._rows.tokenizer)
         self._parameters = models.count_parameters(model)
+        self._kernels = kernels_of(model)
         self._prompt_tokens = max(self._rows.prompt_tokens)
         self._median_prompt_tokens = median_low(self._rows.prompt_tokens)
-        traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
-        self._planner = CandidatePlanner(traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants)
+        self._traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
+        self._planner = CandidatePlanner(
+            self._traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants
+        )
+
+    def let_watch(self, watch: Watch | None) -> None:
+        """Tell somebody, or nobody any more, what is traced."""
+        self._traced.watch = watch or (lambda _: None)
 
     def plan(self, variant: Variant | None) -> dict[str, Any]:
         """The fields of `Plan` without its seconds, and the number of steps."""
-        from .candidate_planner import shape_of
+        from .runs import shape_of
         from .traced_candidate import States
 
         if variant is None:
@@ -212,6 +266,8 @@ class _OpenCandidate:
             trainable_parameters=trainable,
             tokenizer=self._rows.origin,
             longest_tokens=longest,
+            rows_cut=None if variant is None else self._rows.rows_cut,
+            long_answers=self._rows.long_answers if variant is None else None,
             peak_batch=None if batch is None else self._planner.places(batch),
             peak_batch_tokens=None if batch is None else shape_of(batch)[1],
             allocated_after_mib=after_bytes / MIB,
@@ -223,6 +279,7 @@ class _OpenCandidate:
             context_mib=self._context_mib,
             optimizer_states_mib=_mib(states.size_bytes),
             paged_mib=_mib(states.paged_bytes),
+            without_kernels=self._kernels,
             breakdown_mib={name: size_bytes / MIB for name, size_bytes in played.at_peak.items()},
             work=work,
         )
@@ -242,13 +299,19 @@ class _OpenCandidate:
             return asdict(Advisor(self._planner, self._limit_mib).advise())
         return None
 
+    def changes(self, variant: Variant) -> Changes:
+        """What would make a variant fit."""
+        from .changes import Changer
+
+        return Changer(self._planner, variant, self._limit_mib, self._context_mib).changes()
+
 
 def _mib(size_bytes: int | None) -> float | None:
     return None if size_bytes is None else size_bytes / MIB
 
 
 @cache
-def _source_digest() -> str:
+def source_digest() -> str:
     """A digest of this package's own code: a plan made by other code is not looked at."""
     files = sorted(Path(__file__).parents[1].rglob("*.py"))
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

@@ -6,13 +6,14 @@ from functools import cached_property
 from typing import Any
 
 from ..base.messages import message
-from ..inputs.dataset import Dialogue, Dialogues, prompt_text
+from ..inputs.conversations import Dialogue
+from ..inputs.dataset import Dialogues
 from ..inputs.protocol import Protocol
 from ..inputs.splits import MOST_HELD_OUT
 from ..results.answers import GivenAnswer
 from ..results.record import Assessment
 from ..workloads.inference import Answered
-from ..workloads.likelihood import Likelihood, likelihoods
+from ..workloads.likelihood import OTHER_PROMPTS, Likelihood, Reader
 from ..workloads.models import LoadedModel
 from .scoring import Reference, is_overfitted, judge, nats_per_character, reference_of
 
@@ -62,10 +63,9 @@ class Assessor:
         return True
 
     @property
-    def prompts_of_tuned(self) -> list[str]:
-        """What a fine-tuned model is asked, in the candidate's template."""
-        rows = self._some(self.dialogues.rows(self.protocol.prompt_rows))
-        return [prompt_text(self.loaded.candidate.text_template, row.prompt) for row in rows]
+    def prompts_of_tuned(self) -> list[list[int]]:
+        """What a fine-tuned model is asked, in the candidate's template and tokens."""
+        return self.loaded.template.prompts(self._some(self.dialogues.rows(self.protocol.prompt_rows)))
 
     def given(self, answered: Answered, seconds_each: Sequence[float]) -> list[GivenAnswer]:
         """The answers to the protocol's prompts, or to the first of them, with what is known of each."""
@@ -113,8 +113,7 @@ class Assessor:
 
     @cached_property
     def _reference(self) -> Reference:
-        rows = (*self.dialogues.usable_train_rows, *self.dialogues.usable_valid_rows)
-        return reference_of([row.answer for row in rows])
+        return reference_of((*self.dialogues.usable_train_rows, *self.dialogues.usable_valid_rows))
 
     def _expected_untuned(self, model: Any) -> Expected | None:
         """That of the candidate without an adapter, read once; None if all of its weights have been trained since."""
@@ -124,12 +123,10 @@ class Assessor:
         return self._untuned
 
     def _expected(self, model: Any) -> Expected:
-        of, rows = self.loaded, self.protocol.fine_tuning_rows
-        trained, held_out = (
-            likelihoods(model, of.tokenizer, of.candidate.text_template, self._some(own), self.protocol.max_row_tokens)
-            for own in (self.dialogues.rows(rows)[:MOST_HELD_OUT], self.dialogues.held_out(rows))
-        )
-        return Expected(trained, held_out)
+        rows = self.protocol.fine_tuning_rows
+        reader = Reader(model, self.loaded.template, self.protocol.max_row_tokens)
+        trained = reader.likelihoods(self._some(self.dialogues.rows(rows)[:MOST_HELD_OUT]))
+        return Expected(trained, reader.likelihoods(self._some(self.dialogues.held_out(rows)), OTHER_PROMPTS))
 
     def _some(self, rows: Sequence[Dialogue]) -> Sequence[Dialogue]:
         return rows[:_REHEARSED] if self.is_random else rows

@@ -79,6 +79,8 @@ class Quality:
     """How many answers were judged one by one; None for a judgement of all together."""
     given: int | None = None
     """Of how many."""
+    is_matched: bool | None = None
+    """Computed: whether it counts that held-out answers are matched with their prompts."""
 
     @property
     def is_partial(self) -> bool:

@@ -1,25 +1,26 @@
-"""How good a model's answers are: stated measures of what it says and of what it expects, and one score of both.
+"""How good a model's answers are: stated measures of what it says and of what it understands, and one score of both.
 
-What it says is measured on the surface of its answers, which cannot tell fluent nonsense from sense. What it expects is
-how likely the dataset's own answers are to it. Nothing here knows the candidates: what a good answer looks like is read
-from the dataset.
+What it says is measured on the surface of its answers, which cannot tell fluent nonsense from sense. What it
+understands is told by how often it finds the dataset's own answers likelier after their own prompts than after others.
+Nothing here knows the candidates: what a good answer looks like is read from the dataset.
 """
 
-import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import NamedTuple
 
+from ..inputs.conversations import Dialogue
 from ..results.answers import GivenAnswer
 from ..results.record import Assessment
 from ..workloads.likelihood import Likelihood
 from .grading import grade_of, interval
 
-_LENGTH_OF_REPEATED = 4
-"""Characters: of the dialogues' own answers 0.3 % of such sequences come twice, at most 13 % in one answer."""
+_LENGTH = 4
+"""Characters of a sequence: of the dialogues' own answers 0.3 % of such come twice, at most 13 % in one answer."""
 _USUAL_SHARE = 0.05
 """A beginning that so many of the dataset's answers share is not stray."""
 _NEARLY_NOTHING = 0.2
@@ -38,8 +39,8 @@ class Reference:
     """The script of most of their letters, as Unicode names it, such as `HANGUL`."""
     beginnings: frozenset[str]
     """Digits and symbols that 5 % of them or more begin with; `0` stands for every digit."""
-    character_nats: float
-    """Entropy of their characters: what a model expects that knows how frequent each is, and nothing else."""
+    echo: float
+    """Share of their four-character sequences that stand in their prompts, at most a half."""
 
 
 class Marks(NamedTuple):
@@ -52,33 +53,35 @@ class Marks(NamedTuple):
     repetition: float
     """Share of its four-character sequences that it has had before (Welleck et al. 2020: seq-rep-4, of characters)."""
     foreign: float
-    """Share of its letters that are not of the dataset's script, broken characters included."""
+    """Share of its letters that are not of the dataset's script, broken characters included but for the one at which it
+    was cut off."""
     cut_off: float
     """1 if it reached the protocol's length before the model ended it."""
     stray_beginning: float
     """1 if it begins with a digit or symbol that fewer than 5 % of the dataset's answers begin with."""
+    echo: float
+    """Share of its four-character sequences that stand in its prompt, beyond that of the dataset's own answers."""
 
     @property
     def good(self) -> float:
         """What is left of the answer, 0 to 1: a wrong beginning or end halves it, the rest takes its share."""
-        share = (1 - self.empty) * (1 - self.same) * (1 - self.repetition) * (1 - self.foreign)
+        share = (1 - self.empty) * (1 - self.same) * (1 - self.repetition) * (1 - self.foreign) * (1 - self.echo)
         return share * (1 - self.cut_off / 2) * (1 - self.stray_beginning / 2)
 
 
-def reference_of(answers: Sequence[str]) -> Reference:
+def reference_of(rows: Sequence[Dialogue]) -> Reference:
     """Look at the dataset's answers, at least one."""
-    characters = Counter("".join(answers))
-    total = characters.total()
-    entropy = -sum(count / total * math.log(count / total) for count in characters.values())
+    answers = [_plain(row.answer) for row in rows]
     scripts = Counter(script for answer in answers for script in map(_script, answer) if script)
-    beginnings = Counter(_beginning(_plain(answer)) for answer in answers)
+    beginnings = Counter(map(_beginning, answers))
     usual = frozenset(sign for sign, count in beginnings.items() if sign and count >= _USUAL_SHARE * len(answers))
-    return Reference(scripts.most_common(1)[0][0] if scripts else "", usual, entropy)
+    echo = sum(_echo(_plain(row.prompt), answer) for row, answer in zip(rows, answers, strict=True)) / len(answers)
+    return Reference(scripts.most_common(1)[0][0] if scripts else "", usual, min(echo, _MOSTLY))
 
 
 def marks_of(given: Sequence[GivenAnswer], reference: Reference) -> list[Marks]:
     """Measure each answer."""
-    texts = [_plain(each.answer) for each in given]
+    texts = [_plain(each.answer.rstrip("\ufffd") if each.is_cut_off else each.answer) for each in given]
     askers: dict[str, set[str]] = defaultdict(set)
     for each, text in zip(given, texts, strict=True):
         askers[text].add(each.prompt)
@@ -96,50 +99,50 @@ def marks_of(given: Sequence[GivenAnswer], reference: Reference) -> list[Marks]:
                 foreign=sum(script != reference.script for script in letters) / len(letters) if letters else 0.0,
                 cut_off=float(bool(each.is_cut_off)),
                 stray_beginning=float(sign is not None and sign not in reference.beginnings),
+                echo=max(0.0, _echo(_plain(each.prompt), text) - reference.echo) / (1 - reference.echo),
             )
         )
     return marks
 
 
 def judge(given: Sequence[GivenAnswer], held_out: Sequence[Likelihood], reference: Reference) -> Assessment:
-    """Judge a model by its answers, at least one, and by the likelihood it gives to rows it was not trained on.
+    """Judge a model by its answers, at least one, and by whether it matches answers and prompts it was not trained on.
 
-    The score is the geometric mean of what it says and what it expects, so that neither makes up for the other; its
+    The score is the product of what it says and what it understands, so that neither makes up for the other; its
     interval is over the prompts and the held-out rows. The parts are each measure's mean, `said` (mean of what is left
-    of the answers) and `expected`, which is not among them without such rows: the score is then the answers' alone.
+    of the answers) and `matched`, which is not among them without such rows: the score is then the answers' alone.
     """
     marks = marks_of(given, reference)
-    goods = [each.good for each in marks]
-    expected = expected_share(held_out, reference)
+    goods, shares = [each.good for each in marks], [row.matched for row in held_out if row.matched is not None]
 
-    def score(goods: Sequence[float], rows: Sequence[Likelihood]) -> float:
-        said, share = sum(goods) / len(goods), expected_share(rows, reference)
-        return 100 * (said if share is None else math.sqrt(said * share))
+    def score(goods: Sequence[float], shares: Sequence[float]) -> float:
+        matched = matched_of(shares)
+        return 100 * fmean(goods) * (1 if matched is None else matched)
 
-    value = score(goods, held_out)
-    parts = {name: sum(getattr(each, name) for each in marks) / len(marks) for name in Marks._fields}
-    parts |= {"said": sum(goods) / len(goods), **({} if expected is None else {"expected": expected})}
+    value, matched = score(goods, shares), matched_of(shares)
+    parts = {name: fmean(getattr(each, name) for each in marks) for name in Marks._fields}
+    parts |= {"said": fmean(goods), **({} if matched is None else {"matched": matched})}
     return Assessment(
         score=value,
         each=tuple(100 * good for good in goods),
-        interval=interval(score, goods, held_out),
+        interval=interval(score, goods, shares),
         grade=grade_of(value),
         parts=parts,
     )
 
 
+def matched_of(shares: Sequence[float]) -> float | None:
+    """How far beyond chance answers are likelier after their own prompts, 0 to 1; None without any share.
+
+    Somers' D of two outcomes, 2 AUC - 1: 0 for a model to which every prompt is the same. It asks which likelihood is
+    the larger, so that an answer's length and its own likelihood do not count, nor how sure a model is of itself.
+    """
+    return max(0.0, 2 * fmean(shares) - 1) if shares else None
+
+
 def nats_per_character(rows: Sequence[Likelihood]) -> float | None:
     """Of all rows together; None without any."""
     return sum(row.nats for row in rows) / sum(row.characters for row in rows) if rows else None
-
-
-def expected_share(rows: Sequence[Likelihood], reference: Reference) -> float | None:
-    """How much of the characters' entropy a model takes away from the rows, 0 to 1; None without any row."""
-    nats = nats_per_character(rows)
-    if nats is None or reference.character_nats == 0:
-        return None
-    share = 1 - nats / reference.character_nats
-    return share if share > 0 else 0.0  # nor has a model learned anything that finds no number for them
 
 
 def is_overfitted(trained: tuple[float, float], held_out: tuple[float, float]) -> bool:
@@ -166,8 +169,18 @@ def _is_empty(text: str) -> bool:
 
 
 def _repetition(text: str) -> float:
-    sequences = [text[at : at + _LENGTH_OF_REPEATED] for at in range(len(text) - _LENGTH_OF_REPEATED + 1)]
+    sequences = _sequences(text)
     return 1 - len(set(sequences)) / len(sequences) if sequences else 0.0
+
+
+def _echo(prompt: str, answer: str) -> float:
+    """Share of an answer's sequences that stand in the prompt; one too short for any echoes an equal prompt alone."""
+    sequences = _sequences(answer)
+    return sum(each in prompt for each in sequences) / len(sequences) if sequences else float(answer == prompt != "")
+
+
+def _sequences(text: str) -> list[str]:
+    return [text[at : at + _LENGTH] for at in range(len(text) - _LENGTH + 1)]
 
 
 def _script(sign: str) -> str | None:

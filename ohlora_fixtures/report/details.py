@@ -6,12 +6,13 @@ from dataclasses import replace
 from ..base.messages import message
 from ..results.comparison import Comparison
 from ..results.record import Record
-from . import digits, quantities
+from . import changes, digits, quantities
 from .layout import Column, figures, in_mib, words
 from .notes import plan_is_off_by
 from .words import Say, head_in
 
-_PARTS = ("said", "expected", "empty", "same", "repetition", "foreign", "cut_off", "stray_beginning")
+_PARTS = ("said", "matched", "expected", "empty", "same", "repetition", "foreign", "cut_off", "stray_beginning", "echo")
+"""`expected` is of an earlier version's records."""
 _LIMITS = (
     "tflops_per_second",
     "flops_utilization",
@@ -29,6 +30,8 @@ def sections(comparison: Comparison, say: Say) -> Iterator[tuple[str, str, list[
         ("plans", None, _plan_against_measurement(comparison)),
         ("limits", None, _limits(comparison)),
         ("advice", lead, advised),
+        ("changes", None, changes.columns(comparison, say)),
+        ("ways", None, changes.ways(comparison, say)),
         ("breakdown", None, _breakdown(comparison, say)),
         ("quality", None, _quality(comparison, say)),
     )
@@ -101,6 +104,7 @@ def _quality(comparison: Comparison, say: Say) -> list[Column]:
     """A row for each judged model, untuned or tuned."""
     records = [record for record in comparison.measured if record.quality.score is not None]
     found = [record.quality for record in records]
+    parts = [part for part in _PARTS if any(part in (each.parts or {}) for each in found)]
     trained = ((each.untuned_trained_nats_per_character, each.trained_nats_per_character) for each in found)
     held_out = ((each.untuned_held_out_nats_per_character, each.held_out_nats_per_character) for each in found)
     return [
@@ -108,7 +112,7 @@ def _quality(comparison: Comparison, say: Say) -> list[Column]:
         figures("score", (digits.points(each.score) for each in found)),
         figures("95 %", (" to ".join(map(digits.points, each.interval or ())) for each in found)),
         words("grade", (each.grade or "" for each in found)),
-        *(figures(_words(part), (digits.score((each.parts or {}).get(part)) for each in found)) for part in _PARTS),
+        *(figures(_words(part), (digits.score((each.parts or {}).get(part)) for each in found)) for part in parts),
         figures("nats, trained rows", map(_before_and_after, trained)),
         figures("nats, held-out rows", map(_before_and_after, held_out)),
         words("overfitted", (say("listing.yes") if each.is_overfitted else "" for each in found)),

@@ -2,17 +2,22 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import fmean
 
 from ..base.messages import Message, message, texts
+from ..inputs.protocol import Sampling
+from ..planner.plan import Plan
 from ..results.comparison import Cell, Comparison
-from ..results.record import Record
-from . import digits
+from ..results.record import Measured, Record
+from . import changes, digits
+from .words import Say
 
 REHEARSAL = message("note.rehearsal")
 _MOST_NAMES = 8
 """More would hide what they are about."""
+_SHOWN = {each.name for each in fields(Sampling)}
+"""Of the settings by which answers are sampled."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,15 @@ def notes(comparison: Comparison) -> Iterator[Note]:
     for told in (*_on_limits(ran), *_on_plans_beside(ran), *_on_planned(comparison)):
         yield Note(told, is_caution=False)
     yield from map(Note, _on_all_rows(comparison))
+    yield from _on_lengths(records)
+    yield from _on_sampling(ran)
     yield from _on_protocol(records)
     for row in comparison.rows:
         if row.candidate.unverified:
             yield Note(message("note.unverified", candidate=row.candidate.name, what=row.candidate.unverified))
+    for row in comparison.rows:
+        if found := changes.told(row):
+            yield Note(found)
     yield from (Note(each) for each in (*mixed_notes(comparison), *comparison.notes))
     yield from _on_failures(records)
     yield from _on_taints(ran)
@@ -230,9 +240,15 @@ def _on_planned(comparison: Comparison) -> Iterator[Message]:
     yield message("note.plan", card=cards)
     if len(cards) == 1 and context_mib is not None:
         yield message("note.context", mib=context_mib, doubt=doubt_of(some.environment.context_basis))
+    if not changes.ways(comparison, Say("en"))[0].cells:
+        yield message("note.ways", option=f"--variants {','.join(changes.WAYS)}")
     if estimated:
         is_every = len(estimated) == len(comparison.rows)
         yield message("note.estimated_every") if is_every else message("note.estimated", names=estimated)
+    without = {each.case.candidate: each.plan.without_kernels for each in planned if each.plan}
+    for packages in dict.fromkeys(filter(None, without.values())):
+        names = [name for name, own in without.items() if own == packages]
+        yield message("note.without_kernels", names=listed(names), packages=packages)
 
 
 def _on_all_rows(comparison: Comparison) -> Iterator[Message]:
@@ -254,6 +270,40 @@ def _on_a_card(cell: Cell) -> list[Record]:
     """The record that tells a case's time on a card: the measured one, else the planned one."""
     timed = (each for each in cell.records if each.environment.scale == "full" and not each.environment.is_cpu)
     return [each for each in timed if each.seconds is not None and each.outcome.kind in ("passed", "over_budget")][:1]
+
+
+def _on_lengths(records: Sequence[Record]) -> Iterator[Note]:
+    """What of the rows does not fit the protocol's lengths, by the best that is known of each candidate's tokens."""
+
+    def read(record: Record) -> Plan | Measured:
+        return record.plan if record.case.is_planned and record.plan else record.measured
+
+    ranked = sorted(records, key=lambda each: {"stand-in": 1, "own": 2}.get(read(each).tokenizer or "", 0))
+    for key, rows, length in (
+        ("note.long_answers", "prompt_rows", "max_length"),
+        ("note.rows_cut", "fine_tuning_rows", "max_row_tokens"),
+    ):
+        known = {
+            each.case.candidate: (count, each.experiment.row_count(rows), each.experiment.protocol.get(length))
+            for each in ranked
+            if (count := getattr(read(each), key.removeprefix("note."))) is not None
+        }
+        for count, there, tokens in dict.fromkeys(known.values()):
+            if count:
+                names = listed([each for each in known if known[each] == (count, there, tokens)])
+                yield Note(message(key, count1=count, count2=there, tokens=tokens, names=names))
+
+
+def _on_sampling(ran: Sequence[Record]) -> Iterator[Note]:
+    """How answers were sampled; nothing at random weights, whose answers tell nothing."""
+    used: dict[str, list[str]] = {}
+    for record in ran:
+        if (settings := record.measured.sampling) and record.environment.weights != "random":
+            known = ((name, value) for name, value in settings.items() if name in _SHOWN and value is not None)
+            shown = ", ".join(f"{name} {value:g}" for name, value in known)
+            used.setdefault(shown, []).append(record.case.candidate)
+    for shown, names in used.items():
+        yield Note(message("note.sampling", settings=shown, names=listed(distinct(names))), is_caution=False)
 
 
 def _on_protocol(records: Sequence[Record]) -> Iterator[Note]:

@@ -7,6 +7,7 @@ called, and what it means, the texts say under its name.
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -32,7 +33,11 @@ class Quantity:
         """The figure; None where it is not known or does not apply."""
         if record is None or (self.is_planned and record.plan is None):
             return None
-        return attrgetter((PATHS_OF_PLAN if self.is_planned else PATHS)[self.name])(record)
+        return self._getter(record)
+
+    @cached_property
+    def _getter(self) -> Callable[[Record], Any]:
+        return attrgetter((PATHS_OF_PLAN if self.is_planned else PATHS)[self.name])
 
     def write(self, record: Record | None) -> str:
         """The figure as people read it."""

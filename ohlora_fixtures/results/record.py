@@ -5,6 +5,7 @@ import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cache
 from typing import Any, Literal, Self
 
 import msgspec
@@ -52,7 +53,7 @@ class Experiment:
     dataset_sha256: str
     budget_mib: float
     variant: dict[str, Any] | None = None
-    """The variant's settings, its `adapter` and its `training`."""
+    """The variant's settings: its `adapter`, its `training`, and the `base` of one that is quantised."""
     dataset_rows: int | None = None
     """All rows of the user's own dataset, of which the protocol takes some; None with the suite's."""
 
@@ -83,6 +84,12 @@ class Measured:
     """Its interquartile range."""
     tokens: int | None = None
     """Tokens trained on (padding excluded), or generated."""
+    rows_cut: int | None = None
+    """Rows trained on that are cut at the protocol's `max_row_tokens`, None for inference."""
+    long_answers: int | None = None
+    """Prompts whose own answer does not fit in the protocol's `max_length`, None for fine-tuning."""
+    sampling: dict[str, float | int | bool | None] | None = None
+    """By which settings of `generate` its answers were sampled, the makers' and transformers' own among them."""
     losses: tuple[float | None, ...] | None = None
     """Training loss of each step, nats a token; None for one that is not a finite number, or beyond all sense."""
     memory: MemoryReading = field(default_factory=MemoryReading)
@@ -106,10 +113,11 @@ class Measured:
         """The same with a run's figures."""
         settled = steady(measurement.seconds_each, warm_up)
         result, memory = measurement.result, measurement.memory
-        losses = None
+        losses, sampling = None, self.sampling
         if isinstance(result, FineTuned):
             losses = tuple(loss if abs(loss) < _LARGEST else None for loss in result.losses)
         else:  # the study read inference's figure before the first prompt
+            sampling = result.sampling
             memory = replace(memory, allocated_after_mib=memory.allocated_before_mib)
         return replace(
             self,
@@ -119,6 +127,7 @@ class Measured:
             steady_iqr_seconds=settled.iqr_seconds if settled else None,
             tokens=result.tokens,
             losses=losses,
+            sampling=sampling,
             memory=memory,
             card=measurement.card or CardReading(),
         )
@@ -137,7 +146,7 @@ class Assessment:
     grade: str | None = None
     """최상, 상, 중, 하 or 최하: the score's fifth."""
     parts: dict[str, float] | None = None
-    """What the score is made of: shares of the answers, or of their characters, from 0 to 1."""
+    """What the score is made of, each from 0 to 1; `expected` of an earlier version stands where `matched` does now."""
     trained_nats_per_character: float | None = None
     """Negative log-likelihood of the fine-tuning rows' answers a character, under the model as it is after the case."""
     held_out_nats_per_character: float | None = None
@@ -272,22 +281,30 @@ def experiment_of(settings: Settings, case: Case) -> Experiment:
         protocol_changes=settings.protocol.changes(),
         dataset_sha256=settings.dialogues.sha256,
         budget_mib=settings.budget_mib,
-        variant={"adapter": dict(variant.adapter), "training": dict(variant.training)} if variant else None,
+        variant={name: value for name, value in variant.as_dict().items() if name != "name"} if variant else None,
         dataset_rows=None if settings.dialogues.path == OWN_DATASET else settings.dialogues.count,
     )
 
 
 def plain(value: Any) -> Any:
     """A value in a form JSON can hold: dataclasses as objects with all their fields, and no NaN and no infinity."""
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, (list, tuple)):  # of thousands of figures, often
         return [each if type(each) is float and math.isfinite(each) else plain(each) for each in value]
+    if names := _field_names(value.__class__):  # most of them None, often
+        found = [(name, getattr(value, name)) for name in names]
+        return {name: None if each is None else plain(each) for name, each in found}
     if isinstance(value, Mapping):
         return {name: plain(each) for name, each in value.items()}
-    if is_dataclass(value):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     return value
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _are_showable(value: Any) -> bool:

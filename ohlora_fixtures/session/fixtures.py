@@ -11,9 +11,10 @@ import pytest
 from ..base.installation import versions
 from ..base.messages import Message, message
 from ..inputs.candidates import Candidate
-from ..inputs.dataset import Dialogues, Example, encode_all, prompt_text
+from ..inputs.dataset import Dialogues
 from ..inputs.protocol import Protocol
 from ..inputs.settings import Settings
+from ..inputs.templates import Example, count_cut, count_long, encode_all
 from ..inputs.variants import Variant
 from ..meters.memory import is_leak, leaked_mib
 from ..planner.plan import Plan
@@ -25,6 +26,7 @@ from ..workloads.models import LoadedModel
 from . import cases
 from .devices import CUDA_CONTEXT, DEVICE, Device, opened_device
 from .options import SETTINGS
+from .progress import phases_on_terminal
 from .records import CaseFailure, Draft, draft_of, told_in_one_sentence
 
 if TYPE_CHECKING:
@@ -116,9 +118,13 @@ def plan(
             usable_basis=profile.usable_basis,
             context_basis=profile.context_basis,
         )
-        with told_in_one_sentence():
-            draft.plan = planner.plan(candidate, variant)
-            draft.plan = replace(draft.plan, advice=planner.advice(candidate, variant))
+        name = f"{candidate.name} {variant.name if variant else 'inference'}"
+        with told_in_one_sentence(), phases_on_terminal(request.config, name) as watch:
+            draft.plan = replace(
+                planner.plan(candidate, variant, watch=watch),
+                advice=planner.advice(candidate, variant, watch),
+                changes=planner.changes(candidate, variant, watch),
+            )
         return draft.plan
 
     return make
@@ -213,15 +219,21 @@ def adapted_model(
 
 
 @pytest.fixture
-def examples(loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> list[Example]:
+def examples(draft: Draft, loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> list[Example]:
     """The protocol's training rows, encoded with the candidate's tokenizer."""
     rows = dialogues.rows(protocol.fine_tuning_rows)
-    template = loaded_model.candidate.text_template
     with told_in_one_sentence():
-        return encode_all(loaded_model.tokenizer, template, rows, protocol.max_row_tokens)
+        found = encode_all(loaded_model.template, rows, protocol.max_row_tokens)
+    rows_cut = count_cut(found, loaded_model.template, protocol.max_row_tokens)
+    draft.measured = replace(draft.measured, rows_cut=rows_cut)
+    return found
 
 
 @pytest.fixture
-def prompts(candidate: Candidate, dialogues: Dialogues, protocol: Protocol) -> list[str]:
-    """The protocol's prompts, put into the candidate's template."""
-    return [prompt_text(candidate.text_template, row.prompt) for row in dialogues.rows(protocol.prompt_rows)]
+def prompts(draft: Draft, loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> list[list[int]]:
+    """The protocol's prompts in the candidate's template, in its tokens."""
+    with told_in_one_sentence():
+        rows = loaded_model.template.encoded(dialogues.rows(protocol.prompt_rows))
+    long_answers = count_long(rows, loaded_model.template, protocol.max_length)
+    draft.measured = replace(draft.measured, long_answers=long_answers)
+    return [prompt for prompt, _ in rows]

@@ -18,6 +18,7 @@ from .options import SETTINGS
 
 _SAVE, _RESTORE, _ERASE = "\x1b7", "\x1b8", "\x1b[K"
 _SECONDS_BETWEEN = 0.25
+_SECONDS_OF_A_SHORT_PLAN = 2.0
 _SECONDS_BETWEEN_SIGNS = 180.0
 """In a log."""
 _MINUTE, _MINUTES_OF_AN_HOUR = 60, 60
@@ -183,6 +184,22 @@ class Progress:
         self._line.show(*(", ".join(filter(None, form)) for form in forms))
 
 
+class Phases:
+    """Shows what a plan is at, once it takes longer than two seconds."""
+
+    def __init__(self, line: Line, name: str) -> None:
+        """A case called `name` begins now."""
+        self._line, self._name = line, name
+        self._next = time.perf_counter() + _SECONDS_OF_A_SHORT_PLAN
+
+    def tell(self, phase: str) -> None:
+        """Say what comes now."""
+        now = time.perf_counter()
+        if now >= self._next:
+            self._next = now + _SECONDS_BETWEEN
+            self._line.show(f"{self._name}: {phase}", phase)
+
+
 class SignOfLife:
     """Says in a log, every few minutes of a long case, at which step it is."""
 
@@ -221,6 +238,19 @@ def progress_on_terminal(
     line = _line(config)
     try:
         yield Progress(line, memory_mib, remaining.seconds, total, unit).tick
+    finally:
+        line.clear()
+
+
+@contextmanager
+def phases_on_terminal(config: pytest.Config, name: str) -> Iterator[Callable[[str], None] | None]:
+    """What to call as a plan goes on; None where nobody watches."""
+    if config.stash.get(REMAINING, None) is None:
+        yield None
+        return
+    line = _line(config)
+    try:
+        yield Phases(line, name).tell
     finally:
         line.clear()
 

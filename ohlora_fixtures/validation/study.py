@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from ..base.installation import DATA, REFERENCE
 from ..inputs.candidates import read_candidates, select_group
 from ..inputs.cases import Case, answering_case
-from ..inputs.dataset import Dialogue, Dialogues
+from ..inputs.conversations import Dialogue
+from ..inputs.dataset import Dialogues
 from ..inputs.gpu_profiles import GpuProfile, read_profiles
 from ..inputs.pace import Pace, rough_pace
 from ..inputs.protocol import Protocol
@@ -91,14 +92,14 @@ def timed_cases(candidate: Candidate) -> tuple[Timed, ...]:
     from ..planner.candidate_planner import CandidatePlanner
     from ..planner.traced_candidate import TracedCandidate
     from ..workloads import models
-    from ..workloads.inference import AnswerLength
+    from ..workloads.inference import AnswerLength, prepare_to_answer_in_full
 
     assert candidate.chars_per_token is not None
     tokenizer, dialogues = EstimatedTokenizer(candidate.chars_per_token), study_dialogues()
     rows = dialogues.rows(PROTOCOL.fine_tuning_rows)
-    examples = estimated_examples(candidate.text_template, rows, candidate.chars_per_token, PROTOCOL.max_row_tokens)
+    examples = estimated_examples(candidate, rows, PROTOCOL.max_row_tokens)
     model = models.build_on_meta(candidate)
-    models.prepare_to_answer_in_full(model, tokenizer)
+    prepare_to_answer_in_full(model, tokenizer)
     lengths, seconds = [], 0.0
     for prompt, (tokens, took) in [*zip(dialogues.rows(PROTOCOL.prompt_rows), _answers(candidate), strict=True)][1:]:
         prompt_tokens = min(len(tokenizer(prompt.prompt)["input_ids"]), tokens - 1)  # asked without a template
