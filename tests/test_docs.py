@@ -58,6 +58,8 @@ NOT_RUN = {
     "tox -e lint": MINUTES,
     "pytest overhead -k 28_cases": MINUTES,
     "pytest overhead -k harness": MINUTES,
+    "pytest overhead -k tell_the_time": MINUTES,
+    "pytest tests/test_validation.py -k one_candidate": MINUTES,
     "python tests/study.py": MINUTES,
     "python -m ohlora_fixtures.validation": MINUTES,
     "pytest tests/test_gpu_measurement.py tests/test_gpu_replay.py": A_GPU,
