@@ -58,6 +58,7 @@ NOT_RUN = {
     "tox -e lint": MINUTES,
     "pytest overhead -k 28_cases": MINUTES,
     "pytest overhead -k harness": MINUTES,
+    "python overhead/architectures.py --into docs/architectures.md": MINUTES,
     "python tests/study.py": MINUTES,
     "python -m ohlora_fixtures.validation": MINUTES,
     "pytest tests/test_gpu_measurement.py tests/test_gpu_replay.py": A_GPU,
