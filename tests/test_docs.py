@@ -60,6 +60,7 @@ NOT_RUN = {
     "pytest overhead -k harness": MINUTES,
     "pytest overhead -k tell_the_time": MINUTES,
     "pytest tests/test_validation.py -k one_candidate": MINUTES,
+    "python overhead/architectures.py --into docs/architectures.md": MINUTES,
     "python tests/study.py": MINUTES,
     "python -m ohlora_fixtures.validation": MINUTES,
     "pytest tests/test_gpu_measurement.py tests/test_gpu_replay.py": A_GPU,
