@@ -15,8 +15,9 @@ import torch
 
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
-from ohlora_fixtures.inputs.dataset import encode_all, read_dialogues
+from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.templates import encode_all
 from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.meters.memory import HostMemory
 from ohlora_fixtures.meters.meter import WallClock, measure
@@ -37,7 +38,7 @@ def test_the_harness_costs_at_most_one_percent(capsys):
     source = ModelSource("mini", "random", None, allow_remote_code=False, device="cpu", seed=protocol.seed)
     loaded = load(candidate, source, dialogues.texts(candidate.text_template))
     rows = dialogues.rows(protocol.fine_tuning_rows)
-    examples = encode_all(loaded.tokenizer, candidate.text_template, rows, protocol.max_row_tokens)
+    examples = encode_all(loaded.template, rows, protocol.max_row_tokens)
     adapted = attach_adapter(loaded.model, lora(16), candidate.target_modules, protocol)
 
     clock, memory = WallClock(), HostMemory()

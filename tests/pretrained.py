@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ohlora_fixtures.base.installation import DATA
-from ohlora_fixtures.inputs.dataset import read_dialogues, whole_text
+from ohlora_fixtures.inputs.dataset import read_dialogues
+from ohlora_fixtures.inputs.templates import whole_text
 
 TEMPLATE = "### 질문: {input} ### 답변: {output}"
 _ARCHITECTURE = {

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from ohlora_fixtures.base.installation import DATA, REFERENCE
 from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.inputs.candidates import read_candidates, select_group
-from ohlora_fixtures.inputs.dataset import Dialogue, Dialogues, Example, prompt_text
+from ohlora_fixtures.inputs.dataset import Dialogue, Dialogues
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.templates import Example, template_of
 from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.planner.allocator import Category, Trace
 from ohlora_fixtures.planner.batches import EstimatedTokenizer, estimated_examples
@@ -33,7 +34,7 @@ from ohlora_fixtures.planner.traced_candidate import Batch, TracedCandidate, giv
 from ohlora_fixtures.results import comparison
 from ohlora_fixtures.workloads import models
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune
-from ohlora_fixtures.workloads.inference import answer
+from ohlora_fixtures.workloads.inference import answer, prepare_to_answer_in_full
 
 if TYPE_CHECKING:
     from ohlora_fixtures.inputs.candidates import Candidate
@@ -63,17 +64,17 @@ class StudiedCandidate:
     """One of the study's candidates on the study's card."""
 
     def __init__(self, candidate: Candidate) -> None:
-        dialogues, template = study_dialogues(), candidate.text_template
+        dialogues = study_dialogues()
         assert candidate.chars_per_token is not None
         tokenizer = EstimatedTokenizer(candidate.chars_per_token)
-        prompts = [prompt_text(template, row.prompt) for row in dialogues.rows(PROTOCOL.prompt_rows)]
+        prompts = template_of(candidate.text_template, tokenizer).prompts(dialogues.rows(PROTOCOL.prompt_rows))
         rows = dialogues.rows(PROTOCOL.fine_tuning_rows)
-        examples = estimated_examples(template, rows, candidate.chars_per_token, PROTOCOL.max_row_tokens)
+        examples = estimated_examples(candidate, rows, PROTOCOL.max_row_tokens)
         model = models.build_on_meta(candidate)
-        models.prepare_to_answer_in_full(model, tokenizer)
+        prepare_to_answer_in_full(model, tokenizer)
         self._profile = next(each for each in read_profiles(DATA / "gpus.toml") if each.name == CARD)
         self._candidate, self._model, self._tokenizer = candidate, model, tokenizer
-        self._prompt_tokens = max(len(tokenizer(prompt)["input_ids"]) for prompt in prompts)
+        self._prompt_tokens = max(map(len, prompts))
         self._traced = TracedCandidate(candidate, model, tokenizer, PROTOCOL, self._profile)
         self._planner = CandidatePlanner(self._traced, examples, self._prompt_tokens, PROTOCOL, VARIANTS)
 
@@ -114,7 +115,7 @@ class StudiedCandidate:
             warnings.simplefilter("ignore")  # peft's, of an adapter in place of another
             for size in kept_bytes:
                 tracer.trace.allocate(size, Category.ACTIVATIONS)
-            answer(model, EstimatedTokenizer(1), ["x" * self._prompt_tokens], protocol, lambda: None)
+            answer(model, EstimatedTokenizer(1), [[1] * self._prompt_tokens], protocol, lambda: None)
             for variant in VARIANTS:
                 adapted = attach_adapter(model, variant, self._candidate.target_modules, protocol)
                 alive.clear()  # what cycles hold goes only when `Trainer.train` collects garbage

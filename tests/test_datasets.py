@@ -9,6 +9,7 @@ import pytest
 from made import flat_records
 
 from ohlora_fixtures.base.errors import InputError
+from ohlora_fixtures.inputs.conversations import Turn
 from ohlora_fixtures.inputs.dataset import OWN_DATASET, Dialogue, read_dialogues
 from ohlora_fixtures.inputs.dataset_files import is_id
 from ohlora_fixtures.inputs.protocol import Rows, parse_protocol
@@ -90,9 +91,10 @@ def test_json_lines_need_no_ending(dataset):
 def test_each_turn_of_the_assistant_is_an_answer_to_all_that_precedes_it(dataset):
     turns = [message("system", "오로라야."), message("user", "안녕?"), message("assistant", "안녕!")]
     more = [message("user", "뭐해?"), message("assistant", "노래해."), message("user", "좋네.")]
+    told = tuple(Turn(each["role"], each["content"]) for each in turns + more)
     assert list(dataset([{"messages": turns + more}]).usable_train_rows) == [
-        Dialogue("오로라야.\n안녕?", "안녕!"),
-        Dialogue("오로라야.\nuser: 안녕?\nassistant: 안녕!\nuser: 뭐해?", "노래해."),
+        Dialogue("오로라야.\n안녕?", "안녕!", told[:2]),
+        Dialogue("오로라야.\nuser: 안녕?\nassistant: 안녕!\nuser: 뭐해?", "노래해.", told[:4]),
     ]
 
 

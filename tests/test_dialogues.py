@@ -6,16 +6,10 @@ import pytest
 
 from ohlora_fixtures.base.errors import CandidateError, InputError
 from ohlora_fixtures.base.installation import DATA
-from ohlora_fixtures.inputs.dataset import (
-    IGNORED_LABEL,
-    Dialogue,
-    encode,
-    encode_all,
-    prompt_text,
-    read_dialogues,
-    split_template,
-)
+from ohlora_fixtures.inputs.conversations import Dialogue
+from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.protocol import Rows
+from ohlora_fixtures.inputs.templates import IGNORED_LABEL, encode_all, prompt_text, template_of
 from ohlora_fixtures.workloads.stand_ins import stand_in_tokenizer
 
 OURS = DATA / "dialogues.csv"
@@ -92,8 +86,8 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def test_the_space_between_prompt_and_answer_goes_with_the_answer():
-    assert split_template(KOREAN_TEMPLATE) == ("### 질문: {input} ### 답변:", " {output}")
     assert prompt_text(KOREAN_TEMPLATE, "안녕?") == "### 질문: 안녕? ### 답변:"
+    assert prompt_text("{input}\n  {output}", "안녕?") == "안녕?\n"
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +97,7 @@ def tokenizer():
 
 def test_only_the_answer_and_its_end_are_learned(tokenizer):
     row = Dialogue("안녕?", "나도 안녕!")
-    example = encode(tokenizer, KOREAN_TEMPLATE, row, max_tokens=100)
+    (example,) = encode_all(template_of(KOREAN_TEMPLATE, tokenizer), [row], max_tokens=100)
     learned = [label for label in example["labels"] if label != IGNORED_LABEL]
     assert learned[-1] == tokenizer.eos_token_id
     assert tokenizer.decode(learned[:-1]) == " 나도 안녕!"
@@ -112,27 +106,9 @@ def test_only_the_answer_and_its_end_are_learned(tokenizer):
     assert example["labels"][masked:] == example["input_ids"][masked:]
 
 
-def test_what_stands_after_the_answer_is_learned_too(tokenizer):
-    example = encode(tokenizer, "{input} ### {output}</s>", Dialogue("하나", "둘"), max_tokens=100)
-    learned = [label for label in example["labels"] if label not in (IGNORED_LABEL, tokenizer.eos_token_id)]
-    assert tokenizer.decode(learned) == " 둘</s>"
-
-
-def test_a_tokenizer_that_closes_every_text_does_not_close_the_prompt(tokenizer):
-    class Closing:
-        eos_token_id = tokenizer.eos_token_id
-
-        def __call__(self, text, *, add_special_tokens=True):
-            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-            return {"input_ids": ids + [self.eos_token_id] * add_special_tokens}
-
-    row = Dialogue("안녕?", "나도!")
-    assert encode(Closing(), KOREAN_TEMPLATE, row, 100) == encode(tokenizer, KOREAN_TEMPLATE, row, 100)
-
-
 def test_a_prompt_that_leaves_no_answer_to_learn_is_refused(tokenizer):
     with pytest.raises(CandidateError, match="leaves no room for its answer: raise the protocol's max_row_tokens of 3"):
-        encode(tokenizer, KOREAN_TEMPLATE, Dialogue("안녕?", "그래"), max_tokens=3)
+        encode_all(template_of(KOREAN_TEMPLATE, tokenizer), [Dialogue("안녕?", "그래")], max_tokens=3)
 
 
 @pytest.mark.parametrize(
@@ -178,5 +154,6 @@ def test_a_text_of_any_length_is_read(tmp_path):
 
 
 def test_long_rows_are_cut_off(tokenizer):
-    (example,) = encode_all(tokenizer, KOREAN_TEMPLATE, [Dialogue("안녕?", "그래 " * 50)], max_tokens=20)
+    template, row = template_of(KOREAN_TEMPLATE, tokenizer), Dialogue("안녕?", "그래 " * 50)
+    (example,) = encode_all(template, [row], max_tokens=20)
     assert [len(values) for values in example.values()] == [20, 20, 20]

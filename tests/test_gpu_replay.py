@@ -18,7 +18,8 @@ from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
 from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.workloads import models
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
-from ohlora_fixtures.workloads.models import build_on_meta, prepare_to_answer_in_full
+from ohlora_fixtures.workloads.inference import prepare_to_answer_in_full
+from ohlora_fixtures.workloads.models import build_on_meta
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 from test_workloads import CANDIDATES, DIALOGUES, SOURCE, examples_for, texts_for
 
-from ohlora_fixtures.inputs.dataset import IGNORED_LABEL, Dialogue
+from ohlora_fixtures.inputs.dataset import Dialogue
 from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.templates import IGNORED_LABEL, EncodedRow, encode_all
 from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter
 from ohlora_fixtures.workloads.inference import answer
-from ohlora_fixtures.workloads.likelihood import Reader, in_training_scale
+from ohlora_fixtures.workloads.likelihood import in_training_scale, likelihoods
 from ohlora_fixtures.workloads.models import load
 
 ROWS = DIALOGUES.usable_valid_rows[:3]
@@ -24,16 +25,13 @@ def loaded(request):
     return load(CANDIDATES[request.param], SOURCE, texts_for(request.param))
 
 
-def likelihoods_of(loaded, model=None, rows=ROWS, max_tokens=512, others=0):
-    reader = Reader(model or loaded.model, loaded.tokenizer, loaded.candidate.text_template, max_tokens)
-    return reader.likelihoods(rows, others)
+def likelihoods_of(loaded, model=None, rows=ROWS, max_tokens=512):
+    return likelihoods(model or loaded.model, loaded.template, rows, max_tokens)
 
 
 def test_it_is_the_loss_that_training_would_have_without_the_end_of_the_sequence(loaded):
-    from ohlora_fixtures.inputs.dataset import encode
-
     for row, found in zip(ROWS, likelihoods_of(loaded), strict=True):
-        example = encode(loaded.tokenizer, loaded.candidate.text_template, row, 512)
+        (example,) = encode_all(loaded.template, [row], 512)
         labels = [*example["labels"][:-1], IGNORED_LABEL]
         with torch.no_grad():
             loss = loaded.model(input_ids=torch.tensor([example["input_ids"]]), labels=torch.tensor([labels])).loss
@@ -54,27 +52,10 @@ def test_a_model_that_knows_nothing_gives_every_token_its_share(loaded):
 
 def test_rows_that_are_too_long_are_left_out(loaded):
     (whole,) = likelihoods_of(loaded, rows=ROWS[:1])
-    prompt_tokens = len(
-        loaded.tokenizer(loaded.candidate.text_template.split(" {output}")[0].format(input=ROWS[0].prompt))["input_ids"]
-    )
-    fits = prompt_tokens + whole.tokens
+    fits = len(loaded.template.prompts(ROWS[:1])[0]) + whole.tokens
     assert len(likelihoods_of(loaded, rows=ROWS[:1], max_tokens=fits)) == 1
     assert likelihoods_of(loaded, rows=ROWS[:1], max_tokens=fits - 1) == ()
     assert likelihoods_of(loaded, rows=[Dialogue("x" * 2000, "y")]) == ()
-
-
-def test_a_token_that_closes_every_text_is_no_part_of_the_prompt(loaded):
-    tokenizer = loaded.tokenizer
-
-    class Closing:
-        eos_token_id = tokenizer.eos_token_id
-
-        def __call__(self, text, *, add_special_tokens=True):
-            ids = tokenizer(text, add_special_tokens=add_special_tokens)["input_ids"]
-            return {"input_ids": [*ids, self.eos_token_id] if add_special_tokens else ids}
-
-    found = Reader(loaded.model, Closing(), loaded.candidate.text_template, 512).likelihoods(ROWS[:1])
-    assert found == likelihoods_of(loaded, rows=ROWS[:1])
 
 
 def test_an_adapted_model_is_asked_as_it_was_trained(loaded):
@@ -92,7 +73,7 @@ def test_an_adapted_model_is_asked_as_it_was_trained(loaded):
         with in_training_scale(adapted):
             asked = adapted.eval()(**inputs).logits.float()
             tuned = likelihoods_of(loaded, adapted)
-            answer(adapted, loaded.tokenizer, ["안녕"], Protocol(max_length=12), lambda: None)
+            answer(adapted, loaded.tokenizer, [[1, 2]], Protocol(max_length=12), lambda: None)
         again = adapted.train()(**inputs).logits.float()
     assert torch.equal(trained, asked)
     assert torch.equal(trained, again)
@@ -117,12 +98,10 @@ def test_without_that_care_rwkv_would_be_another_model():
 
 
 class Characters:
-    """A tokenizer of characters."""
+    """A template of characters."""
 
-    eos_token_id = 0
-
-    def __call__(self, text, *, add_special_tokens=True):
-        return {"input_ids": [1, *map(ord, text)] if add_special_tokens else [*map(ord, text)]}
+    def encoded(self, rows):
+        return [EncodedRow([1, *map(ord, f"{row.prompt}:")], [*map(ord, row.answer)]) for row in rows]
 
 
 class Copying:
@@ -144,7 +123,7 @@ class Copying:
 
 def matches(rows, scale=1.0, others=3):
     model = Copying(scale)
-    found = Reader(model, Characters(), "{input}:{output}", 512).likelihoods(rows, others)
+    found = likelihoods(model, Characters(), rows, 512, others)
     return [each.matched for each in found], model.asked
 
 

@@ -33,7 +33,7 @@ from ohlora_fixtures.results.record import Measured, plain, record_of
 from ohlora_fixtures.session.records import out_of_memory
 
 NAMES = """MiB GPU VRAM HTTP JSON CSV UTF CP949 Python ECC GB W C end of sequence token environment json
-model_type lora_rank max_length max_row_tokens best good fair poor worst judge model allow remote code
+model_type lora_rank text_template max_length max_row_tokens best good fair poor worst judge model allow remote code
 peft peft_type adapter columns prompt answer messages split train role content from value Hub pip install datasets
 config quantization_config bf16 LoRA CPU CUDA pytest benches python m ohlora_fixtures report grades published license
 answers grade any PyTorch cuBLAS TFLOP FLOP s OOM Colab T4 nats"""

@@ -3,8 +3,10 @@
 import json
 from dataclasses import replace
 
+import chat_templates
 import pytest
 import torch
+from chat_templates import tokenizer_with
 
 from ohlora_fixtures.base.errors import CandidateError
 from ohlora_fixtures.base.installation import DATA
@@ -49,7 +51,24 @@ def test_a_pretrained_model_may_end_its_answer(pretrained):
     everything = list(range(len(made.tokenizer)))
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "eos_token_id": everything}))
     loaded = load(candidate, source, texts=())
-    assert answer(loaded.model, loaded.tokenizer, ["안녕"], Protocol(), lambda: None).tokens == 1
+    assert answer(loaded.model, loaded.tokenizer, [[1, 2]], Protocol(), lambda: None).tokens == 1
+
+
+@pytest.mark.parametrize(("named", "ends"), [(5, [5]), ([5, 6], [5, 6])])
+def test_the_token_that_ends_a_turn_ends_an_answer_too(pretrained, named, ends):
+    candidate, source, _ = pretrained
+    folder = source.model_dir / "llama1B"
+    tokenizer = tokenizer_with(chat_templates.GEMMA)
+    tokenizer.save_pretrained(folder)
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": named}))
+    loaded = load(replace(candidate, text_template=None), source, texts=())
+    turn = tokenizer.convert_tokens_to_ids("<end_of_turn>")
+    assert loaded.model.generation_config.eos_token_id == [*ends, turn]
+    assert loaded.template.end == (turn,)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": turn}))
+    loaded = load(replace(candidate, text_template=None), source, texts=())
+    assert loaded.model.generation_config.eos_token_id == turn
 
 
 def test_safetensors_go_first_and_older_files_are_read_too(pretrained):

@@ -8,8 +8,9 @@ import pytest
 
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
-from ohlora_fixtures.inputs.dataset import encode_all, read_dialogues
+from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.protocol import Protocol, Rows
+from ohlora_fixtures.inputs.templates import encode_all, template_of
 from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.workloads import fine_tuning, inference
 
@@ -46,7 +47,7 @@ class Peaks:
 
     def examples(self, tokenizer, protocol):
         rows = self.dialogues.rows(protocol.fine_tuning_rows)
-        return encode_all(tokenizer, self.candidate.text_template, rows, protocol.max_row_tokens)
+        return encode_all(template_of(self.candidate.text_template, tokenizer), rows, protocol.max_row_tokens)
 
     def measured(self, candidate, protocol, variant):
         from ohlora_fixtures.planner.allocator import Category, Trace
@@ -69,10 +70,10 @@ class Peaks:
         from ohlora_fixtures.inputs.gpu_profiles import read_profiles
         from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
         from ohlora_fixtures.planner.traced_candidate import TracedCandidate
-        from ohlora_fixtures.workloads.models import build_on_meta, prepare_to_answer_in_full
+        from ohlora_fixtures.workloads.models import build_on_meta
 
         model = build_on_meta(candidate)
-        prepare_to_answer_in_full(model, self.tokenizer)
+        inference.prepare_to_answer_in_full(model, self.tokenizer)
         traced = TracedCandidate(candidate, model, self.tokenizer, protocol, read_profiles(DATA / "gpus.toml")[0])
         examples = self.examples(self.tokenizer, protocol)
         planner = CandidatePlanner(traced, examples, 10, protocol, [variant])

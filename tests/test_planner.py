@@ -8,9 +8,10 @@ import pytest
 from ohlora_fixtures.base.errors import CandidateError
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
-from ohlora_fixtures.inputs.dataset import encode_all, prompt_text, read_dialogues
+from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.templates import encode_all, template_of
 from ohlora_fixtures.inputs.variants import Variant, lora
 from ohlora_fixtures.planner import candidate_planner
 from ohlora_fixtures.planner.plan import PlanStore
@@ -40,6 +41,18 @@ def test_lengths_are_estimated_from_characters_a_token(settings):
     assert (plan.tokenizer, plan.longest_tokens) == ("estimated", round(longest / 2.0) + 1)
 
 
+@pytest.mark.parametrize(("template_tokens", "added"), [(None, 12), (40, 40)])
+def test_a_chat_templates_tokens_are_added_to_estimated_lengths(settings, template_tokens, added):
+    (candidate,) = settings.candidates
+    chat = replace(candidate, chars_per_token=2.0, text_template=None, template_tokens=template_tokens)
+    planner = Planner(settings, PlanStore(None))
+    rows = settings.dialogues.rows(settings.protocol.fine_tuning_rows)
+    longest = max(len(row.prompt) + len(row.answer) for row in rows)
+    assert planner.plan(chat, lora(8)).longest_tokens == round(longest / 2.0) + added + 1
+    prompts = settings.dialogues.rows(settings.protocol.prompt_rows)
+    assert planner.plan(chat, None).longest_tokens == max(round(len(row.prompt) / 2.0) for row in prompts) + added
+
+
 def test_a_tokenizer_at_hand_gives_the_real_lengths(settings, tmp_path):
     (candidate,) = settings.candidates
     tokenizer = stand_in_tokenizer(settings.dialogues.texts(candidate.text_template), 1.2)
@@ -48,10 +61,11 @@ def test_a_tokenizer_at_hand_gives_the_real_lengths(settings, tmp_path):
     planner = Planner(settings, PlanStore(tmp_path / "plans"))
     tuned, answered = planner.plan(candidate, lora(8)), planner.plan(candidate, None)
     rows = settings.dialogues.rows(settings.protocol.fine_tuning_rows)
-    examples = encode_all(tokenizer, candidate.text_template, rows, 512)
+    template = template_of(candidate.text_template, tokenizer)
+    examples = encode_all(template, rows, 512)
     assert (tuned.tokenizer, tuned.longest_tokens) == ("own", max(len(row["input_ids"]) for row in examples))
     prompts = settings.dialogues.rows(settings.protocol.prompt_rows)
-    longest = max(len(tokenizer(prompt_text(candidate.text_template, row.prompt))["input_ids"]) for row in prompts)
+    longest = max(map(len, template.prompts(prompts)))
     assert answered.longest_tokens == longest
 
     assert planner.is_kept(candidate, None)

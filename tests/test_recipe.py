@@ -1,18 +1,23 @@
 """`python -m ohlora_fixtures recipe`: what it writes trains a mini model, and what that has learned answers."""
 
+import ast
 import json
 import os
 import subprocess
 import sys
 
+import chat_templates as known
 import pytest
 import yaml
+from chat_templates import tokenizer_with
 from made import made
 from test_workloads import CANDIDATES, SOURCE, texts_for
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.base.installation import DATA
+from ohlora_fixtures.inputs.conversations import Dialogue
+from ohlora_fixtures.inputs.templates import PLAIN, encode_all, template_of
 from ohlora_fixtures.inputs.variants import read_variants
 from ohlora_fixtures.workloads.models import load
 
@@ -84,6 +89,33 @@ def test_the_chosen_case_trains_ones_rows_and_what_has_learned_answers(variant, 
     asked = tokenizer("안녕?", return_tensors="pt", return_token_type_ids=False)
     answer = model.generate(**asked, max_new_tokens=4, min_new_tokens=4)
     assert answer.shape[1] == asked["input_ids"].shape[1] + 4
+
+
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize(
+    ("text_template", "chat_template"),
+    [
+        *((None, template) for template in (None, known.GEMMA, known.SMOLLM, known.LLAMA2, known.QWEN3)),
+        (PLAIN, known.GEMMA),
+        ("<bos>{input}\n{output}<end_of_turn>\n", None),
+    ],
+)
+def test_the_script_encodes_as_the_suite_does(text_template, chat_template, closes):
+    tokenizer = tokenizer_with(chat_template, closes=closes)
+    found = {"recipe": {"text_template": text_template, "max_row_tokens": 120}, "tokenizer": tokenizer}
+    tree = ast.parse((DATA / "recipe" / "train.py").read_text(encoding="utf-8"))
+    own = {"template", "ends"}
+    kept = [each for each in tree.body if isinstance(each, ast.FunctionDef) or own & names_set_by(each)]
+    exec(compile(ast.Module(kept, []), "train.py", "exec"), found)
+    for answer in ("나도 안녕!", "n", "길게 " * 30 + "."):
+        (example,) = encode_all(template_of(text_template, tokenizer), [Dialogue("안녕?", answer)], 120)
+        assert found["encode"]({"input_data": "안녕?", "output_data": answer}) == example
+
+
+def names_set_by(statement):
+    """The names that an assignment gives values to."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def test_another_case_may_be_asked_for(results, tmp_path):

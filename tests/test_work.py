@@ -22,8 +22,8 @@ from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
 from ohlora_fixtures.planner.work import Work, work_at
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, fine_tune
-from ohlora_fixtures.workloads.inference import AnswerLength, answer
-from ohlora_fixtures.workloads.models import build_on_meta, count_parameters, prepare_to_answer_in_full
+from ohlora_fixtures.workloads.inference import AnswerLength, answer, prepare_to_answer_in_full
+from ohlora_fixtures.workloads.models import build_on_meta, count_parameters
 
 PROFILES = {profile.name: profile for profile in read_profiles(DATA / "gpus.toml")}
 PROTOCOL = Protocol(epochs=2, max_length=40)
@@ -79,9 +79,9 @@ def test_answering_is_counted_as_pytorchs_counter_counts_a_real_run(candidate, e
     each = planner_on("t4", candidate, examples, [lora(8)]).inference_work(lengths)
     marks = [0]
     with FlopCounterMode(display=False) as counter:
-        texts = ["x" * prompt for prompt in prompts]
+        asked = [[1] * prompt for prompt in prompts]
         tick = lambda: marks.append(counter.get_total_flops())  # noqa: E731
-        answered = answer(on_the_cpu(candidate), EstimatedTokenizer(1), texts, PROTOCOL, tick)
+        answered = answer(on_the_cpu(candidate), EstimatedTokenizer(1), asked, PROTOCOL, tick)
     assert list(answered.lengths) == lengths
     assert [work.flops for work in each] == [after - before for before, after in pairwise(marks)]
 

@@ -9,8 +9,9 @@ import torch
 from ohlora_fixtures.base.errors import CandidateError
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
-from ohlora_fixtures.inputs.dataset import encode_all, prompt_text, read_dialogues
+from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.protocol import Protocol, Rows
+from ohlora_fixtures.inputs.templates import encode_all
 from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune, trainable_parameters
 from ohlora_fixtures.workloads.inference import answer
@@ -52,11 +53,11 @@ def texts_for(name):
 
 def examples_for(loaded, protocol=SHORT):
     rows = DIALOGUES.rows(protocol.fine_tuning_rows)
-    return encode_all(loaded.tokenizer, loaded.candidate.text_template, rows, protocol.max_row_tokens)
+    return encode_all(loaded.template, rows, protocol.max_row_tokens)
 
 
 def prompts_for(loaded, protocol=SHORT):
-    return [prompt_text(loaded.candidate.text_template, row.prompt) for row in DIALOGUES.rows(protocol.prompt_rows)]
+    return loaded.template.prompts(DIALOGUES.rows(protocol.prompt_rows))
 
 
 def tune(loaded, variant=R16, protocol=SHORT):
@@ -94,7 +95,7 @@ def test_random_weights_answer_to_the_protocols_length(loaded):
     prompts = prompts_for(loaded)
     ticks = []
     answered = answer(loaded.model, loaded.tokenizer, prompts, SHORT, lambda: ticks.append(1))
-    prompt_tokens = sum(len(ids) for ids in loaded.tokenizer(prompts)["input_ids"])
+    prompt_tokens = sum(map(len, prompts))
     assert answered.tokens == len(prompts) * SHORT.max_length - prompt_tokens
     assert len(answered.answers) == len(ticks) == len(prompts)
 

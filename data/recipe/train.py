@@ -34,16 +34,48 @@ model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.bfloat16, quan
 set_seed(arguments.seed)
 if (HERE / "adapter_config.json").exists():
     model = get_peft_model(model, PeftConfig.from_pretrained(str(HERE)))
-before, _, after = recipe["text_template"].partition("{output}")
-prompt, gap = before.rstrip(), before[len(before.rstrip()) :]
+template = recipe["text_template"] or (not tokenizer.chat_template and "### 질문: {input} ### 답변: {output}")
+ends = {number for number, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
+
+
+def chat(question, *answers):
+    """The tokenizer's own chat template, left open for an answer where there is none."""
+    turns = [{"role": "user", "content": question}, *({"role": "assistant", "content": each} for each in answers)]
+    return tokenizer.apply_chat_template(
+        turns, tokenize=False, add_generation_prompt=not answers, enable_thinking=False
+    )
+
+
+def parts(question):
+    """What is asked, the space before the answer, and what the template has after it."""
+    if template:
+        before, _, after = template.partition("{output}")
+        prompt, rest = "", before.replace("{input}", question)
+    else:
+        prompt = chat(question)
+        before, _, after = chat(question, "0answer0").rpartition("0answer0")
+        rest = before[len(prompt) :] if before.startswith(prompt) else ""
+    text = rest.rstrip(" ")
+    return prompt + text, rest[len(text) :], after.rstrip("\n")
+
+
+def tokens(text):
+    """A text left open: it begins as the tokenizer has it, but never twice, and is not closed."""
+    has_begun = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
+    ids = tokenizer(text, add_special_tokens=not has_begun)["input_ids"]
+    is_closed = ids[-1:] == [tokenizer.eos_token_id] and not text.endswith(tokenizer.eos_token)
+    return ids[:-1] if is_closed else ids
 
 
 def encode(row):
-    """Only the answer, closed by the end-of-sequence token, is learned."""
-    asked = tokenizer(prompt.replace("{input}", row["input_data"]))["input_ids"]
-    asked = asked[:-1] if asked[-1] == tokenizer.eos_token_id else asked
-    answer = tokenizer(gap + row["output_data"] + after, add_special_tokens=False)["input_ids"]
-    ids = [*asked, *answer, tokenizer.eos_token_id][: recipe["max_row_tokens"]]
+    """Only the answer, closed by the token that ends a turn, or the sequence, is learned."""
+    prompt, space, after = parts(row["input_data"])
+    asked, whole = tokens(prompt), tokens(prompt + space + row["output_data"])
+    learned = whole[len(asked) :]
+    if whole[: len(asked)] != asked or (template and space):
+        learned = tokenizer(space + row["output_data"], add_special_tokens=False)["input_ids"]
+    learned += tokenizer(after, add_special_tokens=False)["input_ids"]
+    ids = [*asked, *learned, *([] if learned[-1] in ends else [tokenizer.eos_token_id])][: recipe["max_row_tokens"]]
     labels = [-100] * len(asked[: len(ids)]) + ids[len(asked) :]
     return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels}
 

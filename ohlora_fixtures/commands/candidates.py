@@ -229,7 +229,7 @@ def _basis(screening: Screening) -> Sequence[str]:
         f"Licence: {screening.terms.basis}{alone}.",
         *([f"Warning: it {_hint(suspect)}."] if suspect else []),
         f"Korean: {screening.korean.basis}.",
-        "Not from the model: text_template is the suite's, target_modules go by the architecture.",
+        "Not from the model: target_modules go by the architecture.",
     ]
 
 

@@ -18,8 +18,6 @@ from .leaderboard import Leaderboard, Listed
 
 GROUP = "seed"
 """The default of --candidate-group, so that `pytest --candidates` runs the whole file."""
-_TEXT_TEMPLATE = "### 질문: {input} ### 답변: {output}"
-"""That of the suite's own candidates."""
 _NEEDS_CONFIG = "needs its config.json"
 
 
@@ -139,7 +137,6 @@ def _candidate(screening: Screening, config: Path, ours: Iterable[Candidate], *,
         free_license=bool(screening.terms.free),
         korean=screening.korean.level or "",
         target_modules=(),
-        text_template=_TEXT_TEMPLATE,
         leaderboard_average=listed.average,
     )
     found = outline(candidate)

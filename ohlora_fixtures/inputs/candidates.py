@@ -61,7 +61,10 @@ class Candidate:
     korean: _Korean
     """`supported`, or `specialised` for a model made for Korean."""
     target_modules: Annotated[tuple[Text, ...], Meta(min_length=1, description="a list of module names")]
-    text_template: _Template
+    text_template: _Template | None = None
+    """None for the chat template of its tokenizer."""
+    template_tokens: Count | None = None
+    """Tokens of its chat template around a prompt: for lengths that are estimated."""
     base_model: Text | None = None
     """What it was made from, on the Hub; None if it was trained from scratch, or if that is not known."""
     license_source: Text | None = None

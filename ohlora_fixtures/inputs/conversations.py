@@ -53,6 +53,17 @@ class Turn:
     text: str
 
 
+@dataclass(frozen=True)
+class Dialogue:
+    """One prompt and its answer."""
+
+    prompt: str
+    """All that precedes the answer, as one text."""
+    answer: str
+    turns: tuple[Turn, ...] = ()
+    """Likewise, by who says it; none where it is a single question."""
+
+
 def parse_columns(asked: str) -> dict[str, str]:
     """Columns by role, as in `prompt=question,answer=reply`; raises InputError for another role or a missing name."""
     found = {}
@@ -92,11 +103,13 @@ def columns_of(heads: Sequence[str], asked: Mapping[str, str], where: Mapping[st
     return found
 
 
-def pairs(turns: Sequence[Turn]) -> Iterator[tuple[str, str]]:
+def pairs(turns: Sequence[Turn]) -> Iterator[Dialogue]:
     """Each of the assistant's turns, as the answer to all that precedes it."""
     for index, turn in enumerate(turns):
         if turn.speaker == "assistant":
-            yield _asked(turns[:index]), turn.text
+            before = tuple(turns[:index])
+            is_question = [each.speaker for each in before] == ["user"]
+            yield Dialogue(_asked(before), turn.text, () if is_question else before)
 
 
 def _asked(turns: Sequence[Turn]) -> str:

@@ -1,4 +1,4 @@
-"""The dataset: its rows as prompts and answers, the protocol's slices, completion-only encoding."""
+"""The dataset: its rows as prompts and answers, and the protocol's slices of them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any
 
-from ..base.errors import CandidateError, InputError
+from ..base.errors import InputError
 from ..base.installation import DATA
 from ..base.messages import message
-from .conversations import LIKELY, NoDialogueError, columns_of, in_words, pairs, parse_columns, turns_of
+from .conversations import LIKELY, Dialogue, NoDialogueError, columns_of, in_words, pairs, parse_columns, turns_of
 from .dataset_files import DatasetRows, read_file, read_from_hub
 from .protocol import Rows
 from .splits import MOST_HELD_OUT, seeded_split, shuffled, split_of
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from .templates import whole_text
 
 OWN_DATASET = DATA / "dialogues.csv"
 _MOST_TEXTS, _LONGEST_TEXT = 200, 1000
 """Rows, all of the suite's own, and characters of each: to learn a tokenizer from thousands takes minutes."""
-IGNORED_LABEL = -100
-"""The label PyTorch's cross-entropy leaves out (its `ignore_index`)."""
-
-
-@dataclass(frozen=True)
-class Dialogue:
-    """One prompt and its answer."""
-
-    prompt: str
-    answer: str
 
 
 @dataclass(frozen=True)
@@ -96,17 +84,9 @@ class Dialogues:
             return self.usable_valid_rows
         return shuffled(self.usable_train_rows) if of == "random" else self.usable_train_rows
 
-    def texts(self, template: str) -> list[str]:
-        """Usable train rows in a candidate's text template, as many and as much as tell how its texts look."""
+    def texts(self, template: str | None) -> list[str]:
+        """Usable train rows in a text template, or the suite's, as many and as much as tell how the texts look."""
         return [whole_text(template, row)[:_LONGEST_TEXT] for row in self.usable_train_rows[:_MOST_TEXTS]]
-
-
-class Example(TypedDict):
-    """One training row, encoded; all lists have the row's length in tokens."""
-
-    input_ids: list[int]
-    attention_mask: list[int]
-    labels: list[int]
 
 
 def read_dialogues(source: Path | str, columns: str = "") -> Dialogues:
@@ -141,7 +121,7 @@ def _row_pairs(
 ) -> tuple[list[Dialogue], int]:
     """The usable prompts and answers of a row, and of how many; a row without any counts as one."""
     try:
-        there = [Dialogue(prompt, answer) for prompt, answer in pairs(turns_of(row, roles))]
+        there = [*pairs(turns_of(row, roles))]
     except NoDialogueError as error:
         at = message("place.line" if found.kind == "CSV" else "place.row", count=place)
         raise InputError(message("mistake.row", **where, place=at, reason=error.args[0])) from None
@@ -161,65 +141,3 @@ def _splits(
         return splits
     drawn = iter(seeded_split(sum(are_usable)))
     return [next(drawn) if is_usable else None for is_usable in are_usable]
-
-
-def split_template(template: str) -> tuple[str, str]:
-    """Split a text template into its prompt part and its answer part.
-
-    White space between them goes with the answer: tokenizers mark a word by the space before it, so a
-    prompt that ends in one would be encoded differently alone than in the whole text.
-    """
-    before, _, after = template.partition("{output}")
-    prompt = before.rstrip()
-    return prompt, before[len(prompt) :] + "{output}" + after
-
-
-def whole_text(template: str, row: Dialogue) -> str:
-    """A row as one training text, without the end-of-sequence token."""
-    return prompt_text(template, row.prompt) + _answer_text(template, row.answer)
-
-
-def prompt_text(template: str, prompt: str) -> str:
-    """The text a model gets to answer."""
-    return split_template(template)[0].replace("{input}", prompt)
-
-
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, template: str, prompt: str) -> list[int]:
-    """The tokens of that text, left open for an answer: some tokenizers close every text."""
-    ids: list[int] = tokenizer(prompt_text(template, prompt))["input_ids"]
-    return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
-
-
-def answer_alone(template: str, answer: str) -> str:
-    """An answer with what the template has before it, but not with what comes after."""
-    return split_template(template)[1].partition("{output}")[0] + answer
-
-
-def encode(tokenizer: PreTrainedTokenizerBase, template: str, row: Dialogue, max_tokens: int) -> Example:
-    """Encode a row so that only its answer, closed by the end-of-sequence token, is learned.
-
-    Prompt and answer are encoded separately, so the border between them needs no search for token ids.
-
-    Raises CandidateError for a prompt so long that nothing of the answer is left.
-    """
-    asked = prompt_ids(tokenizer, template, row.prompt)
-    if len(asked) >= max_tokens:
-        raise CandidateError(
-            message("reason.long_row", prompt=repr(row.prompt[:20]), count1=len(asked), count2=max_tokens)
-        )
-    answer = tokenizer(_answer_text(template, row.answer), add_special_tokens=False)["input_ids"]
-    learned = [*answer, tokenizer.eos_token_id]
-    input_ids = [*asked, *learned][:max_tokens]
-    labels = [*[IGNORED_LABEL] * len(asked), *learned][:max_tokens]
-    return {"input_ids": input_ids, "attention_mask": [1] * len(input_ids), "labels": labels}
-
-
-def encode_all(
-    tokenizer: PreTrainedTokenizerBase, template: str, rows: Sequence[Dialogue], max_tokens: int
-) -> list[Example]:
-    """Encode rows for fine-tuning, each at its own length."""
-    return [encode(tokenizer, template, row, max_tokens) for row in rows]
-
-
-def _answer_text(template: str, answer: str) -> str:
-    return split_template(template)[1].replace("{output}", answer)

@@ -11,9 +11,10 @@ from unittest.mock import patch
 import torch
 from transformers import PreTrainedTokenizer, set_seed
 
-from ..inputs.dataset import IGNORED_LABEL, Dialogue, Example, encode_all, prompt_text, whole_text
+from ..inputs.conversations import Dialogue
+from ..inputs.templates import IGNORED_LABEL, Example, encode_all, prompt_text, template_of, whole_text
 from ..workloads import models
-from ..workloads.stand_ins import TYPICAL_CHARS_PER_TOKEN
+from ..workloads.stand_ins import TYPICAL_CHARS_PER_TOKEN, TYPICAL_TEMPLATE_TOKENS
 from ..workloads.trainer import make_trainer
 from .on_meta import META, workloads_on_meta
 
@@ -74,38 +75,50 @@ class Encoded:
 
 def encoded(candidate: Candidate, settings: Settings, measured: MeasuredTokenizer | None) -> Encoded:
     """The protocol's rows by the measured model's tokenizer, else by the candidate's own if at hand, else estimated."""
-    protocol, template, dialogues = settings.protocol, candidate.text_template, settings.dialogues
-    rows, folder = dialogues.rows(protocol.fine_tuning_rows), models.tokenizer_at_hand(candidate, settings.model_dir)
-    tokenizer: PreTrainedTokenizerBase
+    protocol, dialogues = settings.protocol, settings.dialogues
+    rows, asked = dialogues.rows(protocol.fine_tuning_rows), dialogues.rows(protocol.prompt_rows)
+    folder = models.tokenizer_at_hand(candidate, settings.model_dir)
     if measured is not None:
         tokenizer, origin = measured.tokenizer, measured.origin
     elif folder is not None:
         tokenizer, origin = models.load_tokenizer(candidate, str(folder), local_files_only=True), "own"
     else:
-        chars_per_token = candidate.chars_per_token or TYPICAL_CHARS_PER_TOKEN
-        tokenizer, origin = EstimatedTokenizer(chars_per_token), "estimated"
-    if origin == "estimated":  # whole rows at once, where rounding errs once
-        examples = estimated_examples(template, rows, chars_per_token, protocol.max_row_tokens)
-    else:
-        examples = encode_all(tokenizer, template, rows, protocol.max_row_tokens)
-    prompts = [prompt_text(template, row.prompt) for row in dialogues.rows(protocol.prompt_rows)]
-    return Encoded(tokenizer, origin, examples, [len(tokenizer(prompt)["input_ids"]) for prompt in prompts])
+        examples = estimated_examples(candidate, rows, protocol.max_row_tokens)
+        prompt_tokens = [max(1, _estimated_tokens(candidate, row)[0]) for row in asked]
+        return Encoded(EstimatedTokenizer(_chars_per_token(candidate)), "estimated", examples, prompt_tokens)
+    template = template_of(candidate.text_template, tokenizer)
+    examples = encode_all(template, rows, protocol.max_row_tokens)
+    return Encoded(tokenizer, origin, examples, [len(prompt) for prompt in template.prompts(asked)])
 
 
-def estimated_examples(
-    template: str, rows: Sequence[Dialogue], chars_per_token: float, max_tokens: int
-) -> list[Example]:
-    """Training rows of estimated lengths: the whole text's characters by those a token, and the end of sequence.
-
-    The characters a token of `data/candidates.toml` were counted over whole rows, template included.
-    """
+def estimated_examples(candidate: Candidate, rows: Sequence[Dialogue], max_tokens: int) -> list[Example]:
+    """Training rows of estimated lengths."""
     examples: list[Example] = []
     for row in rows:
-        tokens = min(round(len(whole_text(template, row)) / chars_per_token) + 1, max_tokens)
-        prompt_tokens = min(round(len(prompt_text(template, row.prompt)) / chars_per_token), tokens - 1)
+        prompt_tokens, tokens = (min(count, max_tokens) for count in _estimated_tokens(candidate, row))
+        prompt_tokens = min(prompt_tokens, tokens - 1)
         labels = [IGNORED_LABEL] * prompt_tokens + [1] * (tokens - prompt_tokens)
         examples.append({"input_ids": [1] * tokens, "attention_mask": [1] * tokens, "labels": labels})
     return examples
+
+
+def _estimated_tokens(candidate: Candidate, row: Dialogue) -> tuple[int, int]:
+    """Tokens of a row's prompt, and of the row: characters by those a token, and the end of sequence.
+
+    The characters a token of `data/candidates.toml` were counted over whole rows, text template included; rounding errs
+    once. Of a chat template only the number of its tokens is known.
+    """
+    template, chars_per_token = candidate.text_template, _chars_per_token(candidate)
+    if template is not None:
+        texts, added = (prompt_text(template, row.prompt), whole_text(template, row)), 0
+    else:
+        texts, added = (row.prompt, row.prompt + row.answer), candidate.template_tokens or TYPICAL_TEMPLATE_TOKENS
+    prompt_tokens, tokens = (added + round(len(text) / chars_per_token) for text in texts)
+    return prompt_tokens, tokens + 1
+
+
+def _chars_per_token(candidate: Candidate) -> float:
+    return candidate.chars_per_token or TYPICAL_CHARS_PER_TOKEN
 
 
 @cache

@@ -20,8 +20,8 @@ from .traced_candidate import States
 from .work import Work, work_at
 
 if TYPE_CHECKING:
-    from ..inputs.dataset import Example
     from ..inputs.protocol import Protocol
+    from ..inputs.templates import Example
     from ..workloads.inference import AnswerLength
     from .traced_candidate import Batch, TracedCandidate, TracedRun
 

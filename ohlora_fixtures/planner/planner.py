@@ -128,7 +128,7 @@ class Planner:
         ends = ends_of(variant, self._settings.variants) if variant else None
         if measured is None:
             folder = models.tokenizer_at_hand(candidate, self._settings.model_dir)
-            files = sorted(folder.glob("*token*")) if folder else []
+            files = sorted({*folder.glob("*token*"), *folder.glob("chat_template*")}) if folder else []
             tokenizer: dict[str, Any] = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
         else:
             from .batches import encoded
@@ -157,6 +157,7 @@ class _OpenCandidate:
     """A candidate's full-size model on meta, and what is planned with it."""
 
     def __init__(self, candidate: Candidate, settings: Settings, measured: MeasuredTokenizer | None) -> None:
+        from ..workloads.inference import prepare_to_answer_in_full
         from .batches import encoded
         from .candidate_planner import CandidatePlanner
         from .traced_candidate import TracedCandidate
@@ -169,7 +170,7 @@ class _OpenCandidate:
         self._limit_mib = profile.limit_mib(settings.budget_mib) - profile.context_mib
         model = models.build_on_meta(candidate)
         self._rows = encoded(candidate, settings, measured)
-        models.prepare_to_answer_in_full(model, self._rows.tokenizer)
+        prepare_to_answer_in_full(model, self._rows.tokenizer)
         self._parameters = models.count_parameters(model)
         self._prompt_tokens = max(self._rows.prompt_tokens)
         traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)

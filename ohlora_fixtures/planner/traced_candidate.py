@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from ..inputs.candidates import Candidate
-    from ..inputs.dataset import Example
     from ..inputs.gpu_profiles import GpuProfile
     from ..inputs.protocol import Protocol
+    from ..inputs.templates import Example
     from ..inputs.variants import Variant
     from .recordings import Recordings
     from .tracer import StorageTracer
@@ -180,7 +180,7 @@ class TracedCandidate:
         with self._tracing(self._placed["{}"]) as tracer:
             tracer.before[torch.ops.aten.multinomial.default] = tracer.mark
             begin = len(tracer.trace.events)
-            answer(self._model, EstimatedTokenizer(1), ["x" * prompt_tokens], protocol, lambda: None)
+            answer(self._model, EstimatedTokenizer(1), [[1] * prompt_tokens], protocol, lambda: None)
         return _marked(tracer, tracer.trace, begin)
 
 

@@ -6,13 +6,14 @@ from functools import cached_property
 from typing import Any
 
 from ..base.messages import message
-from ..inputs.dataset import Dialogue, Dialogues, prompt_text
+from ..inputs.conversations import Dialogue
+from ..inputs.dataset import Dialogues
 from ..inputs.protocol import Protocol
 from ..inputs.splits import MOST_HELD_OUT
 from ..results.answers import GivenAnswer
 from ..results.record import Assessment
 from ..workloads.inference import Answered
-from ..workloads.likelihood import OTHER_PROMPTS, Likelihood, Reader
+from ..workloads.likelihood import OTHER_PROMPTS, Likelihood, likelihoods
 from ..workloads.models import LoadedModel
 from .scoring import Reference, is_overfitted, judge, nats_per_character, reference_of
 
@@ -62,10 +63,9 @@ class Assessor:
         return True
 
     @property
-    def prompts_of_tuned(self) -> list[str]:
-        """What a fine-tuned model is asked, in the candidate's template."""
-        rows = self._some(self.dialogues.rows(self.protocol.prompt_rows))
-        return [prompt_text(self.loaded.candidate.text_template, row.prompt) for row in rows]
+    def prompts_of_tuned(self) -> list[list[int]]:
+        """What a fine-tuned model is asked, in the candidate's template and tokens."""
+        return self.loaded.template.prompts(self._some(self.dialogues.rows(self.protocol.prompt_rows)))
 
     def given(self, answered: Answered, seconds_each: Sequence[float]) -> list[GivenAnswer]:
         """The answers to the protocol's prompts, or to the first of them, with what is known of each."""
@@ -123,10 +123,15 @@ class Assessor:
         return self._untuned
 
     def _expected(self, model: Any) -> Expected:
-        of, rows = self.loaded, self.protocol.fine_tuning_rows
-        reader = Reader(model, of.tokenizer, of.candidate.text_template, self.protocol.max_row_tokens)
-        trained = reader.likelihoods(self._some(self.dialogues.rows(rows)[:MOST_HELD_OUT]))
-        return Expected(trained, reader.likelihoods(self._some(self.dialogues.held_out(rows)), OTHER_PROMPTS))
+        rows = self.protocol.fine_tuning_rows
+        trained, held_out = (
+            likelihoods(model, self.loaded.template, self._some(own), self.protocol.max_row_tokens, others)
+            for own, others in (
+                (self.dialogues.rows(rows)[:MOST_HELD_OUT], 0),
+                (self.dialogues.held_out(rows), OTHER_PROMPTS),
+            )
+        )
+        return Expected(trained, held_out)
 
     def _some(self, rows: Sequence[Dialogue]) -> Sequence[Dialogue]:
         return rows[:_REHEARSED] if self.is_random else rows

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import NamedTuple
 
-from ..inputs.dataset import Dialogue
+from ..inputs.conversations import Dialogue
 from ..results.answers import GivenAnswer
 from ..results.record import Assessment
 from ..workloads.likelihood import Likelihood

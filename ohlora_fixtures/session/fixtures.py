@@ -11,9 +11,10 @@ import pytest
 from ..base.installation import versions
 from ..base.messages import Message, message
 from ..inputs.candidates import Candidate
-from ..inputs.dataset import Dialogues, Example, encode_all, prompt_text
+from ..inputs.dataset import Dialogues
 from ..inputs.protocol import Protocol
 from ..inputs.settings import Settings
+from ..inputs.templates import Example, encode_all
 from ..inputs.variants import Variant
 from ..meters.memory import is_leak, leaked_mib
 from ..planner.plan import Plan
@@ -216,12 +217,12 @@ def adapted_model(
 def examples(loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> list[Example]:
     """The protocol's training rows, encoded with the candidate's tokenizer."""
     rows = dialogues.rows(protocol.fine_tuning_rows)
-    template = loaded_model.candidate.text_template
     with told_in_one_sentence():
-        return encode_all(loaded_model.tokenizer, template, rows, protocol.max_row_tokens)
+        return encode_all(loaded_model.template, rows, protocol.max_row_tokens)
 
 
 @pytest.fixture
-def prompts(candidate: Candidate, dialogues: Dialogues, protocol: Protocol) -> list[str]:
-    """The protocol's prompts, put into the candidate's template."""
-    return [prompt_text(candidate.text_template, row.prompt) for row in dialogues.rows(protocol.prompt_rows)]
+def prompts(loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> list[list[int]]:
+    """The protocol's prompts in the candidate's template, in its tokens."""
+    with told_in_one_sentence():
+        return loaded_model.template.prompts(dialogues.rows(protocol.prompt_rows))

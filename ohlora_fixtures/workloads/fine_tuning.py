@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import CandidateError, one_line
 from ..base.messages import message
-from ..inputs.dataset import Example
 from ..inputs.protocol import Protocol
+from ..inputs.templates import Example
 from ..inputs.variants import Variant
 from .models import is_out_of_memory
 

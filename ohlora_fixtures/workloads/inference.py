@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from ..inputs.templates import Template
+
 
 class AnswerLength(NamedTuple):
     """How long one answer is."""
@@ -38,27 +40,50 @@ class Answered:
         return sum(length.new_tokens for length in self.lengths)
 
 
+def prepare_to_answer(model: PreTrainedModel, template: Template) -> None:
+    """Let the token that ends an answer in its template end it, besides those that the model's makers name."""
+    settings, end = model.generation_config, template.end[-1]
+    settings.pad_token_id = template.tokenizer.pad_token_id
+    named = settings.eos_token_id if isinstance(settings.eos_token_id, list) else [settings.eos_token_id]
+    if end not in named:
+        settings.eos_token_id = [*(each for each in named if each is not None), end]
+
+
+def prepare_to_answer_in_full(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let no end-of-sequence token cut an answer short: without trained weights it would come by chance."""
+    model.eval()
+    model.generation_config.eos_token_id = None
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
 def answer(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
+    prompts: Sequence[Sequence[int]],
     protocol: Protocol,
     tick: Callable[[], None],
 ) -> Answered:
-    """Sample an answer to each prompt, calling `tick` after each; raises CandidateError where none has room."""
+    """Sample an answer to each prompt, given in tokens, and call `tick` after each.
+
+    Raises CandidateError for a prompt that leaves no room for an answer.
+    """
+    import torch
     from transformers import set_seed
 
     set_seed(protocol.seed)
     generate: Any = model.eval().generate
     answers, lengths = [], []
     for number, prompt in enumerate(prompts, 1):
-        encoded = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False).to(model.device)
-        prompt_tokens = encoded["input_ids"].shape[1]
+        prompt_tokens = len(prompt)
         if prompt_tokens >= protocol.max_length:
             raise CandidateError(
                 message("reason.long_prompt", count1=number, count2=prompt_tokens, count3=protocol.max_length)
             )
-        output = generate(**encoded, do_sample=True, max_length=protocol.max_length, use_cache=True)
+        ids = torch.tensor([prompt])
+        ids, mask = ids.to(model.device), torch.ones_like(ids).to(model.device)
+        output = generate(
+            input_ids=ids, attention_mask=mask, do_sample=True, max_length=protocol.max_length, use_cache=True
+        )
         new_ids = output[0, prompt_tokens:]
         answers.append(str(tokenizer.decode(new_ids, skip_special_tokens=True)).strip())
         lengths.append(

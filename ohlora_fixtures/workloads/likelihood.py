@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import islice
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..inputs.dataset import Dialogue, answer_alone, prompt_ids
+from ..inputs.conversations import Dialogue
+from ..inputs.templates import EncodedRow, Template
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 
 OTHER_PROMPTS = 3
@@ -30,47 +31,41 @@ class Likelihood(NamedTuple):
     if it was read after no other."""
 
 
-@dataclass(frozen=True)
-class Reader:
-    """Reads a dataset's answers under a model."""
+def likelihoods(
+    model: PreTrainedModel, template: Template, rows: Sequence[Dialogue], max_tokens: int, others: int = 0
+) -> tuple[Likelihood, ...]:
+    """Each row's answer, read in one pass, and in one more after each of so many other rows' prompts.
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    template: str
-    max_tokens: int
-    """Longer rows are left out."""
+    Rows of more than `max_tokens` tokens are left out. What a model gives to the text under one tokenization is a lower
+    bound on the text's probability; nats a character, like bits a byte, make it comparable between tokenizers (Gao et
+    al. 2020, The Pile, section 3.1).
+    """
+    model.eval()
+    read = [(row, *_after_others(rows, at, others)) for at, row in enumerate(rows)]
+    encoded = iter(template.encoded([each for group in read for each in group]))
+    found = []
+    for group in read:
+        in_tokens = list(islice(encoded, len(group)))
+        own, *elsewhere = (_nats(model, each, max_tokens) for each in in_tokens)
+        if own is not None:
+            won = [1.0 if own < each else (own == each) / 2 for each in elsewhere if each is not None]
+            tokens, characters = len(in_tokens[0].answer), len(group[0].answer)
+            found.append(Likelihood(own, tokens, characters, fmean(won) if won else None))
+    return tuple(found)
 
-    def likelihoods(self, rows: Sequence[Dialogue], others: int = 0) -> tuple[Likelihood, ...]:
-        """Each row's answer, read in one pass, and in one more after each of so many other rows' prompts.
 
-        What a model gives to the text under one tokenization is a lower bound on the text's probability; nats a
-        character, like bits a byte, make it comparable between tokenizers (Gao et al. 2020, The Pile, section 3.1).
-        """
-        self.model.eval()
-        found = []
-        for at, row in enumerate(rows):
-            own = self._read(row)
-            if own is not None:
-                elsewhere = filter(None, map(self._read, _after_others(rows, at, others)))
-                won = [1.0 if own.nats < each.nats else (own.nats == each.nats) / 2 for each in elsewhere]
-                found.append(own._replace(matched=fmean(won) if won else None))
-        return tuple(found)
+def _nats(model: PreTrainedModel, row: EncodedRow, max_tokens: int) -> float | None:
+    import torch
 
-    def _read(self, row: Dialogue) -> Likelihood | None:
-        import torch
-
-        asked = prompt_ids(self.tokenizer, self.template, row.prompt)
-        answer_ids = self.tokenizer(answer_alone(self.template, row.answer), add_special_tokens=False)["input_ids"]
-        ids = asked + answer_ids
-        if not asked or not answer_ids or len(ids) > self.max_tokens:
-            return None
-        with torch.no_grad():
-            on = self.model.device
-            logits: Any = self.model(input_ids=torch.tensor([ids], device=on), use_cache=False).logits
-            expected = logits[0, len(asked) - 1 : -1].float()  # each place tells of the token after it
-            learned = torch.tensor(answer_ids, device=on)
-            nats = torch.nn.functional.cross_entropy(expected, learned, reduction="sum").item()
-        return Likelihood(nats, len(answer_ids), len(row.answer))
+    ids = row.prompt + row.answer
+    if not row.prompt or not row.answer or len(ids) > max_tokens:
+        return None
+    with torch.no_grad():
+        logits: Any = model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits
+        expected = logits[0, len(row.prompt) - 1 : -1].float()  # each place tells of the token after it
+        learned = torch.tensor(row.answer, device=model.device)
+        nats: float = torch.nn.functional.cross_entropy(expected, learned, reduction="sum").item()
+    return nats
 
 
 def _after_others(rows: Sequence[Dialogue], at: int, others: int) -> Iterator[Dialogue]:

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,13 @@ from unittest.mock import patch
 from ..base.errors import CandidateError, one_line
 from ..base.messages import message
 from ..inputs.candidates import Candidate, other_head
+from ..inputs.templates import Template, template_of
+from .inference import prepare_to_answer, prepare_to_answer_in_full
 from .replicas import MOST_PARAMETERS, mini_architecture
 from .stand_ins import stand_in_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 
 _OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 """What else than PyTorch's own allocator says when a card is full."""
@@ -54,6 +56,11 @@ class LoadedModel:
     """Parameters of the model as loaded, tied weights counted once."""
     base: Mapping[str, Any] = field(default_factory=dict)
     """`BitsAndBytesConfig`'s settings by which its weights are quantised; none in bfloat16."""
+
+    @cached_property
+    def template(self) -> Template:
+        """How it is asked and answers; raises CandidateError as `template_of` does."""
+        return template_of(self.candidate.text_template, self.tokenizer)
 
 
 @dataclass(frozen=True)
@@ -173,13 +180,6 @@ def load_tokenizer(candidate: Candidate, where: str, **origin: Any) -> PreTraine
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
     return tokenizer
-
-
-def prepare_to_answer_in_full(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let no end-of-sequence token cut an answer short: without trained weights it would come by chance."""
-    model.eval()
-    model.generation_config.eos_token_id = None
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -304,12 +304,12 @@ def _load_pretrained(candidate: Candidate, source: ModelSource, base: Mapping[st
             model = AutoModelForCausalLM.from_pretrained(where, use_safetensors=False, **origin)
     if not base:
         _place(model, source.device)
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
     parameters, expected = count_parameters(model), candidate.parameters
     if parameters != expected:
         raise CandidateError(
             message("reason.parameters", candidate=candidate.name, where=where, count1=parameters, count2=expected)
         )
+    prepare_to_answer(model, template_of(candidate.text_template, tokenizer))
     return LoadedModel(candidate, model.eval(), tokenizer, "own", parameters, base)
 
 

@@ -16,6 +16,10 @@ _END_OF_SEQUENCE = "<|endoftext|>"
 TYPICAL_CHARS_PER_TOKEN = 1.5
 """For a candidate whose own figure is unknown: the middle of the seed candidates' 1.38 to 2.05."""
 
+TYPICAL_TEMPLATE_TOKENS = 12
+"""Of a chat template around a prompt, where that is unknown: Gemma's has 9, ChatML's 8, Llama 3's 10; a system text
+that a template brings along has some 30 more."""
+
 _SMALLEST_VOCABULARY = 257
 """Every byte and the special token."""
 _LARGEST_VOCABULARY = 8192

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from ..inputs.dataset import IGNORED_LABEL, Example
 from ..inputs.protocol import Protocol
+from ..inputs.templates import IGNORED_LABEL, Example
 
 if TYPE_CHECKING:
     from peft import PeftModel
