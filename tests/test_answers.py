@@ -118,6 +118,13 @@ def test_letters_of_another_script_are_foreign(answer, share):
     assert marks(answer)[0].foreign == pytest.approx(share)
 
 
+def test_the_character_at_which_an_answer_was_cut_off_is_not_foreign():
+    cut, ended = (GivenAnswer("안녕", "별이 빛\ufffd", is_cut_off=is_cut_off) for is_cut_off in (True, False))
+    assert [marks_of([each], KOREAN)[0].foreign for each in (cut, ended)] == [0, 1 / 4]
+    (within,) = marks_of([GivenAnswer("안녕", "별\ufffd이 빛", is_cut_off=True)], KOREAN)
+    assert within.foreign == 1 / 4
+
+
 @pytest.mark.parametrize(
     ("answer", "is_stray"),
     [

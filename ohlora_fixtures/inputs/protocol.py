@@ -29,6 +29,28 @@ class Rows:
         return self.stop - self.start
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """Settings of `generate` by which answers are sampled; without any, those of the model's makers.
+
+    These are in its `generation_config.json`. With any of one's own, none of the makers' counts.
+    """
+
+    temperature: Annotated[float, Meta(gt=0, le=100)] | None = None
+    top_k: Annotated[int, Meta(ge=0, le=10**6)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0, le=100)] | None = None
+
+    @property
+    def own(self) -> dict[str, float]:
+        """Those that are set, by name."""
+        named = ((each.name, getattr(self, each.name)) for each in fields(self))
+        return {name: value for name, value in named if value is not None}
+
+    def __str__(self) -> str:
+        return ",".join(f"{name}={value:g}" for name, value in self.own.items()) or "model"
+
+
 _ROWS_OF = ("", "random", "valid")
 _Count = Annotated[int, Meta(ge=1, le=10**6, description="a whole number from 1 to 1,000,000")]
 _CountOrNone = Annotated[int, Meta(ge=0, le=10**6, description="a whole number from 0 to 1,000,000")]
@@ -38,7 +60,7 @@ _Range = Annotated[Rows, Meta(description="a range START:STOP with START below S
 _Number = Annotated[float, Meta(ge=0, le=sys.float_info.max, description="a finite number of at least 0")]
 
 
-_LATER = frozenset({"gradient_accumulation_steps", "empty_cache_steps"})
+_LATER = frozenset({"gradient_accumulation_steps", "empty_cache_steps", "sampling"})
 """Settings that first records do not have: at their defaults they change no hash."""
 
 
@@ -73,6 +95,8 @@ class Protocol:
     """Which of the dataset's usable rows to answer."""
     max_length: _Length = 80
     """Prompt and answer together, tokens."""
+    sampling: Annotated[Sampling, Meta(description="model, or settings of generate")] = Sampling()
+    """How answers are sampled: `model` as its makers set it, or such as `temperature=0.7,top_p=0.9`."""
     warm_up_steps: _CountOrNone = 5
     """First training steps, left out of the steady step time."""
     warm_up_prompts: _CountOrNone = 1
@@ -89,14 +113,12 @@ class Protocol:
     def as_dict(self) -> dict[str, Any]:
         """The fields in a form JSON can hold."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: str(value) if isinstance(value, Rows) else value for name, value in values.items()}
+        return {name: str(value) if isinstance(value, (Rows, Sampling)) else value for name, value in values.items()}
 
     def hash(self) -> str:
         """Twelve hex digits that differ when any setting differs."""
-        plain = Protocol()
-        said = {
-            name: value for name, value in self.as_dict().items() if name not in _LATER or value != getattr(plain, name)
-        }
+        plain = Protocol().as_dict()
+        said = {name: value for name, value in self.as_dict().items() if name not in _LATER or value != plain[name]}
         canonical = json.dumps(said, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -135,7 +157,7 @@ def _parse(protocol: Protocol, name: str, text: str) -> Any:
     try:
         return convert(_READERS[kind](text), Annotated[kind, meta])
     except (ValueError, KeyError):
-        example = f"{name}={getattr(protocol, name)}"
+        example = f"{name}={_EXAMPLES.get(name, getattr(protocol, name))}"
         raise InputError(f"protocol setting {name}={text!r} needs {meta.description}, such as {example}") from None
 
 
@@ -147,10 +169,20 @@ def _rows(text: str) -> Rows:
     return Rows(start, stop, of)
 
 
+def _sampling(text: str) -> Sampling:
+    asked = [setting.partition("=")[::2] for setting in text.split(",")] if text != "model" else []
+    if len(dict(asked)) < len(asked) or not {name for name, _ in asked} <= {each.name for each in fields(Sampling)}:
+        raise ValueError
+    return convert({name: int(value) if name == "top_k" else float(value) for name, value in asked}, Sampling)
+
+
+_EXAMPLES = {"sampling": "temperature=0.7,top_p=0.9"}
+"""Where the value that a protocol has says too little."""
 _READERS: dict[type, Callable[[str], Any]] = {
     bool: {"true": True, "false": False}.__getitem__,
     int: int,
     float: float,
     str: str,
     Rows: _rows,
+    Sampling: _sampling,
 }

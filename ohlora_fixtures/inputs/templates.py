@@ -121,6 +121,17 @@ def encode_all(template: Template, rows: Sequence[Dialogue], max_tokens: int) ->
     return examples
 
 
+def count_cut(examples: Sequence[Example], template: Template, max_tokens: int) -> int:
+    """How many encoded rows have lost their end to the most tokens of a row."""
+    end = template.end
+    return sum(len(each["labels"]) == max_tokens and tuple(each["labels"][-len(end) :]) != end for each in examples)
+
+
+def count_long(rows: Sequence[EncodedRow], template: Template, max_tokens: int) -> int:
+    """How many rows have an answer of their own that does not fit behind their prompt, its end included."""
+    return sum(len(prompt) + len(answer) + len(template.end) > max_tokens for prompt, answer in rows)
+
+
 def prompt_text(template: str, prompt: str) -> str:
     """The text a model gets to answer in a text template."""
     return _without_space(template.partition("{output}")[0])[0].replace("{input}", prompt)

@@ -12,7 +12,16 @@ import torch
 from transformers import PreTrainedTokenizer, set_seed
 
 from ..inputs.conversations import Dialogue
-from ..inputs.templates import IGNORED_LABEL, Example, encode_all, prompt_text, template_of, whole_text
+from ..inputs.templates import (
+    IGNORED_LABEL,
+    Example,
+    count_cut,
+    count_long,
+    encode_all,
+    prompt_text,
+    template_of,
+    whole_text,
+)
 from ..workloads import models
 from ..workloads.stand_ins import TYPICAL_CHARS_PER_TOKEN, TYPICAL_TEMPLATE_TOKENS
 from ..workloads.trainer import make_trainer
@@ -69,8 +78,12 @@ class Encoded:
     """`own`, `stand-in` or `estimated`."""
     examples: list[Example]
     """The training rows."""
+    rows_cut: int
+    """How many of them are cut."""
     prompt_tokens: list[int]
     """Tokens of each prompt."""
+    long_answers: int
+    """How many prompts have an answer of their own that does not fit."""
 
 
 def encoded(candidate: Candidate, settings: Settings, measured: MeasuredTokenizer | None) -> Encoded:
@@ -83,12 +96,25 @@ def encoded(candidate: Candidate, settings: Settings, measured: MeasuredTokenize
     elif folder is not None:
         tokenizer, origin = models.load_tokenizer(candidate, str(folder), local_files_only=True), "own"
     else:
-        examples = estimated_examples(candidate, rows, protocol.max_row_tokens)
-        prompt_tokens = [max(1, _estimated_tokens(candidate, row)[0]) for row in asked]
-        return Encoded(EstimatedTokenizer(_chars_per_token(candidate)), "estimated", examples, prompt_tokens)
+        estimated = [_estimated_tokens(candidate, row) for row in asked]
+        return Encoded(
+            EstimatedTokenizer(_chars_per_token(candidate)),
+            "estimated",
+            estimated_examples(candidate, rows, protocol.max_row_tokens),
+            sum(_estimated_tokens(candidate, row)[1] > protocol.max_row_tokens for row in rows),
+            [max(1, prompt_tokens) for prompt_tokens, _ in estimated],
+            sum(tokens > protocol.max_length for _, tokens in estimated),
+        )
     template = template_of(candidate.text_template, tokenizer)
-    examples = encode_all(template, rows, protocol.max_row_tokens)
-    return Encoded(tokenizer, origin, examples, [len(prompt) for prompt in template.prompts(asked)])
+    examples, answers = encode_all(template, rows, protocol.max_row_tokens), template.encoded(asked)
+    return Encoded(
+        tokenizer,
+        origin,
+        examples,
+        count_cut(examples, template, protocol.max_row_tokens),
+        [len(prompt) for prompt, _ in answers],
+        count_long(answers, template, protocol.max_length),
+    )
 
 
 def estimated_examples(candidate: Candidate, rows: Sequence[Dialogue], max_tokens: int) -> list[Example]:

@@ -57,6 +57,10 @@ class Plan:
     """`own`, `stand-in`, or `estimated` where lengths come from the candidate's characters a token."""
     longest_tokens: int | None = None
     """Tokens that the longest batch is padded to, or of the longest prompt."""
+    rows_cut: int | None = None
+    """Rows trained on that are cut at the protocol's `max_row_tokens`, None for inference."""
+    long_answers: int | None = None
+    """Prompts whose own answer does not fit in the protocol's `max_length`, None for fine-tuning."""
     optimizer_states_mib: float | None = None
     """What the optimizer keeps from step to step, None for inference."""
     paged_mib: float | None = None

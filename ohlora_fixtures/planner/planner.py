@@ -194,6 +194,8 @@ class _OpenCandidate:
             trainable_parameters=trainable,
             tokenizer=self._rows.origin,
             longest_tokens=longest,
+            rows_cut=None if variant is None else self._rows.rows_cut,
+            long_answers=self._rows.long_answers if variant is None else None,
             peak_batch=None if batch is None else self._planner.places(batch),
             peak_batch_tokens=None if batch is None else shape_of(batch)[1],
             allocated_after_mib=after_bytes / MIB,

@@ -53,7 +53,8 @@ class Marks(NamedTuple):
     repetition: float
     """Share of its four-character sequences that it has had before (Welleck et al. 2020: seq-rep-4, of characters)."""
     foreign: float
-    """Share of its letters that are not of the dataset's script, broken characters included."""
+    """Share of its letters that are not of the dataset's script, broken characters included but for the one at which it
+    was cut off."""
     cut_off: float
     """1 if it reached the protocol's length before the model ended it."""
     stray_beginning: float
@@ -80,7 +81,7 @@ def reference_of(rows: Sequence[Dialogue]) -> Reference:
 
 def marks_of(given: Sequence[GivenAnswer], reference: Reference) -> list[Marks]:
     """Measure each answer."""
-    texts = [_plain(each.answer) for each in given]
+    texts = [_plain(each.answer.rstrip("\ufffd") if each.is_cut_off else each.answer) for each in given]
     askers: dict[str, set[str]] = defaultdict(set)
     for each, text in zip(given, texts, strict=True):
         askers[text].add(each.prompt)

@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import fmean
 
 from ..base.messages import Message, message, texts
+from ..inputs.protocol import Sampling
+from ..planner.plan import Plan
 from ..results.comparison import Comparison
-from ..results.record import Record
+from ..results.record import Measured, Record
 
 REHEARSAL = message("note.rehearsal")
 _MOST_NAMES = 8
 """More would hide what they are about."""
+_SHOWN = {each.name for each in fields(Sampling)}
+"""Of the settings by which answers are sampled."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ def notes(comparison: Comparison) -> Iterator[Note]:
     yield from _on_settings(ran)
     for told in (*_on_limits(ran), *_on_plans_beside(ran), *_on_planned(comparison)):
         yield Note(told, is_caution=False)
+    yield from _on_lengths(records)
+    yield from _on_sampling(ran)
     yield from _on_protocol(records)
     for row in comparison.rows:
         if row.candidate.unverified:
@@ -231,6 +237,40 @@ def _on_planned(comparison: Comparison) -> Iterator[Message]:
     if estimated:
         is_every = len(estimated) == len(comparison.rows)
         yield message("note.estimated_every") if is_every else message("note.estimated", names=estimated)
+
+
+def _on_lengths(records: Sequence[Record]) -> Iterator[Note]:
+    """What of the rows does not fit the protocol's lengths, by the best that is known of each candidate's tokens."""
+
+    def read(record: Record) -> Plan | Measured:
+        return record.plan if record.case.is_planned and record.plan else record.measured
+
+    ranked = sorted(records, key=lambda each: {"stand-in": 1, "own": 2}.get(read(each).tokenizer or "", 0))
+    for key, rows, length in (
+        ("note.long_answers", "prompt_rows", "max_length"),
+        ("note.rows_cut", "fine_tuning_rows", "max_row_tokens"),
+    ):
+        known = {
+            each.case.candidate: (count, each.experiment.row_count(rows), each.experiment.protocol.get(length))
+            for each in ranked
+            if (count := getattr(read(each), key.removeprefix("note."))) is not None
+        }
+        for count, there, tokens in dict.fromkeys(known.values()):
+            if count:
+                names = listed([each for each in known if known[each] == (count, there, tokens)])
+                yield Note(message(key, count1=count, count2=there, tokens=tokens, names=names))
+
+
+def _on_sampling(ran: Sequence[Record]) -> Iterator[Note]:
+    """How answers were sampled; nothing at random weights, whose answers tell nothing."""
+    used: dict[str, list[str]] = {}
+    for record in ran:
+        if (settings := record.measured.sampling) and record.environment.weights != "random":
+            known = ((name, value) for name, value in settings.items() if name in _SHOWN and value is not None)
+            shown = ", ".join(f"{name} {value:g}" for name, value in known)
+            used.setdefault(shown, []).append(record.case.candidate)
+    for shown, names in used.items():
+        yield Note(message("note.sampling", settings=shown, names=listed(distinct(names))), is_caution=False)
 
 
 def _on_protocol(records: Sequence[Record]) -> Iterator[Note]:

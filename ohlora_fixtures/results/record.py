@@ -83,6 +83,12 @@ class Measured:
     """Its interquartile range."""
     tokens: int | None = None
     """Tokens trained on (padding excluded), or generated."""
+    rows_cut: int | None = None
+    """Rows trained on that are cut at the protocol's `max_row_tokens`, None for inference."""
+    long_answers: int | None = None
+    """Prompts whose own answer does not fit in the protocol's `max_length`, None for fine-tuning."""
+    sampling: dict[str, float | int | bool | None] | None = None
+    """By which settings of `generate` its answers were sampled, the makers' and transformers' own among them."""
     losses: tuple[float | None, ...] | None = None
     """Training loss of each step, nats a token; None for one that is not a finite number, or beyond all sense."""
     memory: MemoryReading = field(default_factory=MemoryReading)
@@ -106,10 +112,11 @@ class Measured:
         """The same with a run's figures."""
         settled = steady(measurement.seconds_each, warm_up)
         result, memory = measurement.result, measurement.memory
-        losses = None
+        losses, sampling = None, self.sampling
         if isinstance(result, FineTuned):
             losses = tuple(loss if abs(loss) < _LARGEST else None for loss in result.losses)
         else:  # the study read inference's figure before the first prompt
+            sampling = result.sampling
             memory = replace(memory, allocated_after_mib=memory.allocated_before_mib)
         return replace(
             self,
@@ -119,6 +126,7 @@ class Measured:
             steady_iqr_seconds=settled.iqr_seconds if settled else None,
             tokens=result.tokens,
             losses=losses,
+            sampling=sampling,
             memory=memory,
             card=measurement.card or CardReading(),
         )

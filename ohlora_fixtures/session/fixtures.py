@@ -14,7 +14,7 @@ from ..inputs.candidates import Candidate
 from ..inputs.dataset import Dialogues
 from ..inputs.protocol import Protocol
 from ..inputs.settings import Settings
-from ..inputs.templates import Example, encode_all
+from ..inputs.templates import Example, count_cut, count_long, encode_all
 from ..inputs.variants import Variant
 from ..meters.memory import is_leak, leaked_mib
 from ..planner.plan import Plan
@@ -214,15 +214,21 @@ def adapted_model(
 
 
 @pytest.fixture
-def examples(loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> list[Example]:
+def examples(draft: Draft, loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> list[Example]:
     """The protocol's training rows, encoded with the candidate's tokenizer."""
     rows = dialogues.rows(protocol.fine_tuning_rows)
     with told_in_one_sentence():
-        return encode_all(loaded_model.template, rows, protocol.max_row_tokens)
+        found = encode_all(loaded_model.template, rows, protocol.max_row_tokens)
+    rows_cut = count_cut(found, loaded_model.template, protocol.max_row_tokens)
+    draft.measured = replace(draft.measured, rows_cut=rows_cut)
+    return found
 
 
 @pytest.fixture
-def prompts(loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> list[list[int]]:
+def prompts(draft: Draft, loaded_model: LoadedModel, dialogues: Dialogues, protocol: Protocol) -> list[list[int]]:
     """The protocol's prompts in the candidate's template, in its tokens."""
     with told_in_one_sentence():
-        return loaded_model.template.prompts(dialogues.rows(protocol.prompt_rows))
+        rows = loaded_model.template.encoded(dialogues.rows(protocol.prompt_rows))
+    long_answers = count_long(rows, loaded_model.template, protocol.max_length)
+    draft.measured = replace(draft.measured, long_answers=long_answers)
+    return [prompt for prompt, _ in rows]

@@ -146,6 +146,7 @@ def assess_tuned(
                     lambda tick: answer(model, assessor.loaded.tokenizer, prompts, protocol, tick), device.clock, watch
                 )
             draft.answers = assessor.given(answered, seconds_each)
+            draft.measured = replace(draft.measured, sampling=answered.sampling)
             draft.quality = assessor.tuned(model, draft.answers)
 
     return assess

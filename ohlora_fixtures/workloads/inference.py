@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base.errors import CandidateError
@@ -26,6 +26,22 @@ class AnswerLength(NamedTuple):
     """Whether it reached the protocol's length before the model ended it."""
 
 
+_NEUTRAL: dict[str, Any] = {
+    "do_sample": True,
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "min_p": None,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "num_beams": 1,
+}
+"""Settings of `generate` with which each token is drawn from what the model expects, and nothing else."""
+
+
 @dataclass(frozen=True)
 class Answered:
     """What an inference run leaves."""
@@ -33,6 +49,8 @@ class Answered:
     answers: tuple[str, ...]
     """The model's answers, in the prompts' order: untrusted text."""
     lengths: tuple[AnswerLength, ...]
+    sampling: dict[str, Any] = field(default_factory=dict)
+    """By which settings of `generate` they were sampled."""
 
     @property
     def tokens(self) -> int:
@@ -72,6 +90,9 @@ def answer(
 
     set_seed(protocol.seed)
     generate: Any = model.eval().generate
+    own = protocol.sampling.own
+    settings = _NEUTRAL | own if own else {"do_sample": True}
+    settings |= {"max_length": protocol.max_length, "max_new_tokens": None}  # which a maker's would go before
     answers, lengths = [], []
     for number, prompt in enumerate(prompts, 1):
         prompt_tokens = len(prompt)
@@ -81,16 +102,22 @@ def answer(
             )
         ids = torch.tensor([prompt])
         ids, mask = ids.to(model.device), torch.ones_like(ids).to(model.device)
-        output = generate(
-            input_ids=ids, attention_mask=mask, do_sample=True, max_length=protocol.max_length, use_cache=True
-        )
+        output = generate(input_ids=ids, attention_mask=mask, use_cache=True, **settings)
         new_ids = output[0, prompt_tokens:]
         answers.append(str(tokenizer.decode(new_ids, skip_special_tokens=True)).strip())
         lengths.append(
             AnswerLength(prompt_tokens, len(new_ids), _is_cut_off(model, new_ids, protocol.max_length - prompt_tokens))
         )
         tick()
-    return Answered(tuple(answers), tuple(lengths))
+    return Answered(tuple(answers), tuple(lengths), _sampling(model.generation_config, settings))
+
+
+def _sampling(makers: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    """What counts of the settings asked for, the makers' and transformers' own, in this order, by name."""
+    usual: dict[str, Any] = getattr(makers, "_get_default_generation_params", dict)()
+    found = {name: asked.get(name, getattr(makers, name, None)) for name in _NEUTRAL}
+    found = {name: usual.get(name) if value is None else value for name, value in found.items()}
+    return {name: value for name, value in found.items() if isinstance(value, (int, float))}
 
 
 def _is_cut_off(model: PreTrainedModel | PeftModel, new_ids: Any, room: int) -> bool:
