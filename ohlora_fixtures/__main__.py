@@ -4,6 +4,7 @@ It imports nothing heavy, no torch and no transformers, except to build or downl
 """
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ _WRONG_INPUT = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; the result is the exit status."""
+    gc.set_threshold(100_000)  # of what a command makes most is kept: to look for garbage more often finds none
     parser = argparse.ArgumentParser(
         prog="python -m ohlora_fixtures", description="What is done beside pytest sessions."
     )

@@ -18,8 +18,9 @@ from .session.devices import CUDA_CONTEXT, choose_device
 from .session.fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
 from .session.fixtures import PLANNER
 from .session.measuring import *  # noqa: F403
-from .session.options import SETTINGS, add_options, gpu_profiles_listed, keep_benchmarks, read_settings
+from .session.options import SETTINGS, add_options, gpu_profiles_listed, read_settings
 from .session.session import Session
+from .session.stored_benchmarks import keep_benchmarks
 from .session.terminal import TerminalHooks
 
 
@@ -81,14 +82,20 @@ class SessionHooks:
         self._worker = workers.this_worker(config)
         self._places = workers.Places()
         self._is_checked = False
-        if self._worker is None and config.stash[SETTINGS].is_resumed:
-            self._session.resume(is_dry_run=config.option.collectonly)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Once every plugin is there: plans are kept in pytest's own cache, where there is one."""
-        cache = getattr(self._config, "cache", None)
-        folder = cache.mkdir("ohlora-plans") if cache else None
-        self._config.stash[PLANNER] = Planner(self._config.stash[SETTINGS], PlanStore(folder))
+        """Once every plugin is there: look at named models, take over what is resumed, prepare to plan.
+
+        What is found of models, and plans, are kept in pytest's own cache, where there is one.
+        """
+        cache, is_dry_run = getattr(self._config, "cache", None), self._config.option.collectonly
+        store = PlanStore(cache.mkdir("ohlora-plans") if cache else None)
+        with _told_by_pytest():
+            settings = self._config.stash[SETTINGS] = self._session.complete(store, is_dry_run=is_dry_run)
+            if self._worker is None and settings.is_resumed:
+                self._session.resume(is_dry_run=is_dry_run)
+        self._config.stash[PLANNER] = Planner(settings, store)
 
     def pytest_report_header(self) -> list[str]:
         """At the head of pytest's output: say what data it is about, and what is resumed."""

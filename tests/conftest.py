@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,34 @@ def tiny(tmp_path: Path, write_candidates: Callable[..., Path]) -> Callable[...,
         return path
 
     return write
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a folder with a config.json of the tiny architecture, and others by their names, `_py` for `.py`."""
+
+    def write(name: str = "my-model", **files: str) -> Path:
+        path = tmp_path / name
+        path.mkdir(parents=True)
+        files = {
+            "config.json": json.dumps(TINY),
+            **{re.sub("_(md|py)$", r".\1", each): text for each, text in files.items()},
+        }
+        for each, text in files.items():
+            (path / each).write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tokenizer_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The files of a tokenizer, by their names."""
+    from ohlora_fixtures.workloads.stand_ins import stand_in_tokenizer
+
+    path = tmp_path_factory.mktemp("tokenizer")
+    stand_in_tokenizer(["안녕하세요, 반갑습니다"], 1.0).save_pretrained(path)
+    return {each.name: each.read_text(encoding="utf-8") for each in path.iterdir()}
 
 
 @pytest.fixture

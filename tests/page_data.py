@@ -101,6 +101,12 @@ def fact(candidate, variant, **figures):
     return made(candidate.name, variant, **common | figures)
 
 
+def _planned_seconds(each, size):
+    whole = each * STEPS if size else each
+    ends = {"seconds": whole, "seconds_low": whole / 2, "seconds_high": whole * 2}
+    return {**ends, "seconds_a_step": each if size else None, "seconds_basis": "rough"}
+
+
 def plan(candidate, variant, chance):
     """What a case would need."""
     billions = candidate.parameters / 1e9
@@ -136,6 +142,7 @@ def plan(candidate, variant, chance):
         breakdown_mib=breakdown,
         longest_tokens=62 if size else 23,
         peak_batch_tokens=62 if size else None,
+        **_planned_seconds(0.1 + 0.4 * billions, size),
         advice=dict(_ADVICE) if variant == "r16" else None,
     )
 

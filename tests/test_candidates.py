@@ -34,15 +34,37 @@ FACTS = {
     "Qwen2.5-1.5B-Instruct": (1543714304, True),
     "Qwen3-0.6B": (596049920, True),
     "Qwen3-1.7B": (1720574976, True),
+    "Qwen3.5-0.8B": (752393024, True),
+    "Qwen3.5-2B": (1881825088, True),
+    "gemma-3-270m-it": (268098176, False),
+    "LFM2-350M": (354483968, False),
+    "LFM2-700M": (742489344, False),
+    "LFM2-1.2B": (1170340608, False),
+    "granite-4.0-350m": (352379904, True),
+    "granite-4.0-1b": (1631750144, True),
+    "SmolLM3-3B": (3075098624, True),
+    "llama-3.2-Korean-Bllossom-3B": (3212749824, False),
 }
-"""Of the modern ten: parameters, and whether the licence is free."""
+"""Of the modern twenty: parameters, and whether the licence is free."""
 
 
-def test_the_modern_group_is_ten_and_says_what_of_them_is_not_verified():
+def test_the_modern_group_is_twenty_and_says_what_of_them_is_not_verified():
     assert {each.name: (each.parameters, each.free_license) for each in MODERN} == FACTS
     unverified = {each.name: each.unverified for each in MODERN if each.unverified}
-    assert list(unverified) == ["HyperCLOVAX-SEED-Text-Instruct-0.5B", "HyperCLOVAX-SEED-Text-Instruct-1.5B"]
-    assert all("architecture" in words for words in unverified.values())
+    assert {name: words.partition(":")[0] for name, words in unverified.items()} == {
+        "HyperCLOVAX-SEED-Text-Instruct-0.5B": "its architecture, and so its size, is from memory",
+        "HyperCLOVAX-SEED-Text-Instruct-1.5B": "its architecture, and so its size, is from memory",
+        "Qwen3.5-0.8B": "Korean",
+        "Qwen3.5-2B": "Korean",
+        "SmolLM3-3B": "Korean",
+    }
+
+
+@pytest.mark.parametrize("candidate", OURS, ids=lambda candidate: candidate.name)
+def test_it_is_told_where_each_licence_is_read_and_each_benchmark(candidate):
+    assert candidate.license_source.startswith("https://")
+    assert candidate.license_evidence
+    assert bool(candidate.korean_benchmark) == bool(candidate.korean_benchmark_source)
 
 
 def test_the_seed_group_is_the_studys_seven():
@@ -103,7 +125,7 @@ def test_a_users_own_file_is_read_relative_to_itself(write_candidates, tmp_path)
         ({"parameters": "many"}, "parameters = 'many', which must be a whole number above 0"),
         ({"parameters": True}, "must be a whole number above 0"),
         ({"free_license": "yes"}, "must be true or false"),
-        ({"korean": "fluent"}, "must be 'supported' or 'specialised'"),
+        ({"korean": "fluent"}, "must be 'supported', 'specialised', 'no' or 'unknown'"),
         ({"name": "../up"}, "must be letters, digits"),
         ({"target_modules": []}, "must be a list of module names"),
         ({"text_template": "{input} only"}, r"must be a text with \{input\} and then \{output\}"),

@@ -5,10 +5,11 @@ import re
 import pytest
 
 from ohlora_fixtures.base.installation import DATA
-from ohlora_fixtures.commands.criteria import Criteria, _licenses, card_terms, screen
+from ohlora_fixtures.commands.criteria import Criteria, screen
 from ohlora_fixtures.commands.leaderboard import Listed
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.families import all_families, families, same_count
+from ohlora_fixtures.inputs.terms import _licenses, card_terms
 
 OURS = {each.repo.lower(): each for each in read_candidates(DATA / "candidates.toml")}
 
@@ -234,7 +235,7 @@ def test_families_do_not_contradict_the_suites_own_candidates(candidate):
         ("Qwen3-0.6B", ["Qwen3"]),
         ("Qwen2.5-Coder-3B", ["Qwen2.5 3B"]),
         ("Qwen2.5-32B", ["Qwen2.5"]),
-        ("Qwen3.5-2B", []),
+        ("Qwen3.5-2B", ["Qwen3.5"]),
         ("kanana-1.5-2.1b", ["Kanana 1.5"]),
         ("kanana-nano-2.1b", ["Kanana Nano"]),
         ("gemma-3-4b", ["Gemma"]),

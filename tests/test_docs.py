@@ -130,6 +130,8 @@ def world(tmp_path_factory):
     for name, columns in (("mine.jsonl", ("instruction", "output")), ("mine.json", ("question_text", "reply"))):
         rows = [json.dumps(dict.fromkeys(columns, "안녕")) for _ in range(40)]
         (folder / name).write_text("\n".join(rows), encoding="utf-8")
+    (folder / "training_arguments.yaml").write_text("num_train_epochs: 3\n", encoding="utf-8")
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8}', encoding="utf-8")
     (folder / "graded").mkdir()
     (folder / "graded" / "grades.csv").write_text("candidate,prompt,grade\nllama1B,,중\n", encoding="utf-8")
     dialogues = read_dialogues(DATA / "dialogues.csv")

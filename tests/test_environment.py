@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ohlora_fixtures.base.messages import message
 from ohlora_fixtures.meters.nvml import Nvml
 from ohlora_fixtures.results.environment import describe_environment, published
 
@@ -54,3 +55,20 @@ def test_where_the_root_is_somebodys_home_nothing_is_taken_for_it(monkeypatch, t
     monkeypatch.chdir("/")
     monkeypatch.setattr(Path, "home", lambda: Path("/"))
     assert published("/data/x.csv") == "…/x.csv"
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("HOME/project/results/a", "results/a"),
+        ("HOME/project", "."),
+        ("HOME/runs/a", "~/runs/a"),
+        ("HOME/project-2/a", "~/project-2/a"),
+        ("results/a", "results/a"),
+        ("/srv/a", "/srv/a"),
+    ],
+)
+def test_what_is_said_of_a_folder_names_it_from_the_project_or_home(started, folder, told):
+    started("pytest")
+    path = Path(folder.replace("HOME", str(Path.home())))
+    assert str(message("step.any_license", folder=path)).endswith(f" report {told} --any-license")

@@ -2,18 +2,19 @@
 
 import math
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
 from test_workloads import CANDIDATES, DIALOGUES, SOURCE, examples_for, texts_for
 
-from ohlora_fixtures.inputs.dataset import Dialogue
+from ohlora_fixtures.inputs.conversations import Dialogue
 from ohlora_fixtures.inputs.protocol import Protocol
-from ohlora_fixtures.inputs.templates import IGNORED_LABEL, EncodedRow, encode_all
+from ohlora_fixtures.inputs.templates import IGNORED_LABEL, encode_all, template_of
 from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter
 from ohlora_fixtures.workloads.inference import answer
-from ohlora_fixtures.workloads.likelihood import in_training_scale, likelihoods
+from ohlora_fixtures.workloads.likelihood import Reader, in_training_scale
 from ohlora_fixtures.workloads.models import load
 
 ROWS = DIALOGUES.usable_valid_rows[:3]
@@ -25,8 +26,8 @@ def loaded(request):
     return load(CANDIDATES[request.param], SOURCE, texts_for(request.param))
 
 
-def likelihoods_of(loaded, model=None, rows=ROWS, max_tokens=512):
-    return likelihoods(model or loaded.model, loaded.template, rows, max_tokens)
+def likelihoods_of(loaded, model=None, rows=ROWS, max_tokens=512, others=0):
+    return Reader(model or loaded.model, loaded.template, max_tokens).likelihoods(rows, others)
 
 
 def test_it_is_the_loss_that_training_would_have_without_the_end_of_the_sequence(loaded):
@@ -98,10 +99,13 @@ def test_without_that_care_rwkv_would_be_another_model():
 
 
 class Characters:
-    """A template of characters."""
+    """A tokenizer of characters."""
 
-    def encoded(self, rows):
-        return [EncodedRow([1, *map(ord, f"{row.prompt}:")], [*map(ord, row.answer)]) for row in rows]
+    bos_token, eos_token, eos_token_id = None, "\0", 0
+    added_tokens_decoder: ClassVar = {}
+
+    def __call__(self, text, *, add_special_tokens=True):
+        return {"input_ids": [1, *map(ord, text)] if add_special_tokens else [*map(ord, text)]}
 
 
 class Copying:
@@ -123,7 +127,7 @@ class Copying:
 
 def matches(rows, scale=1.0, others=3):
     model = Copying(scale)
-    found = likelihoods(model, Characters(), rows, 512, others)
+    found = Reader(model, template_of("{input}:{output}", Characters()), 512).likelihoods(rows, others)
     return [each.matched for each in found], model.asked
 
 

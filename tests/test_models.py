@@ -115,14 +115,10 @@ def test_the_refusal_says_how_to_allow_it(pretrained):
         load(replace(candidate, remote_code=True), source, texts=())
 
 
-@pytest.mark.parametrize(
-    ("settings", "says"),
-    [({"model_type": "unheard-of"}, "unheard-of"), ({"model_type": "llama", "hidden_size": "wide"}, "hidden_size")],
-)
-def test_an_architecture_that_transformers_refuses_is_one_line(tmp_path, settings, says):
+def test_an_architecture_that_transformers_refuses_is_one_line(tmp_path):
     path = tmp_path / "config.json"
-    path.write_text(json.dumps(settings))
-    with pytest.raises(CandidateError, match=f"llama1B cannot be built: .*{says}") as caught:
+    path.write_text(json.dumps({"model_type": "llama", "hidden_size": "wide"}))
+    with pytest.raises(CandidateError, match=r"llama1B cannot be built: .*hidden_size") as caught:
         outline(replace(CANDIDATE, config=path))
     assert "\n" not in str(caught.value)
 

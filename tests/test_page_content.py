@@ -53,8 +53,15 @@ def test_the_memory_tables_numbers_are_the_records():
 def test_the_other_tables_numbers_are_the_records():
     comparison = page_data.full(3)
     document = Document(page_of(comparison))
-    for row in document.rows("candidate", "case", "seconds"):
+    for row in document.rows("candidate", "case", "seconds", "step or prompt, median, seconds"):
         assert near(row["seconds"], recorded(row, comparison.measured).measured.seconds)
+    planned = document.rows("candidate", "case", "seconds", "as short as, seconds")
+    assert len(planned) == 12
+    for row in planned:
+        plan = recorded(row, comparison.plans).plan
+        assert near(row["seconds"], plan.seconds)
+        assert near(row["as long as, seconds"], plan.seconds_high)
+        assert row["times rest on"] == "rough"
     for row in document.rows("candidate", "case", "outcome", "seconds"):
         card = recorded(row, comparison.measured).measured.card
         assert near(row["highest temperature, °C"], card.highest_temperature_c)

@@ -45,7 +45,9 @@ def test_a_plan_from_command_to_table_and_once_more(plan, suite):
         assert record["peak_allocated_mib"] <= record["needs_mib"] <= record["peak_reserved_mib"]
         assert 0 < record["allocated_after_mib"] <= record["peak_allocated_mib"] <= record["peak_reserved_mib"]
         assert sum(record["breakdown_mib"].values()) == pytest.approx(record["peak_allocated_mib"])
-        assert record["seconds"] is record["losses"] is record["tokens"] is None
+        assert record["losses"] is record["tokens"] is None
+        assert 0 < record["seconds_low"] < record["seconds"] < record["seconds_high"]
+        assert (record["seconds_basis"], record["seconds_a_step"] is None) == ("measured", record["variant"] is None)
         assert record["parameters"] == 3229952
     inference, low, middle, high = records
     assert inference["trainable_parameters"] is None

@@ -74,6 +74,17 @@ def test_a_tokenizer_at_hand_gives_the_real_lengths(settings, tmp_path):
     assert not planner.is_kept(candidate, None)  # another file, another plan
 
 
+def test_a_plan_names_the_packages_whose_kernels_it_is_without(settings, tiny):
+    (candidate,) = settings.candidates
+    assert Planner(settings, PlanStore(None)).plan(candidate, None).without_kernels == ()
+    mamba = {"model_type": "mamba", "hidden_size": 64, "state_size": 8, "num_hidden_layers": 2, "vocab_size": 8000}
+    path = tiny(mamba, target_modules=["in_proj", "dt_proj"])  # its `dt_proj` is never called, so has no gradient
+    (candidate,) = read_candidates(path)
+    plan = Planner(settings, PlanStore(None)).plan(candidate, lora(8))
+    assert plan.without_kernels == ("causal-conv1d", "mamba-ssm")
+    assert plan.peak_allocated_mib > 0
+
+
 def test_what_a_library_refuses_on_meta_is_told_in_one_sentence(settings):
     settings.protocol = Protocol(optimizer="adamw_torch_fused")
     with pytest.raises(CandidateError, match=r"^tiny cannot be planned: \w+: [^\n]+$"):

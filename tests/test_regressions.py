@@ -2,6 +2,7 @@
 
 import pytest
 from made import made
+from test_messages import english_in
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.report import stored_run as report
@@ -119,7 +120,7 @@ def test_the_quantity_that_is_limited(limits, now, then, quantity):
         ),
         ({}, {"device": None}, "the stored run does not say its device"),
         ({"scale": None, "outcome": "skipped"}, {}, "it ended before its scale was known (skipped)"),
-        ({"peak_device_mib": None, "outcome": "out_of_memory"}, {}, "this run has no peak_device_mib (out_of_memory)"),
+        ({"peak_device_mib": None, "outcome": "out_of_memory"}, {}, "this run has no peak_device_mib (out of memory)"),
         (RSS, {"peak_device_mib": None} | RSS, "the stored run has no peak_device_mib"),
         (
             {"peak_device_mib": None},
@@ -130,7 +131,7 @@ def test_the_quantity_that_is_limited(limits, now, then, quantity):
 )
 def test_what_cannot_be_compared_is_named_and_alone_it_fails_the_run(now, then, reason):
     verdict = verdict_on([record(**now)], run_with(**{CASE: {"peak_device_mib": 1.0} | then}))
-    assert [(each.case, each.reason) for each in verdict.not_compared] == [(CASE, reason)]
+    assert [(each.case, str(each.reason)) for each in verdict.not_compared] == [(CASE, reason)]
     assert (verdict.compared, verdict.exceeded, has_failed([verdict])) == ((), (), True)
 
 
@@ -159,7 +160,7 @@ def test_each_limit_is_held_on_its_own():
     then = {CASE: {"peak_device_mib": 100.0, "peak_reserved_mib": 50.0}}
     verdict = verdict_on([record(**now)], run_with(**then), "peak:5%,reserved:49MiB,allocated:5%")
     assert [each.limit.text for each in verdict.exceeded] == ["reserved:49MiB"]
-    assert [each.reason for each in verdict.not_compared] == ["neither run has peak_allocated_mib"]
+    assert [str(each.reason) for each in verdict.not_compared] == ["neither run has peak_allocated_mib"]
 
 
 def test_the_table_tells_case_quantity_figures_change_and_limit():
@@ -172,6 +173,14 @@ def test_the_table_tells_case_quantity_figures_change_and_limit():
         [CASE, "8000.00", "+400.00", "peak:100MiB"],
         ["peak_device_mib", "8400.00", "+5.0%"],
     ]
-    page = report.markdown(parse_limits("peak:100MiB"), [verdict])
+    page = report.markdown(parse_limits("peak:100MiB"), [verdict], "en")
     assert f"| {CASE}<br>peak_device_mib | 8000.00<br>8400.00 | +400.00<br>+5.0% | peak:100MiB |" in page
     assert page.endswith("**Memory has grown beyond its limit, so the run fails.**\n")
+
+
+def test_the_section_is_korean_in_a_korean_page():
+    over = verdict_on([record()], run_with(**{CASE: {"peak_device_mib": 8000.0}, "b": {}}), "peak:100MiB", ["b"])
+    page = report.markdown(parse_limits("peak:100MiB"), [over], "ko")
+    assert english_in(page, CASE, "peak:100MiB", "peak_device_mib", " b", "br") == set()
+    assert "| 케이스 항목 |" in page
+    assert page.endswith("**메모리가 한도보다 늘어 이 실행은 실패합니다.**\n")

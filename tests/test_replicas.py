@@ -10,7 +10,10 @@ from transformers import AutoConfig
 from ohlora_fixtures.base.errors import CandidateError
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates
-from ohlora_fixtures.workloads.models import ModelSource, accepted_by_peft, load, outline
+from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.variants import lora
+from ohlora_fixtures.workloads.fine_tuning import attach_adapter
+from ohlora_fixtures.workloads.models import ModelSource, accepted_by_peft, build_on_meta, load, outline
 from ohlora_fixtures.workloads.replicas import MOST_PARAMETERS, mini_architecture
 
 SOURCE = ModelSource("mini", "random", None, allow_remote_code=False, device="cpu", seed=0)
@@ -66,6 +69,31 @@ def test_layers_that_are_all_alike_are_two():
     assert (mini["num_hidden_layers"], mini["layer_types"]) == (2, ["full"] * 2)
 
 
+def test_settings_that_depend_on_one_another_stay_so():
+    mini = mini_architecture(
+        {
+            "hidden_size": 2048,
+            "num_expert_group": 8,
+            "qk_nope_head_dim": 128,
+            "qk_rope_head_dim": 64,
+            "qk_head_dim": 192,
+            "rope_parameters": {"sliding": {"rope_type": "default", "rope_theta": 1.0}, "full": None},
+        },
+        9,
+        0,
+    )
+    assert mini["num_expert_group"] == 1
+    assert mini["qk_head_dim"] == mini["qk_nope_head_dim"] + mini["qk_rope_head_dim"]
+    assert mini["rope_parameters"] == {"sliding": {"rope_type": "default", "rope_theta": 1.0}, "full": None}
+
+
+@pytest.mark.parametrize("kind", ["llama4_text", "phimoe"])
+def test_no_router_to_experts_is_a_target(candidate, kind):
+    mini = candidate(**mini_architecture(AutoConfig.for_model(kind).to_dict(), 99, 0))
+    assert "q_proj" in outline(mini).linear_names
+    assert "router" not in outline(mini).linear_names
+
+
 KINDS = [
     "deepseek_v3", "falcon_h1", "gemma3", "gemma3n_text", "gpt2", "gpt_oss", "jamba", "lfm2", "mamba", "mpt",
     "nemotron_h", "phi3", "qwen3_5", "qwen3_moe", "recurrent_gemma", "rwkv", "smollm3", "zamba2",
@@ -95,6 +123,14 @@ def test_an_architecture_that_stays_large_has_no_replica(candidate, monkeypatch)
         ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "mine is BertForMaskedLM, which writes"),
         ({"model_type": "llama", "architectures": ["LlamaForSequenceClassification"]}, "Classification, which writes"),
         (
+            {"model_type": "telechat9", "auto_map": {"AutoModelForCausalLM": "modeling.Model"}},
+            r"mine is telechat9, which transformers [\d.]+ lacks and Python code of its repository builds: it is",
+        ),
+        (
+            {"model_type": "lama"},
+            r"mine is lama, which transformers [\d.]+ does not have: update transformers, or",
+        ),
+        (
             {"model_type": "llama", "quantization_config": {"quant_method": "awq"}},
             r"mine's config\.json has a quantization_config \(awq\): its weights are quantized",
         ),
@@ -114,3 +150,10 @@ def test_no_target_is_proposed_that_peft_refuses(candidate, kind):
     assert targets
     assert not any(name.isdigit() for name in targets)
     assert ("out_proj" in targets) == (kind == "zamba2")
+
+
+def test_no_target_is_proposed_that_peft_takes_for_experts_weights_and_refuses_with_dropout(candidate):
+    mini = candidate(**mini_architecture(AutoConfig.for_model("afmoe").to_dict(), 99, 0))
+    targets = accepted_by_peft(mini, outline(mini).linear_names)
+    adapted = attach_adapter(build_on_meta(mini), lora(8), targets, Protocol(lora_dropout=0.05))
+    assert {name.rpartition(".")[2] for name in adapted.targeted_module_names} == set(targets)

@@ -1,6 +1,7 @@
 """The comparison as tables, all of it, and the answers' file."""
 
 import csv
+import json
 import re
 
 import pytest
@@ -98,6 +99,26 @@ def test_the_budget_is_judged_over_all_cases(records, verdict, cell):
     found = comparison_of(*records)
     assert found.rows[0].fit_as_measured.verdict == verdict
     assert next(csv.DictReader(comma_separated(found).splitlines()))["within_budget"] == cell
+
+
+@pytest.mark.parametrize(
+    ("records", "fits", "each"),
+    [
+        ([record(peak_device_mib=12288.0)], True, [True]),
+        ([record(), record(rank=32, peak_device_mib=12288.01)], False, [True, False]),
+        ([record(), record(rank=32, outcome="error", reason="broken", peak_device_mib=None)], False, [True, False]),
+        ([record(), record(rank=32, peak_device_mib=None)], None, [True, None]),
+        ([record(peak_device_mib=None), record(rank=32, peak_device_mib=99999.0)], False, [None, False]),
+    ],
+)
+def test_selection_json_says_of_each_case_whether_it_fits(records, fits, each):
+    found = comparison_of(*records)
+    selection = select(found, {}, DEFAULT_WEIGHTS, any_license=False)
+    facts = json.loads(dict(files_of(Findings(found, selection, {}, None), "en"))["selection.json"])
+    assert (facts["fits"], [case["fits"] for case in facts["cases"]]) == (fits, each)
+    first = facts["cases"][0]
+    assert (first["case"], first["variant"]) == ("bench_fine_tuning[gemma-2-2b-it-r16]", "r16")
+    assert first["limit_mib"] == (12288.0 if each[0] else None)
 
 
 def test_what_did_not_pass_is_told_once_for_each_reason():

@@ -105,6 +105,38 @@ def test_only_what_is_missing_runs_and_the_rest_takes_part_in_the_comparison(sui
     assert "versions" in environment["resumed"][0]
 
 
+JUMPING = """
+import itertools, time
+from datetime import datetime
+from ohlora_fixtures.results import environment
+from ohlora_fixtures.session import options
+pytest_plugins = ["ohlora_fixtures.plugin"]
+seconds = itertools.count(1_000_000_000, -3600)
+
+class Jumping(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls.fromtimestamp(next(seconds), tz)
+
+time.time = lambda: float(next(seconds))
+time.time_ns = lambda: next(seconds) * 10**9
+environment.datetime = options.datetime = Jumping
+"""
+
+
+def test_a_clock_that_runs_backwards_costs_no_record_and_changes_no_order(suite, plans):
+    whole = suite.path / "first"
+    ids, (first, *_) = cases_of(whole), (whole / "records.jsonl").read_bytes().splitlines(keepends=True)
+    (whole / "records.jsonl").write_bytes(first)
+    (suite.path / "conftest.py").write_text(JUMPING)
+    result = plans("--resume", "first", is_apart=True)
+    assert result.ret == 0
+    assert "1 of its 1 case are kept" in result.stdout.str()
+    assert cases_of(whole) == ids
+    environment = json.loads((whole / "environment.json").read_text(encoding="utf-8"))
+    assert environment["resumed"][0]["started_utc"] < environment["started_utc"]
+
+
 def test_what_must_be_the_same_is_named_with_both_values(suite, plans, write_dataset, tiny):
     folder = suite.path / "first"
     written = json.loads((folder / "session.json").read_text(encoding="utf-8"))

@@ -19,7 +19,7 @@ from test_untrusted import HOSTILE, SPECIFIED, is_obeyed
 from conftest import TINY, TINY_PARAMETERS
 from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.base.installation import DATA
-from ohlora_fixtures.commands.candidates import write_candidates
+from ohlora_fixtures.commands.candidates_file import write_candidates
 from ohlora_fixtures.inputs.candidates import Candidate, read_candidates
 
 OURS = {each.name: each for each in read_candidates(DATA / "candidates.toml")}
@@ -109,7 +109,7 @@ def test_of_an_architecture_that_the_suite_has_not_every_linear_module_but_the_h
         (TINY, "0.00322995 B parameters"),
         ({**RIGHT_SIZED, "model_type": "gemma"}, "licence Gemma Terms of Use (binds through Gemma; card: apache-2.0)"),
         ({**RIGHT_SIZED, "_name_or_path": "meta-llama/Llama-3.2-1B"}, "licence Llama Community License"),
-        ({**RIGHT_SIZED, "model_type": "unheard-of"}, "cannot be built: "),
+        ({**RIGHT_SIZED, "model_type": "unheard-of"}, "is unheard-of, which transformers "),
         ({**RIGHT_SIZED, "model_type": "llama", "num_attention_heads": 3}, "The hidden size (256) is not a"),
         ({"hidden_size": 1}, "ko-tuned.json lacks the field 'model_type'"),
         ([], "ko-tuned.json lacks the field 'model_type'"),

@@ -8,7 +8,7 @@ import pytest
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.results.memory_growth import check_stored_run
-from ohlora_fixtures.session.options import keep_benchmarks, of_any_python, runs_meant
+from ohlora_fixtures.session.stored_benchmarks import keep_benchmarks, of_any_python, runs_meant
 
 
 @pytest.fixture
@@ -29,6 +29,16 @@ def test_the_last_run_is_the_newest_of_any_python(runs, tmp_path):
     bare = True
     assert of_any_python(bare, tmp_path) == str(runs[1])
     assert of_any_python(bare, tmp_path / "none") is True
+
+
+def test_the_last_run_is_the_last_by_number_where_the_clock_was_set_back(runs, tmp_path):
+    for path in runs[1:]:
+        path.unlink()
+    before = runs[0].with_name("0001_a.json")
+    before.touch()
+    assert before.stat().st_mtime > runs[0].stat().st_mtime
+    bare = True
+    assert of_any_python(bare, tmp_path) == str(runs[0])
 
 
 def test_a_number_is_a_run_of_any_python_and_a_path_stays(runs, tmp_path, monkeypatch):

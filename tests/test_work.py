@@ -118,7 +118,9 @@ def test_what_is_expanded_moves_once():
     tracer = StorageTracer(Trace(), 1)
     with tracer:
         torch.bmm(torch.empty(1, 4, 8, device="meta").expand(3, 4, 8), torch.empty(3, 8, 5, device="meta"))
-    assert tracer.work == Work(2 * 3 * 4 * 8 * 5, 4 * (4 * 8 + 3 * 8 * 5 + 3 * 4 * 5))
+    flops = 2 * 3 * 4 * 8 * 5
+    assert tracer.work == Work(flops, 4 * (4 * 8 + 3 * 8 * 5 + 3 * 4 * 5), fp32_flops=flops)
+    assert tracer.done().operators == 4
 
 
 def test_work_that_does_not_come_out_whole_is_refused():

@@ -101,6 +101,17 @@ def exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
+def shown(path: Path) -> str:
+    """The path as others may read it and its owner can type it: from the present folder, or from the home folder `~`.
+
+    One that leads elsewhere stays whole.
+    """
+    for place, name in ((Path.cwd(), Path()), (Path.home(), Path("~"))):
+        if place != Path(place.anchor) and path.is_relative_to(place):
+            return str(name / path.relative_to(place))
+    return str(path)
+
+
 def sync_folder(folder: Path) -> None:
     """Make sure that a folder's list of files has reached the disk, where the system can be asked for that."""
     if sys.platform == "win32":

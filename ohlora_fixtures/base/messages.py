@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .errors import InputError, one_line
+from .files import shown
 
 Language = Literal["ko", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -96,6 +97,8 @@ def _value(given: Any) -> Any:
         return Message(str(given["key"]), given["values"])
     if isinstance(given, (list, tuple)):
         return tuple(map(_value, given))
+    if isinstance(given, Path):
+        return shown(given)
     return given if given is None or isinstance(given, (str, bool, int, float, Message)) else str(given)
 
 

@@ -32,7 +32,7 @@ _MARKUP = re.compile(
     """,
     re.VERBOSE,
 )
-_FIGURE = re.compile(r"-|[0-9]+(\.[0-9]+)?")
+_FIGURE = re.compile(r"-|[0-9][0-9,]*(\.[0-9]+)?")
 """What most cells hold, the dash for none included: nothing in it needs a look."""
 _LIST_NUMBER = re.compile(r"^([0-9]{1,9})(?=[.)](?:\s|$))")
 

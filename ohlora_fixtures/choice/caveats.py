@@ -59,8 +59,12 @@ def cautions(options: Sequence[Option], found: Sequence[Contender], bases: Colle
         yield message("caution.tied", options=names_of(tied))
     if "allocated_after_mib" in bases:
         yield message("caution.allocated_after")
-    if any(each.startswith("planned") for each in bases):
+    if "planned peak_device_mib" in bases:
         yield message("caution.planned")
+    if any(each.startswith("planned seconds") for each in bases):
+        plans = [record.plan for each in found for record in each.records if record.plan is not None]
+        is_rough = any(plan.seconds_basis == "rough" for plan in plans)
+        yield message("caution.planned_seconds_rough" if is_rough else "caution.planned_seconds")
     if len(budgets := sorted(budgets_mib(found))) > 1:
         yield message("caution.budgets", budgets=", ".join(f"{budget:.0f} MiB" for budget in budgets))
     yield from _cautions_on_measured(found)

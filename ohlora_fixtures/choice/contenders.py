@@ -62,9 +62,9 @@ class Exclusion:
 _MEMORY = ("peak_device_mib", "planned peak_device_mib", "allocated_after_mib")
 BASES: Mapping[str, Sequence[str]] = {
     "leaderboard": ("leaderboard_average",),
-    "fine_tuning_seconds": ("seconds",),
+    "fine_tuning_seconds": ("seconds", "planned seconds"),
     "fine_tuning_memory": _MEMORY,
-    "inference_seconds": ("seconds a prompt",),
+    "inference_seconds": ("seconds a prompt", "planned seconds a prompt"),
     "inference_memory": _MEMORY,
 }
 """By criterion, the quantities that its figure may be read from, the best first."""
@@ -76,8 +76,9 @@ def figure(contender: Contender, criterion: str, basis: str) -> float | None:
         return contender.candidate.leaderboard_average
     cell = contender.inference if criterion.startswith("inference") else contender.fine_tuning
     if basis.startswith("planned"):  # what is planned for the very lengths of a measured run goes before
-        found = (record.plan.peak_device_mib for record in cell.records if record.plan is not None)
-        return next((mib for mib in found if mib is not None), None)
+        name = "seconds" if "seconds" in basis else "peak_device_mib"
+        found = (getattr(record.plan, name) for record in cell.records if record.plan is not None)
+        return next((known for known in found if known is not None), None)
     record = cell.measured
     if record is None:
         return None

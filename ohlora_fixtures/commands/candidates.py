@@ -1,26 +1,28 @@
-"""`candidates`: a candidates file made of a leaderboard's export, with comments that say what it rests on."""
+"""`candidates`: a candidates file made of a leaderboard's export or of models, with what it rests on in comments."""
 
 import argparse
-import os
 import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..base import safe_text
 from ..base.errors import InputError
-from ..base.files import exists, is_folder, replace_text
+from ..base.files import exists, is_folder
 from ..base.installation import DATA
-from ..inputs.candidates import Candidate, read_candidates
+from ..inputs.candidates import DEFAULT_GROUP, Candidate, read_candidates
 from ..inputs.families import Family
+from ..inputs.settings import option_named
 from ..report.layout import Column, for_terminal
+from . import named_models
+from .candidates_file import write_candidates
 from .criteria import KOREAN_NOT_KNOWN, Criteria, Screening
 from .leaderboard import read_leaderboard
 from .printing import say
-from .shortlist import GROUP, Shortlist, shortlist
+from .shortlist import Shortlist, shortlist
 
 _NOTHING_TO_WRITE = 1
 """The exit status where a command came to nothing."""
@@ -34,12 +36,14 @@ def add_to(commands: Any) -> None:
     """Declare it."""
     candidates = commands.add_parser(
         "candidates",
-        help="make a candidates file of a leaderboard's export",
+        help="make a candidates file of a leaderboard's export, or of models",
         description=f"Make a candidates file of a leaderboard's export: models of {Criteria()}. What cannot be known "
-        "from the export is said, and drops a model; docs/candidates.md tells how each criterion is judged.",
+        "from the export is said, and drops a model; docs/candidates.md tells how each criterion is judged. Or of the "
+        "models that --model names, all of which are kept.",
     )
     add = candidates.add_argument
-    add("leaderboard", type=Path, metavar="LEADERBOARD", help="the export: .csv, .json, .jsonl or .parquet")
+    add("leaderboard", nargs="?", type=Path, metavar="LEADERBOARD", help="the export: .csv, .json, .jsonl or .parquet")
+    add("--model", action="append", metavar=(model := option_named("model")).metavar, help=model.help)
     add("--into", type=Path, metavar="PATH", default=Path("candidates.toml"), help="the file to make (%(default)s)")
     add("--overwrite", action="store_true", help="replace the file if it exists")
     add(
@@ -60,6 +64,10 @@ def _run(given: argparse.Namespace) -> int:
     if exists(into) and not given.overwrite:
         raise InputError(f"{into} exists: give --into another path, or replace it with --overwrite")
     configs = given.configs or into.parent / "configs"
+    if bool(given.model) == bool(given.leaderboard):
+        raise InputError("candidates needs a leaderboard's export, or --model with a model, and not both")
+    if given.model:
+        return named_models.write(given.model, into)
     if given.configs and not is_folder(configs) and not given.download_configs:
         raise InputError(f"there is no folder {configs}: give --configs the folder with the config.json files")
     found = shortlist(
@@ -174,7 +182,7 @@ def write_shortlist(found: Shortlist, path: Path, origin: str, criteria: Criteri
     head = [
         f"Candidates from {origin}, best average first; leaderboard_average is that of this export.",
         f"Criteria: {criteria}.",
-        f'The group is "{GROUP}", the default of --candidate-group.',
+        f'The group is "{DEFAULT_GROUP}", the default of --candidate-group.',
     ]
     foot = []
     if found.incomplete:
@@ -190,24 +198,6 @@ def write_shortlist(found: Shortlist, path: Path, origin: str, criteria: Criteri
 def _of_board(candidate: Candidate, origin: str) -> Candidate:
     """The candidate, whose average is that of this export."""
     return replace(candidate, leaderboard=None if candidate.leaderboard_average is None else origin)
-
-
-def write_candidates(
-    path: Path, head: Iterable[str], entries: Iterable[tuple[Candidate, Sequence[str]]], foot: Iterable[str]
-) -> None:
-    """Write candidates, each with comments above it, and others above and below all; a comment is a line.
-
-    Paths become relative to the file. Raises InputError if it cannot be written.
-    """
-    blocks: list[Iterable[str]] = [map(_comment, head)]
-    blocks += [[*map(_comment, comments), *_table(candidate, path.parent)] for candidate, comments in entries]
-    blocks.append(map(_comment, foot))
-    try:
-        replace_text(path, "\n\n".join(filter(None, map("\n".join, blocks))) + "\n")
-    except OSError as error:
-        raise InputError(
-            f"candidates file {path} cannot be written ({error.strerror}): choose another --into"
-        ) from None
 
 
 def _hint(suspect: Family) -> str:
@@ -231,28 +221,3 @@ def _basis(screening: Screening) -> Sequence[str]:
         f"Korean: {screening.korean.basis}.",
         "Not from the model: target_modules go by the architecture.",
     ]
-
-
-def _comment(text: str) -> str:
-    return f"# {safe_text.line(text)}".rstrip()
-
-
-def _table(candidate: Candidate, folder: Path) -> list[str]:
-    values = vars(candidate) | {"config": _relative(candidate.config, folder)}
-    written = [each.name for each in fields(Candidate) if values[each.name] != each.default]
-    return ["[[candidate]]", *(f"{name} = {_toml(values[name])}" for name in written)]
-
-
-def _relative(path: Path, folder: Path) -> str:
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # another drive of Windows
-        return path.absolute().as_posix()
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, str):
-        return safe_text.toml_string(value)
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -1,27 +1,18 @@
 """What makes a listed model a candidate: its size, the licence that binds it, and Korean."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Self
 
-import msgspec
-
-from ..base import safe_text
-from ..base.installation import DATA
 from ..inputs.candidates import Candidate, other_head
-from ..inputs.families import Family, families, same_count
+from ..inputs.families import same_count
+from ..inputs.terms import Korean, Terms, bases_of, korean_of, terms_of
 from .leaderboard import Listed
 
 SMALLEST_BILLION, LARGEST_BILLION = 0.25, 3.0
 """Parameters of a candidate, both ends included."""
 
 _BILLION = 1e9
-_MOST_CHARACTERS = 60
-"""Of a licence's name that is not known."""
-_KOREAN = {"ko", "kor", "korean", "kr", "hangul"}
-"""Parts of a model's name, and language codes (ISO 639), that say Korean."""
 _OURS = "known to the suite"
 
 
@@ -37,43 +28,6 @@ class Criteria:
     def __str__(self) -> str:
         licence = "any licence" if self.any_license else "a free licence that binds"
         return f"{SMALLEST_BILLION} to {LARGEST_BILLION} B parameters, {licence}, Korean"
-
-
-@dataclass(frozen=True)
-class License:
-    """Licences that are alike."""
-
-    ids: tuple[str, ...]
-    """What model cards call them."""
-    free: bool
-    """Whether they leave use, change and sharing free, commercially, too."""
-    why: str
-    """What they ask or forbid."""
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The licence that binds a model, as far as it can be known."""
-
-    license: str
-    free: bool | None
-    """Whether it leaves use, change and sharing free; None if that is not known."""
-    basis: str
-    """How it is known, in words."""
-    is_card_alone: bool = False
-    """Whether the card is all that speaks for it: of what the model was made, nothing is known."""
-    suspect: Family | None = None
-    """Then a base that is not free and has as many parameters, to the last one."""
-
-
-@dataclass(frozen=True)
-class Korean:
-    """Whether a model is for Korean, as far as it can be known."""
-
-    level: str | None
-    """`specialised`, `supported` or `no`; None if nothing tells."""
-    basis: str
-    """How it is known, in words."""
 
 
 @dataclass(frozen=True)
@@ -173,68 +127,9 @@ def screen(
     if known:
         terms, korean = Terms(known.binding_license, known.free_license, _OURS), Korean(known.korean, _OURS)
     else:
-        bases = tuple(_bases(listed, ours, settings or {}))
-        terms, korean = _terms(listed, bases), _korean(listed, bases)
+        bases = tuple(bases_of(listed, ours, settings or {}))
+        terms, korean = terms_of(listed.card_license, bases), korean_of(listed, bases)
     if korean.level is None and criteria.assume_korean:
         korean = Korean("supported", "assumed, without evidence")
     head = other_head((settings or {}).get("architectures")) or other_head(listed.architecture)
     return Screening(listed, known, known.parameters if known else None, terms, korean, criteria, other_head=head)
-
-
-def _bases(listed: Listed, ours: Mapping[str, Candidate], settings: Mapping[str, Any]) -> Iterator[Family]:
-    """What a model was made from, as its name, the export and its config.json tell."""
-    origin = settings.get("_name_or_path")
-    named = f"{listed.base} {origin if isinstance(origin, str) else ''}"
-    for word in named.split():
-        base = ours.get(word.strip("()[],").lower())
-        if base:
-            yield Family(base.repo, base.repo, base.binding_license, base.free_license, base.korean)
-    architecture = f"{listed.architecture} {settings.get('model_type', '')}"
-    yield from families(listed.name, named, architecture=architecture)
-
-
-def _terms(listed: Listed, bases: Sequence[Family]) -> Terms:
-    """The card's licence, or that of a base if it is less free than the card says."""
-    card = card_terms(listed.card_license)
-    binding = next((base for base in bases if not base.free), None)
-    if binding and card.free is not False:
-        return Terms(binding.license, free=False, basis=f"binds through {binding.name}; card: {card.license}")
-    if bases:
-        return replace(card, basis=f"{card.basis}; {bases[0].name} is {bases[0].license}", is_card_alone=False)
-    return card
-
-
-def _korean(listed: Listed, bases: Sequence[Family]) -> Korean:
-    """Any sign of Korean counts; a list of languages without it counts against it."""
-    languages = set(re.findall(r"[a-z]+", listed.languages.lower()))
-    if languages & _KOREAN:
-        return Korean("supported" if languages - _KOREAN else "specialised", "its languages")
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", listed.name)
-    parts = {part.lower() for part in re.findall(r"[A-Z]*[a-z]+|[A-Z]+", words)}
-    if parts & _KOREAN:
-        return Korean("specialised", "its name")
-    base = next((base for base in bases if base.korean), None)
-    if base:
-        return Korean(base.korean, f"made from {base.name}")
-    return Korean("no" if languages else None, "its languages" if languages else "no evidence")
-
-
-def card_terms(card_license: str) -> Terms:
-    """What a model card's licence says by itself."""
-    plain = _plain(card_license)
-    found = _licenses().get(plain)
-    if found is None:
-        named = safe_text.line(card_license)[:_MOST_CHARACTERS] or "none"
-        return Terms(named, free=None, basis="not among the licences known here", is_card_alone=True)
-    return Terms(plain, found.free, "its card" if found.free else found.why, is_card_alone=True)
-
-
-def _plain(card_license: str) -> str:
-    """A licence's id as the Hub spells it, from a card's or an export's spelling."""
-    return re.sub(r"-?licen[sc]e|[\[\]'\"]", "", re.sub(r"[\s_]+", "-", card_license.strip().casefold()))
-
-
-@cache
-def _licenses() -> Mapping[str, License]:
-    kinds = msgspec.toml.decode((DATA / "licences.toml").read_bytes(), type=dict[str, list[License]])["license"]
-    return {_plain(each): kind for kind in kinds for each in kind.ids}

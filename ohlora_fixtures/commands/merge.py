@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
-from ..base.files import exists, replace_bytes, replace_text
+from ..base.files import exists, replace_bytes, replace_text, shown
 from ..base.installation import DATA, REFERENCE
 from ..base.messages import Message, language_of, message
 from ..base.safe_text import json_page
@@ -149,7 +149,7 @@ def _answers(origins: Iterable[_Origin], shards: Iterable[StoredResults], known:
 
 
 def _names(shards: Iterable[StoredResults]) -> Message | str:
-    return listed([str(shard.folder) for shard in shards])
+    return listed([shown(shard.folder) for shard in shards])
 
 
 def _notes(shards: Sequence[StoredResults], clashes: Sequence[str], keep: str | None) -> list[Message]:

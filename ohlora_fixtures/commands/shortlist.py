@@ -11,13 +11,12 @@ from typing import Any
 from ..base.errors import CandidateError, InputError
 from ..base.files import MOST_SETTINGS_BYTES, is_file, read_bytes
 from ..base.messages import message
-from ..inputs.candidates import Candidate
+from ..inputs.candidates import DEFAULT_GROUP, Candidate
 from ..session.hub import download_config
+from ..session.named_models import parameters_and_targets
 from .criteria import Criteria, Screening, screen
 from .leaderboard import Leaderboard, Listed
 
-GROUP = "seed"
-"""The default of --candidate-group, so that `pytest --candidates` runs the whole file."""
 _NEEDS_CONFIG = "needs its config.json"
 
 
@@ -73,7 +72,7 @@ def shortlist(
     def considered(listed: Listed) -> Screening:
         screening, is_alone = screened(listed), names[listed.name.lower()] == 1
         if screening.known:
-            adopted = replace(screening.known, group=GROUP, leaderboard_average=listed.average)
+            adopted = replace(screening.known, group=DEFAULT_GROUP, leaderboard_average=listed.average)
             return screening if screening.reasons else replace(screening, candidate=adopted)
         try:
             path = _config(listed, configs, is_alone=is_alone, download=download and not screening.reasons)
@@ -117,18 +116,13 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _candidate(screening: Screening, config: Path, ours: Iterable[Candidate], *, is_alone: bool) -> Candidate:
     """The candidate that a kept model is: parameters and LoRA targets are its architecture's, built without weights.
 
-    Its targets are those of the suite's candidates, `ours`, of the same architecture, so that ranks compare; else every
-    linear module but the head that peft accepts, as QLoRA advises (Dettmers et al. 2023, section 4).
-
     Raises CandidateError if transformers cannot build it, or peft accepts none of its modules.
     """
-    from ..workloads.models import accepted_by_peft, outline
-
     listed = screening.listed
     is_own_name = is_alone and listed.name.lower() not in {each.name.lower() for each in ours}
     candidate = Candidate(
         name=listed.name if is_own_name else _as_file_name(listed.repo),
-        group=GROUP,
+        group=DEFAULT_GROUP,
         repo=listed.repo,
         config=config,
         parameters=0,
@@ -139,14 +133,8 @@ def _candidate(screening: Screening, config: Path, ours: Iterable[Candidate], *,
         target_modules=(),
         leaderboard_average=listed.average,
     )
-    found = outline(candidate)
-    kind = candidate.architecture()["model_type"]
-    alike = next((each.target_modules for each in ours if each.architecture()["model_type"] == kind), ())
-    is_like_ours = bool(alike) and found.module_names.issuperset(alike)
-    targets = alike if is_like_ours else tuple(accepted_by_peft(candidate, found.linear_names))
-    if not targets:
-        raise CandidateError(message("reason.no_targets", candidate=candidate.name))
-    return replace(candidate, parameters=found.parameters, target_modules=targets)
+    parameters, targets = parameters_and_targets(candidate, ours)
+    return replace(candidate, parameters=parameters, target_modules=targets)
 
 
 def _as_file_name(repo: str) -> str:

@@ -1,6 +1,7 @@
 """What can be chosen: the candidates file and what it must say."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -15,6 +16,8 @@ from ..base.toml_tables import Count, Flag, Number, Text, read_entry, read_table
 
 ALL_GROUPS = "all"
 """The group name that stands for every candidate of a file."""
+DEFAULT_GROUP = "seed"
+"""The group that runs where none is asked for."""
 
 _MOST_LISTED = 30
 """Names in one sentence."""
@@ -31,7 +34,13 @@ _Name = Annotated[
         description="letters, digits, '.', '_' and '-' alone, 100 at most",
     ),
 ]
-_Korean = Annotated[str, Meta(pattern=r"\A(supported|specialised)\Z", description="'supported' or 'specialised'")]
+_Korean = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(supported|specialised|no|unknown)\Z",
+        description="'supported', 'specialised', 'no' or 'unknown'",
+    ),
+]
 _Template = Annotated[
     str,
     Meta(
@@ -50,7 +59,7 @@ class Candidate:
     group: Text
     """The group it is run with, such as `seed`."""
     repo: Text
-    """Where the weights are on the Hub."""
+    """Where the weights are: an id on the Hub, or a folder of this machine, in a file a path that begins with '.'."""
     config: Annotated[Path, Meta(description="a non-empty text")]
     parameters: Count
     """Exact parameter count, tied weights counted once."""
@@ -59,7 +68,7 @@ class Candidate:
     free_license: Flag
     """Whether the binding licence leaves use, change and sharing free."""
     korean: _Korean
-    """`supported`, or `specialised` for a model made for Korean."""
+    """`supported`, `specialised` for a model made for Korean, `no`, or `unknown`."""
     target_modules: Annotated[tuple[Text, ...], Meta(min_length=1, description="a list of module names")]
     text_template: _Template | None = None
     """None for the chat template of its tokenizer."""
@@ -69,6 +78,12 @@ class Candidate:
     """What it was made from, on the Hub; None if it was trained from scratch, or if that is not known."""
     license_source: Text | None = None
     """Where the binding licence can be looked up."""
+    license_evidence: Text | None = None
+    """What was read to know it, in words; None if nothing is said of that."""
+    korean_benchmark: Text | None = None
+    """A published figure of its Korean, with the benchmark's name, such as `KMMLU 45.1`."""
+    korean_benchmark_source: Text | None = None
+    """Where that is published."""
     leaderboard_average: Number | None = None
     """Average on a leaderboard, percent."""
     leaderboard: Text | None = None
@@ -82,6 +97,12 @@ class Candidate:
     unverified: Text | None = None
     """What of this is not verified, in words; None if nothing is known to be in doubt."""
 
+    def folder(self, model_dir: Path | None) -> Path | None:
+        """The folder of this machine with weights and tokenizer: `repo`, or else in `model_dir`; None for the Hub."""
+        if Path(self.repo).is_absolute():
+            return Path(self.repo)
+        return None if model_dir is None else model_dir / self.name
+
     def architecture(self) -> dict[str, Any]:
         """The architecture's settings as its file has them."""
         settings: dict[str, Any] = json.loads(read_bytes(self.config, MOST_SETTINGS_BYTES))
@@ -91,13 +112,34 @@ class Candidate:
 def read_candidates(path: Path) -> tuple[Candidate, ...]:
     """Every candidate of a TOML file, in its order, paths relative to it; raises InputError for one that is wrong."""
     entries = read_tables(path, "candidate", Candidate, what="candidates file", option="--candidates")
-    candidates = tuple(replace(entry, config=path.parent / entry.config) for entry in entries)
+    candidates = tuple(
+        replace(entry, config=path.parent / entry.config, repo=_absolute(entry.repo, path.parent)) for entry in entries
+    )
     read: set[Path] = set()
     for candidate in candidates:
         if candidate.config not in read:
-            _check_architecture(candidate, f"candidate {candidate.name!r} in {path}")
+            check_architecture(candidate, f"candidate {candidate.name!r} in {path}")
             read.add(candidate.config)
     return candidates
+
+
+def check_architecture(candidate: Candidate, where: str) -> None:
+    """See that a candidate's config.json can be one; raises InputError, beginning with `where`, if it cannot."""
+    config = candidate.config
+    try:
+        settings = candidate.architecture()
+    except FileNotFoundError:
+        raise InputError(f"{where} names the architecture {config}, which does not exist") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{where} names the architecture {config}, which cannot be read as JSON: {error}") from None
+    if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
+        raise InputError(f"{where} names the architecture {config}, which lacks the field 'model_type'")
+    for name, value in _counts(settings):
+        for pattern, most in _MOST.items():
+            if re.search(pattern, name) and value > most:
+                raise InputError(
+                    f"{where} names the architecture {config}, whose {name} is more than {most:,}: correct that number"
+                )
 
 
 def other_head(architectures: object) -> str | None:
@@ -134,22 +176,8 @@ def select_names(candidates: Sequence[Candidate], names: str) -> tuple[Candidate
     return tuple(candidate for candidate in candidates if candidate.name in wanted)
 
 
-def _check_architecture(candidate: Candidate, where: str) -> None:
-    config = candidate.config
-    try:
-        settings = candidate.architecture()
-    except FileNotFoundError:
-        raise InputError(f"{where} names the architecture {config}, which does not exist") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{where} names the architecture {config}, which cannot be read as JSON: {error}") from None
-    if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
-        raise InputError(f"{where} names the architecture {config}, which lacks the field 'model_type'")
-    for name, value in _counts(settings):
-        for pattern, most in _MOST.items():
-            if re.search(pattern, name) and value > most:
-                raise InputError(
-                    f"{where} names the architecture {config}, whose {name} is more than {most:,}: correct that number"
-                )
+def _absolute(repo: str, folder: Path) -> str:
+    return os.path.abspath(folder / repo) if repo.startswith(".") else repo  # noqa: PTH100 - no link is followed
 
 
 def _counts(settings: dict[str, Any]) -> Iterator[tuple[str, int]]:

@@ -11,6 +11,7 @@ from msgspec import Meta
 from ..base.errors import InputError
 from ..base.files import is_file
 from ..base.toml_tables import Count, Flag, Number, Text, read_tables
+from .pace import Pace, rough_pace
 
 Capability = tuple[int, int]
 """CUDA compute capability, major and minor."""
@@ -91,6 +92,15 @@ class GpuProfile:
     bandwidth_gb_per_second: Number | None = None
     """Its memory's peak, 10^9 bytes a second."""
     peaks_source: Text | None = None
+    operator_us: Number | None = None
+    """What a host of such a card took for an operator, microseconds."""
+    reached_tflops: Number | None = None
+    """Matrix products' rate in the dtype it computes bf16 in, as fitted to measured runs, 10^12 FLOP a second."""
+    reached_gb_per_second: Number | None = None
+    """Its memory's rate, likewise."""
+    seconds_spread: Number | None = None
+    """The factor by which seconds planned from these were off."""
+    pace_source: Text | None = None
 
     def __post_init__(self) -> None:
         """Work out what is left out; raises ValueError for what does not go together."""
@@ -122,6 +132,24 @@ class GpuProfile:
     def peaks(self) -> Peaks:
         """What the card can do at most."""
         return Peaks(self.matrix_tflops, self.bandwidth_gb_per_second)
+
+    @property
+    def pace(self) -> Pace | None:
+        """How fast work goes on it: as fitted to measured runs, else roughly, from its peaks; None without them."""
+        if self.matrix_tflops is None or self.bandwidth_gb_per_second is None:
+            return None
+        rough = rough_pace(self.matrix_tflops, self.bandwidth_gb_per_second, self.capability)
+        if self.pace_source is None:
+            return rough
+        faster = 1e12 * (self.reached_tflops or 0) / rough.flops_per_second or 1.0
+        return Pace(
+            operator_seconds=1e-6 * self.operator_us if self.operator_us else rough.operator_seconds,
+            flops_per_second=rough.flops_per_second * faster,
+            fp32_flops_per_second=rough.fp32_flops_per_second * faster,
+            bytes_per_second=1e9 * (self.reached_gb_per_second or 0) or rough.bytes_per_second,
+            spread=self.seconds_spread or rough.spread,
+            basis="measured",
+        )
 
     def limit_mib(self, budget_mib: float) -> float:
         """What a plan is held to: the budget, and never more than one process can have of the card."""

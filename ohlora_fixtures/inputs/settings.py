@@ -31,6 +31,12 @@ OPTIONS = (
     Option("candidate", "NAME,NAME,...", "only these candidates, by exact name, whatever their group"),
     Option("candidate_group", "NAME", "group of candidates: seed (default), modern, all, or one of your file's"),
     Option(
+        "model",
+        "ID_OR_FOLDER",
+        "a model as a candidate: an id on the Hub, with @revision or without, or a folder; repeatable",
+        repeatable=True,
+    ),
+    Option(
         "dataset",
         "PATH|ID",
         "dialogues: CSV, JSON, JSON lines, Parquet, or a dataset on the Hub (default: the suite's data/dialogues.csv)",
@@ -40,6 +46,12 @@ OPTIONS = (
     Option("variants", "NAME,NAME,...", "ways to fine-tune, by name (default: r16,r32,r64)"),
     Option(
         "variants_file", "PATH", "variants file, all of which runs without --variants (default: data/variants.toml)"
+    ),
+    Option(
+        "training_config",
+        "FILE",
+        "your training set-up: a TrainingArguments, SFTConfig, peft or axolotl file, or a recipe's folder; repeatable",
+        repeatable=True,
     ),
     Option("lora_ranks", "R,R,...", "short for --variants: 16,32 stands for r16,r32"),
     Option("scale", "auto|full|mini", "full size, or mini replicas; auto (default) is full with a CUDA GPU, else mini"),
@@ -112,6 +124,10 @@ class Settings:
     allow_remote_code: bool
     resume_anyway: bool
     strict_gpu: bool
+    named: tuple[str, ...] = ()
+    """The names of the candidates that `--model` gave."""
+    told: tuple[str, ...] = ()
+    """What was understood of other files, for the first lines."""
 
 
 def option_named(name: str) -> Option:

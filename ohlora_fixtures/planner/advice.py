@@ -38,6 +38,8 @@ class Advisor:
         """`limit_mib` is what the allocator may reserve: what a plan is held to, without the CUDA context."""
         self._planner = planner
         self._limit_bytes = limit_mib * MIB
+        self._guess_bytes = self._limit_bytes
+        """What may be requested at once, if the same share as today is lost to rounding and holes."""
         self._rows, self._tokens = shape_of(planner.longest_batch)
 
     def advise(self) -> Advice:
@@ -47,10 +49,11 @@ class Advisor:
         """
         planner, variant = self._planner, self._planner.advised
         is_on, run = planner.traced.checkpoints(variant), planner.run(variant)
-        as_it_is = play(run.beginning, [run.step_of[self._rows, self._tokens]]).needs_bytes
+        as_it_is = play(run.beginning, [run.step_of[self._rows, self._tokens]])
+        self._guess_bytes = self._limit_bytes * as_it_is.requested_bytes / as_it_is.needs_bytes
         two = [planner.batches[0], planner.longest_batch]
         changed = play(planner.traced.fine_tuning(variant, two, gradient_checkpointing=not is_on).trace)
-        saved_bytes = as_it_is - changed.needs_bytes
+        saved_bytes = as_it_is.needs_bytes - changed.needs_bytes
         return Advice(
             variant=variant.name,
             batch_size=self._rows,
@@ -97,9 +100,10 @@ class Advisor:
     def _largest(self, run_at: Callable[[int], Sequence[Step]], limit: int) -> int:
         """The largest value up to a limit whose run fits, 0 if none does."""
 
-        def is_too_large(value: int, *, fitting: Callable[..., bool]) -> bool:
+        def is_too_large(value: int, fitting: Callable[..., bool], limit_bytes: float) -> bool:
             first, *steps = run_at(value)
-            return not fitting(first, steps, self._limit_bytes)
+            return not fitting(first, steps, limit_bytes)
 
-        guess = bisect_left(range(limit), x=True, lo=1, key=partial(is_too_large, fitting=may_fit))
-        return least(partial(is_too_large, fitting=fits), 0, limit + 1, guess) - 1
+        is_guessed = partial(is_too_large, fitting=may_fit, limit_bytes=self._guess_bytes)
+        guess = bisect_left(range(limit), x=True, lo=1, key=is_guessed)
+        return least(partial(is_too_large, fitting=fits, limit_bytes=self._limit_bytes), 0, limit + 1, guess) - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -91,8 +92,8 @@ class Pool:
         """In live blocks, rounding and unsplit rests included."""
         self.reserved_bytes = 0
         """In segments."""
-        self.peak_allocated_bytes = 0
-        """Most `allocated_bytes` so far."""
+        self.held_bytes = 0
+        """Of the small pool: in segments that are not wholly free."""
         self.peak_reserved_bytes = 0
         """Most `reserved_bytes` so far."""
         self._least_rest_bytes = MIN_BLOCK_BYTES if is_small else SMALL_REQUEST_MAX_BYTES + 1
@@ -106,49 +107,76 @@ class Pool:
 
     def malloc(self, size_bytes: int) -> int:
         """Allocate at least one byte; returns the block's address."""
-        size = -(-size_bytes // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES
-        keys = self._free_keys
-        position = bisect_left(keys, size << _ADDRESS_BITS)
-        if position < len(keys):
-            key = keys.pop(position)
-            address, found = key & _ADDRESS_MASK, key >> _ADDRESS_BITS
-            del self._free[address]
-        else:
-            address, found = self._new_segment(size)
-        rest = found - size
-        if rest >= self._least_rest_bytes:
-            begin = address + size
-            self._free[begin] = rest
-            self._free_ending_at[address + found] = begin
-            insort(keys, rest << _ADDRESS_BITS | begin)
-            found = size
-        else:
-            self._free_ending_at.pop(address + found, None)
-        self._live[address] = found
-        self.allocated_bytes += found
-        self.peak_allocated_bytes = max(self.peak_allocated_bytes, self.allocated_bytes)
-        return address
+        addresses: list[int | None] = []
+        self.play([-(-size_bytes // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES], addresses)
+        assert addresses[0] is not None
+        return addresses[0]
 
     def free(self, address: int) -> None:
         """Make a block free and join it with free neighbours.
 
         Raises KeyError for an address at which no live block begins.
         """
-        free, ending_at, keys = self._free, self._free_ending_at, self._free_keys
-        size = self._live.pop(address)
-        self.allocated_bytes -= size
-        end = address + size
-        following = free.pop(end, 0)
-        if following:
-            del keys[bisect_left(keys, following << _ADDRESS_BITS | end)]
-            end += following
-        preceding = ending_at.pop(address, 0)
-        if preceding:
-            del keys[bisect_left(keys, address - preceding << _ADDRESS_BITS | preceding)]
-            address = preceding
-        free[address] = size = end - address
-        ending_at[end] = address
-        insort(keys, size << _ADDRESS_BITS | address)
+        self.play([-1], [address])
+
+    def play(self, events: Iterable[int], addresses: list[int | None]) -> list[int]:  # noqa: C901 - calls cost as much
+        """Play events in order; a run has hundreds of thousands.
+
+        An event is the size of a block in bytes, a multiple of `MIN_BLOCK_BYTES`, whose address is appended to
+        `addresses`; or `-1 - n` for the free of the n-th of these, where that is not None; or `EMPTY_CACHE`. Returns
+        the pool's level after each: `held_bytes` of the small pool, `allocated_bytes` of the large one. Raises KeyError
+        for the free of what is not live.
+        """
+        is_small, least_rest_bytes = self.is_small, self._least_rest_bytes
+        live, free, ending_at, keys = self._live, self._free, self._free_ending_at, self._free_keys
+        allocated, held = self.allocated_bytes, self.held_bytes
+        levels = []
+        for event in events:
+            if event > 0:
+                position = bisect_left(keys, event << _ADDRESS_BITS)
+                if position < len(keys):
+                    key = keys.pop(position)
+                    address, found = key & _ADDRESS_MASK, key >> _ADDRESS_BITS
+                    del free[address]
+                else:
+                    address, found = self._new_segment(event)
+                if found == SMALL_SEGMENT_BYTES:
+                    held += found
+                rest = found - event
+                if rest >= least_rest_bytes:
+                    begin = address + event
+                    free[begin] = rest
+                    ending_at[begin + rest] = begin
+                    insort(keys, rest << _ADDRESS_BITS | begin)
+                    found = event
+                else:
+                    ending_at.pop(address + found, None)
+                live[address] = found
+                allocated += found
+                addresses.append(address)
+            elif event == EMPTY_CACHE:
+                self.empty_cache()
+            elif (freed := addresses[-1 - event]) is not None:
+                address = freed
+                size = live.pop(address)
+                allocated -= size
+                end = address + size
+                following = free.pop(end, 0)
+                if following:
+                    del keys[bisect_left(keys, following << _ADDRESS_BITS | end)]
+                    end += following
+                if address in ending_at:
+                    preceding = ending_at.pop(address)
+                    del keys[bisect_left(keys, address - preceding << _ADDRESS_BITS | preceding)]
+                    address = preceding
+                free[address] = size = end - address
+                ending_at[end] = address
+                insort(keys, size << _ADDRESS_BITS | address)
+                if size == SMALL_SEGMENT_BYTES:
+                    held -= size
+            levels.append(held if is_small else allocated)
+        self.allocated_bytes, self.held_bytes = allocated, held
+        return levels
 
     def empty_cache(self) -> None:
         """Give wholly free segments back to the device."""
@@ -158,12 +186,6 @@ class Pool:
                 self._free_keys.remove(size << _ADDRESS_BITS | address)
                 self.reserved_bytes -= size
 
-    @property
-    def held_bytes(self) -> int:
-        """In segments of the small pool that are not wholly free."""
-        free = len(self._free_keys) - bisect_left(self._free_keys, SMALL_SEGMENT_BYTES << _ADDRESS_BITS)
-        return self.reserved_bytes - free * SMALL_SEGMENT_BYTES
-
     def before_segment(self, segment_bytes: int) -> None:
         """Called before a segment is taken from the device: where that is short of memory, the place to make room."""
 
@@ -172,9 +194,9 @@ class Pool:
         return tuple(self._free_keys), frozenset(self._live), self.reserved_bytes
 
     def copy(self) -> Self:
-        """An independent pool in the same state; its peaks begin at the present level."""
+        """An independent pool in the same state; its peak begins at the present level."""
         twin = copy(self)
-        twin.peak_allocated_bytes, twin.peak_reserved_bytes = self.allocated_bytes, self.reserved_bytes
+        twin.peak_reserved_bytes = self.reserved_bytes
         twin._segments, twin._live = self._segments.copy(), self._live.copy()
         twin._free, twin._free_ending_at = self._free.copy(), self._free_ending_at.copy()
         twin._free_keys = self._free_keys.copy()

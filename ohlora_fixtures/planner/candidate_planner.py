@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from ..inputs.variants import Variant, by_rank, ends_of, rank_of
 from .batches import drawn_batches
 from .player import Played, play
+from .seconds import Work
 from .steps import CutTrace, NotComposableError, Step, cut, step_at, whole_at, without_emptying
 from .traced_candidate import States
-from .work import Work, work_at
+from .work import work_at
 
 if TYPE_CHECKING:
     from ..inputs.protocol import Protocol
@@ -32,6 +33,10 @@ _FEW_STEPS = 6
 """A run of no more steps is traced whole."""
 _FEW_TOKENS = 5
 """Tokens traced at the beginning of an answer, and at its end."""
+ADAMW_PASSES = 23
+"""How often AdamW's foreach kernels and gradient clipping read or write a trained weight's elements in a step
+(`_multi_tensor_adamw` in `torch/optim/adam.py`, `_clip_grads_with_norm_`)."""
+BF16_BYTES, FP32_BYTES = 2, 4
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,10 @@ class CandidatePlanner:
         self.advised = variants[0]
         """The variant at which advice is given: the session's first."""
         self._runs: dict[Variant, Run] = {}
+        self._whole_work: dict[Variant, Sequence[Work]] = {}
+        """What each step does, of runs traced whole."""
+        self._answer_work: Sequence[Work] = ()
+        """What each token's forward pass does, of the answer that is planned."""
         self._lengths_agree = True
 
     @cached_property
@@ -124,7 +133,18 @@ class CandidatePlanner:
         if last - first > 2 * _FEW_TOKENS:
             with suppress(NotComposableError):  # as in `fine_tuning`
                 return self._decoded(first, last)
-        return play(self.traced.generation(first, last).trace)
+        whole = self.traced.generation(first, last)
+        self._answer_work = whole.work_each
+        return play(whole.trace)
+
+    def answer_work(self, prompt_tokens: int) -> Work:
+        """What an answer does that fills the protocol's length, to a prompt no longer than the planned one.
+
+        A token that the prompt is shorter by costs another pass, the first one's. Only after `inference`.
+        """
+        prompt, *others = self._answer_work
+        further = sum(others[:1] * (self.longest_prompt_tokens - prompt_tokens), Work())
+        return sum(others, prompt) + further
 
     def _decoded(self, first: int, last: int) -> Played:
         """Trace the first tokens and the last: in between, sizes grow with the number of tokens as a line does."""
@@ -137,6 +157,8 @@ class CandidatePlanner:
         ends = {tokens: known[tokens] for tokens in (min(known), max(known))}
         if any(step_at(tokens, ends).events != step.events for tokens, step in known.items()):
             raise NotComposableError("the check at other lengths failed")
+        decoding = _decoding_work(early, late, first, last)
+        self._answer_work = [early.work_each[0], *map(decoding, range(first + 1, last))]
         return play(begun.beginning, [second, *(step_at(tokens, ends) for tokens in range(first + 2, last))])
 
     def fine_tuning(self, variant: Variant) -> tuple[Played, list[Example] | None]:
@@ -166,10 +188,21 @@ class CandidatePlanner:
         return tuple(number_of[id(row)] for row in sorted(batch, key=lambda row: -len(row["input_ids"])))
 
     def _traced_whole(self, variant: Variant) -> TracedRun:
-        return self.traced.fine_tuning(variant, self.batches_of(variant), self._protocol.epochs)
+        whole = self.traced.fine_tuning(variant, self.batches_of(variant), self._protocol.epochs)
+        self._whole_work[variant] = whole.work_each
+        return whole
+
+    def run_work(self, variant: Variant) -> tuple[Work, int]:
+        """What the whole run does, its optimizer included, and its number of steps."""
+        each = self.fine_tuning_work(variant)
+        weight_bytes = FP32_BYTES if variant.adapter else BF16_BYTES
+        bytes_a_step = self.trainable_parameters(variant) * weight_bytes * ADAMW_PASSES
+        return sum(each, Work(made_bytes=len(each) * bytes_a_step)), len(each)
 
     def fine_tuning_work(self, variant: Variant) -> Sequence[Work]:
-        """What each step of the whole run computes and moves."""
+        """What each step of the whole run does, but for its optimizer's in-place kernels."""
+        if variant in self._whole_work:
+            return self._whole_work[variant]
         batches = self.batches_of(variant)
         if len(batches) > _FEW_STEPS:
             with suppress(NotComposableError):
@@ -182,7 +215,10 @@ class CandidatePlanner:
 
         Raises NotComposableError for a model whose work does not grow with the number of tokens in a simple way.
         """
-        decoding = self._decoding_work()
+        first = max(1, min(self.longest_prompt_tokens, self._protocol.max_length - _FEW_TOKENS))
+        last = max(self._protocol.max_length, first + 2 * _FEW_TOKENS)
+        early = self.traced.generation(first, first + _FEW_TOKENS)
+        decoding = _decoding_work(early, self.traced.generation(last - _FEW_TOKENS, last), first, last)
         prompts = sorted({answer.prompt_tokens for answer in answers})
         picked = {prompts[0], prompts[len(prompts) // 2], prompts[-1]}
         known = {tokens: self.traced.generation(tokens, tokens + 1).work_each[0] for tokens in picked}
@@ -194,18 +230,6 @@ class CandidatePlanner:
             )
             for each in answers
         ]
-
-    def _decoding_work(self) -> Callable[[int], Work]:
-        """What the forward pass of one token computes and moves, by the number of tokens until then."""
-        first = max(1, min(self.longest_prompt_tokens, self._protocol.max_length - _FEW_TOKENS))
-        last = max(self._protocol.max_length, first + 2 * _FEW_TOKENS)
-        early = self.traced.generation(first, first + _FEW_TOKENS).work_each[1:]
-        late = self.traced.generation(last - _FEW_TOKENS, last).work_each[1:]
-        known = dict(enumerate(early, first + 1)) | dict(enumerate(late, last - _FEW_TOKENS + 1))
-        ends = {tokens: known[tokens] for tokens in (min(known), max(known))}
-        if any(work_at(tokens, ends) != work for tokens, work in known.items()):
-            raise NotComposableError("the check of the work at other lengths failed")
-        return lambda tokens: work_at(tokens, ends)
 
     def run(self, variant: Variant) -> Run:
         """What a variant's run is made of, ready to be played.
@@ -262,7 +286,10 @@ class CandidatePlanner:
         work_of = dict(zip(shapes, work_each, strict=False))
         steps = {shape[1]: step_of[shape] for shape in picked}
         work = {shape[1]: work_of[shape] for shape in picked}
-        if step_at(check[1], steps).events != found.last_events or work_at(check[1], work) != work_each[-1]:
+        if (
+            step_at(check[1], steps).events != found.last_events
+            or work_at(check[1], work).products != work_each[-1].products
+        ):
             raise NotComposableError("the check at a fourth length failed")
         for shape in usual:
             if shape not in step_of:
@@ -273,6 +300,20 @@ class CandidatePlanner:
 def shape_of(batch: Batch) -> Shape:
     """All that a step's memory depends on: the batch's rows, and the tokens they are padded to."""
     return len(batch), max(len(row["input_ids"]) for row in batch)
+
+
+def _decoding_work(early: TracedRun, late: TracedRun, first: int, last: int) -> Callable[[int], Work]:
+    """What the forward pass of one token does, by the number of tokens until then.
+
+    The runs are an answer's first tokens after `first` and its last before `last`. Raises NotComposableError for work
+    that does not grow as a line does.
+    """
+    known = dict(enumerate(early.work_each[1:], first + 1))
+    known |= dict(enumerate(late.work_each[1:], last - _FEW_TOKENS + 1))
+    ends = {tokens: known[tokens] for tokens in (min(known), max(known))}
+    if any(work_at(tokens, ends).products != work.products for tokens, work in known.items()):
+        raise NotComposableError("the check of the work at other lengths failed")
+    return lambda tokens: work_at(tokens, ends)
 
 
 def _on_line(rank: int, runs: dict[int, Run]) -> Run:

@@ -57,6 +57,11 @@ class CudaKernels:
         twin._has_workspace = {True, False}
         return twin
 
+    @staticmethod
+    def concerns(func: torch._ops.OpOverload) -> bool:
+        """Whether an operator may allocate anything besides its results."""
+        return func in CUBLAS_OPERATORS or func in _TEMPORARIES
+
     def add_to(self, trace: Trace, func: torch._ops.OpOverload, args: Sequence[Any], category: Category) -> None:
         """Append what an operator on the device allocates besides its results."""
         if func in CUBLAS_OPERATORS:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from math import inf
 
 from .allocator import LARGE_ROUND_BYTES, Pool
-from .parts import Addresses, Part, play_through, replay
+from .parts import Addresses, Part
 from .small_pool import SmallPool, longest_of
 
 FEW_STEPS = 4
@@ -22,10 +25,11 @@ def needed_bytes(parts: Sequence[Part], small: SmallPool, low_bytes: int, high_b
     at which it fails is added to them; the rest is sought on the whole run.
     """
     low, high = -(-low_bytes // LARGE_ROUND_BYTES) - 1, -(-high_bytes // LARGE_ROUND_BYTES)
+    plays = LimitedPlays(small)
 
     @cache
     def failing(limit: int, numbers: tuple[int, ...]) -> int | None:
-        return failing_part([parts[number] for number in numbers], small, limit * LARGE_ROUND_BYTES)
+        return plays.failing_part([parts[number] for number in numbers], limit * LARGE_ROUND_BYTES)
 
     def search(numbers: tuple[int, ...], above: int, guess: int | None) -> int:
         def is_enough(limit: int) -> bool:
@@ -59,36 +63,63 @@ def least(is_enough: Callable[[int], bool], low: int, high: int, guess: int) -> 
     return bisect_left(range(high), x=True, lo=low + 1, key=is_enough)
 
 
-def failing_part(parts: Sequence[Part], small: SmallPool, limit_bytes: float) -> int | None:
-    """Which part of a run does not get through under a limit; None if all do."""
-    played = 0
-    try:
-        for _ in _play_both(parts, small, limit_bytes):
-            played += 1
-    except _LimitReachedError:
-        return played
-    return None
+_Start = tuple[object, Addresses]
+"""The large pool's layout before a part, and what the part inherits."""
 
 
-def most_together_bytes(parts: Sequence[Part], small: SmallPool) -> int:
-    """Most that both pools have in segments at once, with room enough."""
-    most = []
-    for _ in _play_both(parts, small, inf, lambda pool: most.append(pool.most_together_bytes)):
-        pass
-    return max(most)
+@dataclass(frozen=True)
+class _Outcome:
+    """How a part went under a limit, and would go under others that let the same segments be taken."""
+
+    at_least_bytes: float
+    """What was together in segments at most: with a lower limit it had gone otherwise."""
+    below_bytes: float
+    """The least that was refused: from there on it would have gone otherwise."""
+    end: _Start | None
+    """What the next part starts from; None where this one did not get through."""
 
 
-def _play_both(
-    parts: Sequence[Part], small: SmallPool, limit_bytes: float, after: Callable[[_BothPools], None] = lambda _: None
-) -> Iterator[tuple[_BothPools, Addresses, list[int]]]:
-    def play(pool: _BothPools, part: Part, inherited: Addresses) -> tuple[list[int], Addresses]:
-        *held, at_end = small.held_bytes.get(part) or [small.peak_bytes] * (len(part.not_small) + 1)
-        played = replay(pool, part, inherited, map(pool.small_pool_holds, held))
-        pool.small_pool_holds(at_end)
-        after(pool)
-        return played
+class LimitedPlays:
+    """Plays of parts through both pools under any limits; what is known of one limit is used for others."""
 
-    return play_through(_BothPools(limit_bytes), parts, play)
+    def __init__(self, small: SmallPool) -> None:
+        self._small = small
+        self._begin: _Start = (_BothPools().layout(), ())
+        self._pools: dict[_Start, _BothPools] = {self._begin: _BothPools()}
+        self._known: dict[tuple[_Start, Part], list[_Outcome]] = defaultdict(list)
+
+    def failing_part(self, parts: Sequence[Part], limit_bytes: float) -> int | None:
+        """Which part of a run does not get through under a limit; None if all do."""
+        return next((number for number, each in enumerate(self._play(parts, limit_bytes)) if each.end is None), None)
+
+    def most_together_bytes(self, parts: Sequence[Part]) -> float:
+        """Most that both pools have in segments at once, with room enough."""
+        return max(each.at_least_bytes for each in self._play(parts, inf))
+
+    def _play(self, parts: Sequence[Part], limit_bytes: float) -> Iterator[_Outcome]:
+        start: _Start | None = self._begin
+        for part in parts:
+            assert start is not None
+            known = self._known[start, part]
+            outcome = next((each for each in known if each.at_least_bytes <= limit_bytes < each.below_bytes), None)
+            if outcome is None:
+                outcome = self._outcome(start, part, limit_bytes)
+                known.append(outcome)
+            yield outcome
+            start = outcome.end
+
+    def _outcome(self, start: _Start, part: Part, limit_bytes: float) -> _Outcome:
+        pool = self._pools[start].copy()
+        pool.begin(limit_bytes)
+        codes, addresses = part.large.codes, part.large.addresses(start[1])
+        end: _Start | None = None
+        with suppress(_LimitReachedError):
+            for held_bytes, first, last in self._small.beside(part):
+                pool.small_pool_holds(held_bytes)
+                pool.play(codes[first:last].tolist(), addresses)
+            end = pool.layout(), part.large.left_behind(addresses)
+            self._pools.setdefault(end, pool)
+        return _Outcome(pool.together_bytes, pool.refused_bytes, end)
 
 
 class _LimitReachedError(Exception):
@@ -102,12 +133,18 @@ class _BothPools(Pool):
     `release_cached_blocks` (`c10/cuda/CUDACachingAllocator.cpp`).
     """
 
-    def __init__(self, limit_bytes: float) -> None:
+    def __init__(self) -> None:
         super().__init__(is_small=False)
-        self.most_together_bytes = 0
-        """Most in segments of both pools so far."""
-        self._limit_bytes = limit_bytes
         self._small_bytes = self._small_held_bytes = 0
+        self.begin(inf)
+
+    def begin(self, limit_bytes: float) -> None:
+        """Play under this limit from now on."""
+        self._limit_bytes = limit_bytes
+        self.together_bytes = self.reserved_bytes + self._small_bytes
+        """Most in segments of both pools since then."""
+        self.refused_bytes = inf
+        """Least that would have been in segments of both, and was refused."""
 
     def small_pool_holds(self, held_bytes: int) -> None:
         """Let the small pool have that much in segments that are not wholly free.
@@ -124,13 +161,18 @@ class _BothPools(Pool):
 
         Raises _LimitReachedError where there is none.
         """
+        if not self._has_room(segment_bytes):
+            self.empty_cache()
+            if not self._has_room(segment_bytes):
+                raise _LimitReachedError
+
+    def _has_room(self, segment_bytes: int) -> bool:
         together_bytes = self.reserved_bytes + self._small_bytes + segment_bytes
         if together_bytes > self._limit_bytes:
-            self.empty_cache()
-            together_bytes = self.reserved_bytes + self._small_bytes + segment_bytes
-            if together_bytes > self._limit_bytes:
-                raise _LimitReachedError
-        self.most_together_bytes = max(self.most_together_bytes, together_bytes)
+            self.refused_bytes = min(self.refused_bytes, together_bytes)
+            return False
+        self.together_bytes = max(self.together_bytes, together_bytes)
+        return True
 
     def empty_cache(self) -> None:
         """Give wholly free segments of both pools back."""

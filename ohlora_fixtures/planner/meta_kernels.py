@@ -11,7 +11,7 @@ whole-number tensors are kept on the host beside them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ MAX_ELEMENTS = 1 << 16
 """Values of larger tensors are not followed: nothing that decides a path is so large."""
 
 _KINDS = frozenset({torch.bool, torch.uint8, torch.int32, torch.int64})
-_HOST = torch.device("cpu")
+_HOST, _META = torch.device("cpu"), torch.device("meta")
 
 _CHANGES_METADATA = frozenset(
     ("as_strided_", "detach_", "resize_", "resize_as_", "set_", "squeeze_", "swapaxes_", "swapdims_", "t_",
@@ -69,40 +69,47 @@ class MetaKernels:
     """Runs operators on meta tensors, remembering the metadata of what functional ones return."""
 
     def __init__(self) -> None:
-        self._results: dict[Any, Kernel] = {}
-        self._aliasing: set[torch._ops.OpOverload] = set()
+        self._kernels: dict[torch._ops.OpOverload, Kernel] = {}
 
     def kernel(self, func: torch._ops.OpOverload) -> Kernel:
         """How to run an operator: as it is, through the memory of results, or not at all if it is in place."""
-        schema = func._schema
-        if func.namespace != "aten" or torch.Tag.dynamic_output_shape in func.tags:
-            return func
-        returned = [each.alias_info for each in schema.returns]
-        written = [argument.name for argument in schema.arguments if argument.alias_info is not None]
-        if all(alias is not None and alias.is_write for alias in returned):
-            return _in_place(func) if written == ["self"] else func
-        if any(returned) or written:
-            return func
-        return lambda *args, **kwargs: self._run(func, args, kwargs)
+        return self._kernels.get(func) or self._kernels.setdefault(func, _kernel(func))
 
-    def _run(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if func in self._aliasing:
+
+def _kernel(func: torch._ops.OpOverload) -> Kernel:
+    schema = func._schema
+    if func.namespace != "aten" or torch.Tag.dynamic_output_shape in func.tags:
+        return func
+    returned = [each.alias_info for each in schema.returns]
+    written = [argument.name for argument in schema.arguments if argument.alias_info is not None]
+    if all(alias is not None and alias.is_write for alias in returned):
+        return _in_place(func) if written == ["self"] else func
+    return func if any(returned) or written else _remembering(func)
+
+
+def _remembering(func: torch._ops.OpOverload) -> Kernel:
+    results: dict[Any, Kernel] = {}
+    is_aliasing = False
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        nonlocal is_aliasing
+        if is_aliasing:
             return func(*args, **kwargs)
         try:
-            key = func, _signature(args), _signature(tuple(kwargs.items())) if kwargs else None
-            remembered = self._results.get(key)
+            key = _signature(args), _signature(kwargs.items()) if kwargs else None
+            remembered = results.get(key)
         except (TypeError, RuntimeError):  # an argument that cannot be hashed
             return func(*args, **kwargs)
         if remembered is not None:
             return remembered()
         out = func(*args, **kwargs)
-        if _shares_storage(out, args):
-            self._aliasing.add(func)
-        else:
-            maker = _maker(out)
-            if maker is not None:
-                self._results[key] = maker
+        is_aliasing = _shares_storage(out, args)
+        maker = None if is_aliasing else _maker(out)
+        if maker is not None:
+            results[key] = maker
         return out
+
+    return run
 
 
 def _in_place(func: torch._ops.OpOverload) -> Kernel:
@@ -117,19 +124,20 @@ def _in_place(func: torch._ops.OpOverload) -> Kernel:
 
 
 def _is_meta(tensor: torch.Tensor) -> bool:
-    return tensor.device.type == "meta"
+    return tensor.is_meta
 
 
-def _signature(values: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple([_signature_of(value) for value in values])
-
-
-def _signature_of(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.shape, value.stride(), value.dtype, value.device.type
-    if isinstance(value, (tuple, list)):
-        return _signature(value)
-    return type(value), value
+def _signature(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(
+        [
+            (value.shape, value.stride(), value.dtype, value.is_meta)
+            if isinstance(value, torch.Tensor)
+            else _signature(value)
+            if isinstance(value, (tuple, list))
+            else (type(value), value)
+            for value in values
+        ]
+    )
 
 
 def _shares_storage(out: Any, args: Sequence[Any]) -> bool:
@@ -146,7 +154,7 @@ def _maker(out: Any) -> Kernel | None:
         return lambda: None
     if isinstance(out, torch.Tensor):
         size, stride, dtype = out.shape, out.stride(), out.dtype
-        return (lambda: torch.empty_strided(size, stride, dtype=dtype, device="meta")) if _is_meta(out) else None
+        return (lambda: torch.empty_strided(size, stride, dtype=dtype, device=_META)) if _is_meta(out) else None
     if type(out) in (tuple, list):
         kind = type(out)
         makers = [_maker(each) for each in out]

@@ -99,7 +99,8 @@ def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
         stack.enter_context(patch.object(torch.cuda, "empty_cache", empty_cache))
         stack.enter_context(patch.object(TrainingArguments, "device", property(_meta_device)))
         for module in (_foreach_utils, import_module("torch.optim.optimizer")):
-            stack.enter_context(patch.object(module, "_get_foreach_kernels_supported_devices", lambda: ["meta"]))
+            for kind in ("foreach", "fused"):
+                stack.enter_context(patch.object(module, f"_get_{kind}_kernels_supported_devices", lambda: ["meta"]))
         yield
 
 
@@ -133,8 +134,8 @@ def gradients_labelled(model: torch.nn.Module, tracer: StorageTracer) -> Iterato
     """Tell the blocks that end up as a parameter's gradient from other results of the backward pass."""
 
     def relabel(parameter: torch.Tensor) -> None:
-        assert parameter.grad is not None
-        tracer.relabel(parameter.grad, Category.GRADIENTS)
+        if parameter.grad is not None:  # it is where an adapter's module is never called, as Mamba's `dt_proj`
+            tracer.relabel(parameter.grad, Category.GRADIENTS)
 
     with ExitStack() as stack:
         for parameter in model.parameters():

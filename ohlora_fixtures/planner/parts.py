@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import repeat
-from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .allocator import EMPTY_CACHE, MIN_BLOCK_BYTES, SMALL_REQUEST_MAX_BYTES, Category, Pool, Trace
+from .allocator import MIN_BLOCK_BYTES, SMALL_REQUEST_MAX_BYTES, Category, Pool, Trace
 from .steps import INHERITED, Step
 
-Addresses = Sequence[int | None]
+Addresses = tuple[int | None, ...]
 """Where blocks begin in one pool; None for those in the other."""
-AnyPool = TypeVar("AnyPool", bound=Pool)
 
 
 class Part:
@@ -26,36 +24,47 @@ class Part:
         self.inherits, self.left_behind = (step.inherits, step.left_behind) if isinstance(step, Step) else (0, ())
         self.events = np.frombuffer(step.events, dtype=np.int64)
         self.categories = np.frombuffer(bytes(step.categories), dtype=np.uint8)
-        self.sizes = self.events[self.events > 0]
+        self.is_made = self.events > 0
         self.is_own_free = (self.events < 0) & (self.events > INHERITED)
+        self.sizes = self.events[self.is_made]
         deltas = np.maximum(self.events, 0)
         deltas[self.is_own_free] = -self.sizes[-1 - self.events[self.is_own_free]]
-        is_small = (np.abs(deltas) <= SMALL_REQUEST_MAX_BYTES) & (deltas != 0)
-        in_blocks = rounded(np.abs(deltas)) * np.sign(deltas)
-        self.sums: NDArray[np.int64] = np.cumsum(in_blocks)
-        self.small_sums: NDArray[np.int64] = np.cumsum(np.where(is_small, in_blocks, 0))
+        self._deltas = rounded(np.abs(deltas)) * np.sign(deltas)
+        self.sums: NDArray[np.int64] = np.cumsum(self._deltas)
+
+    @cached_property
+    def is_small(self) -> NDArray[np.bool_]:
+        """Which events are the small pool's alone."""
+        is_small: NDArray[np.bool_] = (np.abs(self._deltas) <= SMALL_REQUEST_MAX_BYTES) & (self._deltas != 0)
+        return is_small
+
+    @cached_property
+    def small_sums(self) -> NDArray[np.int64]:
+        """What the part has in the small pool after each event, in blocks, but for what it inherits."""
+        sums: NDArray[np.int64] = np.cumsum(np.where(self.is_small, self._deltas, 0))
+        return sums
+
+    @cached_property
+    def left_small_bytes(self) -> NDArray[np.int64]:
+        """What each allocation that is left behind has in the small pool."""
         left = self.sizes[list(self.left_behind)]
-        self.left_small_bytes = np.where(left <= SMALL_REQUEST_MAX_BYTES, rounded(left), 0)
-        self.not_small = np.flatnonzero(~is_small)
-        self.frees_inherited = self.events[self.not_small] <= INHERITED
-        """Which of these events free what the part before left."""
-        self.inherited_freed = INHERITED - self.events[self.not_small][self.frees_inherited]
-        """And what each of them frees, by its place in line."""
-        self.not_large = np.flatnonzero(is_small | (deltas == 0))
-        self.ids = np.cumsum(self.events > 0) - 1
+        return np.where(left <= SMALL_REQUEST_MAX_BYTES, rounded(left), 0)
 
     @cached_property
-    def not_small_events(self) -> list[tuple[int, int]]:
-        """The events that are not the small pool's, each with the id of the last allocation until then."""
-        return self._at(self.not_small)
+    def ids(self) -> NDArray[np.int64]:
+        """The id of the last allocation until each event."""
+        ids: NDArray[np.int64] = np.cumsum(self.is_made) - 1
+        return ids
 
     @cached_property
-    def not_large_events(self) -> list[tuple[int, int]]:
-        """Likewise, those that are not the large pool's."""
-        return self._at(self.not_large)
+    def small(self) -> PoolEvents:
+        """The events that are not the large pool's."""
+        return PoolEvents(self, self.is_small | (self._deltas == 0))
 
-    def _at(self, positions: NDArray[np.int64]) -> list[tuple[int, int]]:
-        return list(zip(self.events[positions].tolist(), self.ids[positions].tolist(), strict=True))
+    @cached_property
+    def large(self) -> PoolEvents:
+        """The events that are not the small pool's."""
+        return PoolEvents(self, ~self.is_small)
 
     def live_by_category(self, position: int, *, but: Sequence[int] = ()) -> NDArray[np.int64]:
         """Bytes of the own allocations that are live after the event at a position, but for some, by category."""
@@ -69,56 +78,68 @@ class Part:
         return totals
 
 
-def replay(
-    pool: Pool, part: Part, inherited: Addresses, beside: Iterable[None] = repeat(None)
-) -> tuple[list[int], Addresses]:
-    """Play a part's events through one of the pools, and what happens `beside` them: an item of it before each.
+class PoolEvents:
+    """A part's events of one pool. What frees an inherited block, and what empties the cache, are both pools'."""
 
-    Returns the pool's level after each, in bytes, and the addresses of what is left behind. The level is what is
-    allocated of the large pool, and what is held of the small one.
+    def __init__(self, part: Part, is_in_pool: NDArray[np.bool_]) -> None:
+        self.places = np.flatnonzero(is_in_pool)
+        """Where they are among the part's events."""
+        events = part.events[self.places]
+        is_own_free, is_inherited = part.is_own_free[self.places], events <= INHERITED
+        is_here = is_in_pool[part.is_made]
+        number_of = np.cumsum(is_here) - 1 + part.inherits
+        codes = np.where(is_inherited, events - INHERITED - 1, rounded(np.maximum(events, 0)))
+        codes[is_own_free] = -1 - number_of[-1 - events[is_own_free]]
+        self.codes: NDArray[np.int64] = codes
+        """As `Pool.play` takes them: what is inherited has the first addresses."""
+        self._inherits = part.inherits
+        self._left_behind = [int(number_of[own]) if is_here[own] else None for own in part.left_behind]
+
+    def addresses(self, inherited: Addresses) -> list[int | None]:
+        """Addresses to begin with, by those that are inherited."""
+        return [*inherited[: self._inherits], *(self._inherits - len(inherited)) * [None]]
+
+    def left_behind(self, addresses: Sequence[int | None]) -> Addresses:
+        """The addresses of what is left behind, by those at the end."""
+        return tuple(None if number is None else addresses[number] for number in self._left_behind)
+
+
+_PART_OF: WeakKeyDictionary[Step, Part] = WeakKeyDictionary()
+
+
+def part_of(step: Step) -> Part:
+    """The part that a step is, sorted once however often it is played."""
+    return _PART_OF.get(step) or _PART_OF.setdefault(step, Part(step))
+
+
+def replay(pool: Pool, part: Part, inherited: Addresses) -> tuple[NDArray[np.int64], Addresses]:
+    """Play a part's events through one of the pools.
+
+    Returns the pool's level after each, as `Pool.play` does, and the addresses of what is left behind.
     """
-    events, level = (
-        (part.not_large_events, "held_bytes") if pool.is_small else (part.not_small_events, "allocated_bytes")
-    )
-    level_of = attrgetter(level)
-    addresses: dict[int, int] = {}
-    levels = []
-    for (event, allocation), _ in zip(events, beside, strict=False):
-        if event > 0:
-            addresses[allocation] = pool.malloc(event)
-        elif event == EMPTY_CACHE:
-            pool.empty_cache()
-        elif event > INHERITED:
-            pool.free(addresses.pop(-1 - event))
-        else:
-            address = inherited[INHERITED - event]
-            if address is not None:
-                pool.free(address)
-        levels.append(level_of(pool))
-    return levels, [addresses.get(each) for each in part.left_behind]
+    own = part.small if pool.is_small else part.large
+    addresses = own.addresses(inherited)
+    levels = pool.play(own.codes.tolist(), addresses)
+    return np.array(levels, dtype=np.int64), own.left_behind(addresses)
 
 
-def play_through(
-    pool: AnyPool, parts: Sequence[Part], play: Callable[[AnyPool, Part, Addresses], tuple[list[int], Addresses]]
-) -> Iterator[tuple[AnyPool, Addresses, list[int]]]:
+def play_through(pool: Pool, parts: Sequence[Part]) -> Iterator[tuple[Pool, Addresses, NDArray[np.int64]]]:
     """Play parts one after the other; one that begins in a layout in which it has begun before ends as it did then.
 
-    The pool must have few blocks, so that its layouts come back. `play` is `replay` or the like. Gives the pool before
-    each part, the addresses it inherits and the levels during it; at last the pool after them, and what they leave.
+    The pool must have few blocks, so that its layouts come back. Gives, for each part, the pool after it, whose peak is
+    the part's, the addresses of what is left behind, and the levels during it.
     """
-    state: tuple[object, tuple[int | None, ...]] = (pool.layout(), ())
-    pools = {state: pool}
-    known: dict[tuple[object, Part], tuple[tuple[object, tuple[int | None, ...]], list[int]]] = {}
+    left: Addresses = ()
+    layout: object = pool.layout()
+    known: dict[Any, tuple[Pool, Addresses, NDArray[np.int64], object]] = {}
     for part in parts:
-        if (state, part) not in known:
-            pool = pools[state].copy()
-            levels, left = play(pool, part, state[1])
-            after = pool.layout(), tuple(left)
-            known[state, part] = after, levels
-            pools.setdefault(after, pool)
-        before, (state, levels) = state, known[state, part]
-        yield pools[before], before[1], levels
-    yield pools[state], state[1], []
+        start = layout, left, part
+        if start not in known:
+            pool = pool.copy()
+            levels, left = replay(pool, part, left)
+            known[start] = pool, left, levels, pool.layout()
+        pool, left, levels, layout = known[start]
+        yield pool, left, levels
 
 
 def most_requested_bytes(parts: Sequence[Part]) -> int:

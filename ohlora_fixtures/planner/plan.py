@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..base.files import MOST_SETTINGS_BYTES, read_bytes, replace_text
+from ..inputs.pace import Pace
 from ..inputs.variants import VariantName
+from .seconds import Work, seconds_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class Plan:
-    """One case's memory, predicted; MiB. None for what an older record does not tell."""
+    """One case's memory, MiB, and time, predicted. None for what an older record does not tell."""
 
     allocated_after_mib: float | None = None
     """In live blocks after loading (inference) or after training."""
@@ -70,10 +72,41 @@ class Plan:
     """The batch at whose step most is allocated: its rows' numbers among those trained on, from 1, longest first."""
     peak_batch_tokens: int | None = None
     """Tokens that this batch is padded to."""
+    without_kernels: tuple[str, ...] | None = None
+    """Packages whose kernels the model takes where they are installed: planned are PyTorch's own operators."""
     breakdown_mib: dict[str, float] | None = None
     """What the live blocks held when most was allocated; adds up to `peak_allocated_mib`."""
+    seconds: float | None = None
+    """Of the whole fine-tuning run, or of one prompt whose answer fills the protocol's length; None for a card of which
+    no peaks are known."""
+    seconds_low: float | None = None
+    """It may be as short as this."""
+    seconds_high: float | None = None
+    """It may be as long as this."""
+    seconds_a_step: float | None = None
+    """Mean of a training step, None for inference."""
+    seconds_basis: str | None = None
+    """What the seconds rest on: `measured` on such a card by others, `calibrated` by this machine's measurements, or
+    `rough`, from the card's peaks."""
+    work: Work | None = None
+    """What they are planned from."""
     advice: Advice | None = None
     """With the first variant's plan: what else would fit the budget."""
+
+
+def with_seconds(plan: Plan, steps: int | None, pace: Pace | None) -> Plan:
+    """The plan with the time that its work takes at a pace; `steps` are those of a fine-tuning run."""
+    if plan.work is None or pace is None:
+        return plan
+    found = seconds_of(plan.work, pace)
+    return replace(
+        plan,
+        seconds=found.seconds,
+        seconds_low=found.low,
+        seconds_high=found.high,
+        seconds_a_step=found.seconds / steps if steps else None,
+        seconds_basis=pace.basis,
+    )
 
 
 class PlanStore:

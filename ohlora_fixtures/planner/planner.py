@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 from msgspec import convert
@@ -18,7 +19,8 @@ from ..base.messages import message
 from ..base.units import MIB
 from ..inputs.variants import ends_of
 from ..workloads import models
-from .plan import Advice, Plan, PlanStore
+from ..workloads.kernels import kernels_of
+from .plan import Advice, Plan, PlanStore, with_seconds
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -50,6 +52,8 @@ class Planner:
         self._settings = settings
         self._store = store
         self._opened: _OpenCandidate | None = None
+        self.pace = settings.gpu_profile.pace
+        """How fast the card works, as far as is known."""
 
     def is_kept(self, candidate: Candidate, variant: Variant | None) -> bool:
         """Whether a case's plan, and its advice, can be had without the heavy libraries."""
@@ -66,9 +70,9 @@ class Planner:
         kept = self._kept(
             self._facts(candidate, variant, measured),
             candidate,
-            lambda: asdict(self._open(candidate, measured).plan(variant)),
+            lambda: self._open(candidate, measured).plan(variant),
         )
-        return convert(kept, Plan)
+        return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace)
 
     def work_each(
         self,
@@ -145,7 +149,7 @@ class Planner:
             "dataset": self._settings.dialogues.sha256,
             "gpu": asdict(self._settings.gpu_profile),
             "versions": dict(versions()),
-            "source": _source_digest(),
+            "source": source_digest(),
         }
 
     def _advice_facts(self, candidate: Candidate, variant: Variant | None) -> dict[str, Any]:
@@ -172,11 +176,14 @@ class _OpenCandidate:
         self._rows = encoded(candidate, settings, measured)
         prepare_to_answer_in_full(model, self._rows.tokenizer)
         self._parameters = models.count_parameters(model)
+        self._kernels = kernels_of(model)
         self._prompt_tokens = max(self._rows.prompt_tokens)
+        self._median_prompt_tokens = median_low(self._rows.prompt_tokens)
         traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
         self._planner = CandidatePlanner(traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants)
 
-    def plan(self, variant: Variant | None) -> Plan:
+    def plan(self, variant: Variant | None) -> dict[str, Any]:
+        """The fields of `Plan` without its seconds, and the number of steps."""
         from .candidate_planner import shape_of
         from .traced_candidate import States
 
@@ -184,12 +191,14 @@ class _OpenCandidate:
             played = self._planner.inference()
             after_bytes, longest, trainable = self._planner.placed().allocated_bytes, self._prompt_tokens, None
             states, batch = States(None), None
+            work, steps = self._planner.answer_work(self._median_prompt_tokens), None
         else:
             played, batch = self._planner.fine_tuning(variant)
             after_bytes, longest = played.allocated_bytes, max(len(row["input_ids"]) for row in self._rows.examples)
             trainable = self._planner.trainable_parameters(variant)
             states = self._planner.states(variant)
-        return Plan(
+            work, steps = self._planner.run_work(variant)
+        plan = Plan(
             parameters=self._parameters,
             trainable_parameters=trainable,
             tokenizer=self._rows.origin,
@@ -207,8 +216,11 @@ class _OpenCandidate:
             context_mib=self._context_mib,
             optimizer_states_mib=_mib(states.size_bytes),
             paged_mib=_mib(states.paged_bytes),
+            without_kernels=self._kernels,
             breakdown_mib={name: size_bytes / MIB for name, size_bytes in played.at_peak.items()},
+            work=work,
         )
+        return {"plan": asdict(plan), "steps": steps}
 
     def work_each(self, variant: Variant | None, answers: Sequence[AnswerLength]) -> list[tuple[int, int]]:
         planner = self._planner
@@ -230,7 +242,7 @@ def _mib(size_bytes: int | None) -> float | None:
 
 
 @cache
-def _source_digest() -> str:
+def source_digest() -> str:
     """A digest of this package's own code: a plan made by other code is not looked at."""
     files = sorted(Path(__file__).parents[1].rglob("*.py"))
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .allocator import EMPTY_CACHE, Category, Pool, Trace
-from .limits import failing_part, most_together_bytes, needed_bytes
-from .parts import Addresses, Part, most_requested_bytes, play_through, replay
+from .limits import LimitedPlays, needed_bytes
+from .parts import Part, most_requested_bytes, part_of, play_through
 from .small_pool import SmallPool, play_small
 from .steps import INHERITED, NotComposableError, Step
 
@@ -45,6 +45,11 @@ class Played:
     _parts: Sequence[Part] = field(repr=False, compare=False)
     _small: SmallPool = field(repr=False, compare=False)
 
+    @property
+    def requested_bytes(self) -> int:
+        """Most requested at once, in blocks: what is needed beyond it, unsplit rests and holes take."""
+        return most_requested_bytes(self._parts)
+
     @cached_property
     def needs_bytes(self) -> int:
         """Least memory, to 2 MiB, within which the allocator gets through, giving back what it does not use."""
@@ -57,36 +62,31 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
     Raises NotComposableError for a step that frees another number of allocations than the one before it left.
     """
     parts = _parts(beginning, steps)
-    reserved = 0
-
-    def play_large(pool: Pool, part: Part, inherited: Addresses) -> tuple[list[int], Addresses]:
-        nonlocal reserved
-        played = replay(pool, part, inherited)
-        reserved = max(reserved, pool.peak_reserved_bytes)
-        return played
-
-    *during, (pool, left, _) = play_through(Pool(is_small=False), parts, play_large)
-    small = most = peak_part = peak_event = 0
-    for number, (before, _, levels) in enumerate(during):
-        part = parts[number]
-        freed = np.zeros(len(part.not_small), dtype=np.int64)  # of what the part before left in the small pool
+    large = [*play_through(Pool(is_small=False), parts)]
+    small = begins = most = peak_part = peak_event = 0
+    for number, (part, (after, _, levels)) in enumerate(zip(parts, large, strict=True)):
+        freed = np.zeros(len(levels), dtype=np.int64)  # of what the part before left in the small pool
         if number:
-            freed[part.frees_inherited] = parts[number - 1].left_small_bytes[part.inherited_freed]
-        highest, event = _highest(part, before.allocated_bytes, np.array(levels, dtype=np.int64) - np.cumsum(freed))
+            events = part.events[part.large.places]
+            is_inherited = events <= INHERITED
+            freed[is_inherited] = parts[number - 1].left_small_bytes[INHERITED - events[is_inherited]]
+        highest, event = _highest(part, begins, levels - np.cumsum(freed))
         if small + highest > most:
             most, peak_part, peak_event = small + highest, number, event
+        begins = after.allocated_bytes
         small += int(part.small_sums[-1:].sum() - freed.sum())
     at_peak = _breakdown(parts, peak_part, peak_event)
     at_peak[WASTED] = most - sum(at_peak.values())
+    pool, left, _ = large[-1]
     for address in left:  # what the last step left is let go
         if address is not None:
             pool.free(address)
     allocated = pool.allocated_bytes + small - int(parts[-1].left_small_bytes.sum())
     small_pool = play_small(parts)
     if sum(np.count_nonzero(part.events == EMPTY_CACHE) for part in set(parts)) > 1:
-        reserved = most_together_bytes(parts, small_pool)
+        reserved = int(LimitedPlays(small_pool).most_together_bytes(parts))
     else:  # `Trainer` empties the cache before it trains; from then on each pool comes to its peak and stays there
-        reserved += small_pool.peak_bytes
+        reserved = max(after.peak_reserved_bytes for after, _, _ in large) + small_pool.peak_bytes
     return Played(allocated, most, reserved, at_peak, peak_part, peak_event, parts, small_pool)
 
 
@@ -96,7 +96,9 @@ def fits(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float) -> 
     Raises NotComposableError as `play` does.
     """
     parts = _parts(beginning, steps)
-    return most_requested_bytes(parts) <= limit_bytes and (failing_part(parts, play_small(parts), limit_bytes) is None)
+    if most_requested_bytes(parts) > limit_bytes:
+        return False
+    return LimitedPlays(play_small(parts)).failing_part(parts, limit_bytes) is None
 
 
 def may_fit(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float) -> bool:
@@ -108,8 +110,8 @@ def may_fit(beginning: Trace | Step, steps: Sequence[Step], limit_bytes: float) 
 
 
 def _parts(beginning: Trace | Step, steps: Sequence[Step]) -> list[Part]:
-    part_of = {id(each): Part(each) for each in (beginning, *steps)}
-    parts = [part_of[id(each)] for each in (beginning, *steps)]
+    first = Part(beginning) if isinstance(beginning, Trace) else part_of(beginning)
+    parts = [first, *map(part_of, steps)]
     if any(part.inherits != len(before.left_behind) for before, part in pairwise(parts)):
         raise NotComposableError("a step does not free what the one before it left")
     return parts
@@ -119,7 +121,7 @@ def _highest(part: Part, start_level: int, levels: NDArray[np.int64]) -> tuple[i
     """Most bytes during a part, `small_sums` added to the levels, and the event that reached it."""
     if not len(part.events):
         return start_level, 0
-    starts = part.not_small
+    starts = part.large.places
     if not len(starts) or starts[0] != 0:
         starts, levels = np.insert(starts, 0, 0), np.insert(levels, 0, start_level)
     totals = np.maximum.reduceat(part.small_sums, starts) + levels

@@ -22,8 +22,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.models.rwkv import modeling_rwkv
 
 from .allocator import Trace
+from .seconds import Work
 from .tracer import Layout, StorageTracer
-from .work import Work
 
 Events = NDArray[np.int64]
 _INCOMING = 1 << 60
@@ -180,7 +180,7 @@ def _record(
             for leaf, each in zip(leaves, inputs, strict=True)
         ]
         inputs_at = [tracer.allocation_of(copy) for copy in copies]
-        begin, first = len(trace.events), len(trace.categories)
+        begin, first, done = len(trace.events), len(trace.categories), tracer.done()
         results, spec = tree_flatten(call(copies))
         places = [place for place, each in enumerate(results) if isinstance(each, torch.Tensor)]
         if len(places) != 1 or not results[places[0]].requires_grad:
@@ -188,7 +188,9 @@ def _record(
         output, results[places[0]] = results[places[0]], None
         output_at, output_layout = tracer.allocation_of(output), _layout(output)
         returned, made_forward = len(trace.events), len(trace.categories) - first
-        forward_work = tracer.work
+        forward_work = tracer.done() - done
+        until_gradient: list[Work] = []
+        output.register_hook(lambda _: until_gradient.append(tracer.done()))
         factor = torch.empty_like(output)
         product = output * factor
         del output
@@ -196,6 +198,8 @@ def _record(
         ready, incoming = len(trace.events), len(trace.categories)  # the product's backward makes the output's gradient
         torch.autograd.backward(product, seed)
         found = [None if each is None else each.grad for each in (*leaves, *trained)]
+        handed_over = Work(operators=sum(each is not None for each in found))  # an operator each, once more in playback
+        backward_work = tracer.done() - until_gradient[0] - handed_over
         gradients = [
             None if each is None or tracer.allocation_of(each) < first else (tracer.allocation_of(each), _layout(each))
             for each in found  # what was there before has been added to
@@ -215,7 +219,7 @@ def _record(
             categories=bytes(trace.categories[old] for old in own),
             forward_allocations=made_forward,
             forward_work=forward_work,
-            backward_work=tracer.work - forward_work,
+            backward_work=backward_work,
             kept=(*let_go, *still),
             output=(ids[output_at], output_layout),
             gradients=tuple(each and (ids[each[0]], each[1]) for each in gradients),

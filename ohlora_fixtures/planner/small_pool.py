@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,26 +23,55 @@ class SmallPool:
 
     peak_bytes: int
     """Most in segments."""
-    held_bytes: dict[Part, list[int]]
+    held_bytes: dict[Part, NDArray[np.int64]]
     """By part, most in segments that are not wholly free, before each event of the large pool and after the last."""
+
+    def beside(self, part: Part) -> Iterator[tuple[int, int, int]]:
+        """What it holds while the large pool plays a part: bytes, and from which to which of its events."""
+        count = len(part.large.places)
+        held = self.held_bytes.get(part, np.full(count + 1, self.peak_bytes))
+        changes = [0, *(np.flatnonzero(np.diff(held)) + 1).tolist(), count + 1]
+        return ((int(held[begin]), begin, end) for begin, end in pairwise(changes))
 
 
 def play_small(parts: Sequence[Part]) -> SmallPool:
     """Play a run's first steps and its longest one through the small pool; its segments may in truth be a few more."""
     longest = parts[longest_of(parts)]
-    begins = accumulate((len(part.not_large) for part in parts), initial=0)
+    begins = accumulate((len(part.small.places) for part in parts), initial=0)
     played = [part for part, begin in zip(parts, begins, strict=False) if begin < SMALL_EVENTS]
     if longest not in played:
         played.append(longest)
-    pool = Pool(is_small=True)
-    inherited: Addresses = ()
+    state = _BEGINNING
+    peak_bytes = 0
     held_bytes: dict[Part, NDArray[np.int64]] = {}
     for part in played:
-        before = pool.held_bytes
-        levels, inherited = replay(pool, part, inherited)
-        now = _most_between(part, np.array([before, *levels], dtype=np.int64))
-        held_bytes[part] = np.maximum(held_bytes.get(part, 0), now)
-    return SmallPool(pool.peak_reserved_bytes, {part: held.tolist() for part, held in held_bytes.items()})
+        state = state.after(part)
+        peak_bytes = max(peak_bytes, state.pool.peak_reserved_bytes)
+        held_bytes[part] = np.maximum(held_bytes.get(part, 0), state.held_bytes)
+    return SmallPool(peak_bytes, held_bytes)
+
+
+class _State:
+    """The small pool after some parts: runs that begin with the same parts share it."""
+
+    def __init__(self, pool: Pool, left: Addresses, held_bytes: NDArray[np.int64]) -> None:
+        self.pool = pool
+        self.held_bytes = held_bytes
+        """Of the last part, as in `SmallPool.held_bytes`."""
+        self._left = left
+        self._after: WeakKeyDictionary[Part, _State] = WeakKeyDictionary()
+
+    def after(self, part: Part) -> _State:
+        """The state after one more part."""
+        if part not in self._after:
+            pool = self.pool.copy()
+            levels, left = replay(pool, part, self._left)
+            held_bytes = _most_between(part, np.concatenate(([self.pool.held_bytes], levels)))
+            self._after[part] = _State(pool, left, held_bytes)
+        return self._after[part]
+
+
+_BEGINNING = _State(Pool(is_small=True), (), np.zeros(0, dtype=np.int64))
 
 
 def longest_of(parts: Sequence[Part]) -> int:
@@ -51,7 +81,7 @@ def longest_of(parts: Sequence[Part]) -> int:
 
 def _most_between(part: Part, levels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Most of the small pool's levels, before its first event and after each, between the large pool's events."""
-    borders = [0, *np.searchsorted(part.not_large, part.not_small), len(levels) - 1]
-    pairs = np.array([(begin, end + 1) for begin, end in pairwise(borders)]).ravel()
+    borders = np.concatenate(([0], np.searchsorted(part.small.places, part.large.places), [len(levels) - 1]))
+    pairs = np.column_stack((borders[:-1], borders[1:] + 1)).ravel()
     most: NDArray[np.int64] = np.maximum.reduceat(np.append(levels, 0), pairs)[::2]
     return most

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import accumulate, pairwise
 from math import prod
 from typing import Any
@@ -77,8 +78,19 @@ def whole_at(x: int, known: Mapping[int, int]) -> int:
 
     Raises NotComposableError unless it comes out whole and positive.
     """
-    values = [np.array([value], dtype=object) for value in known.values()]
-    return int(_lagrange(x, list(known), values)[0])
+    value = value_at(x, known)
+    if value.denominator > 1 or value <= 0:
+        raise NotComposableError("a size on the curve is no whole positive number of bytes")
+    return int(value)
+
+
+def value_at(x: int, known: Mapping[int, int]) -> Fraction:
+    """The value at `x` on the polynomial through those at known points."""
+    total = Fraction(0)
+    for point, value in known.items():
+        others = [other for other in known if other != point]
+        total += Fraction(value * prod(x - other for other in others), prod(point - other for other in others))
+    return total
 
 
 def _lagrange(x: int, points: Sequence[int], values: Sequence[NDArray[np.object_]]) -> NDArray[np.int64]:

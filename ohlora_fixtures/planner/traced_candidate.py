@@ -10,6 +10,7 @@ from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer
@@ -27,7 +28,7 @@ from .batches import EstimatedTokenizer
 from .meta_kernels import MetaKernels
 from .on_meta import META, gradients_labelled, storages_traced
 from .quantised import bitsandbytes_on_meta, load_quantised
-from .work import Work
+from .seconds import Work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -54,7 +55,7 @@ class TracedRun:
     ends: tuple[int, ...]
     """Where each training step ends, or the drawing of each token begins: positions in the trace's events."""
     work_each: tuple[Work, ...]
-    """What each training step, or each token's forward pass, computes and moves."""
+    """What each training step, or each token's forward pass, does."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ class TracedCandidate:
             stack.enter_context(gradients_labelled(adapted, tracer))
             stack.enter_context(given_batches(batches, epochs))
             rows = [row for batch in batches for row in batch]
-            begin = len(tracer.trace.events)
+            begin = len(tracer.trace.events), tracer.done()
             tuned = fine_tune(adapted, self._tokenizer, rows, protocol, tracer.mark)
             self.states[variant] = States.of(tuned.trainer.optimizer)
             forget_optimizers()
@@ -179,14 +180,18 @@ class TracedCandidate:
         protocol = replace(self._protocol, max_length=max_length)
         with self._tracing(self._placed["{}"]) as tracer:
             tracer.before[torch.ops.aten.multinomial.default] = tracer.mark
-            begin = len(tracer.trace.events)
+            begin = len(tracer.trace.events), tracer.done()
             answer(self._model, EstimatedTokenizer(1), [[1] * prompt_tokens], protocol, lambda: None)
         return _marked(tracer, tracer.trace, begin)
 
 
-def _marked(tracer: StorageTracer, trace: Trace, begin: int) -> TracedRun:
-    ends, work_until = zip(*tracer.marks, strict=True)
-    return TracedRun(trace, begin, ends, tuple(after - before for before, after in pairwise((Work(), *work_until))))
+def _marked(tracer: StorageTracer, trace: Trace, begin: tuple[int, Work]) -> TracedRun:
+    made = np.frombuffer(trace.events, dtype=np.int64).clip(min=0)
+    work_each = tuple(
+        replace(done - before, made_bytes=int(made[start:end].sum()))
+        for (start, before), (end, done) in pairwise((begin, *tracer.marks))
+    )
+    return TracedRun(trace, begin[0], tuple(end for end, _ in tracer.marks), work_each)
 
 
 @contextmanager

@@ -20,13 +20,14 @@ from .allocator import Category, Trace
 from .cuda_kernels import CudaKernels
 from .meta_kernels import Kernel, MetaKernels, follow_value, kernel_with_values
 from .quantised import DECOMPOSED
-from .work import Counter, Work, counter_of
+from .seconds import Work
+from .work import Counter, counter_of
 
 Layout = tuple[torch.Size, tuple[int, ...], torch.dtype]
 """A tensor's shape, strides and dtype."""
 
-_Known = tuple[Kernel | None, bool, Counter | None]
-"""An operator's kernel, whether its result brings a storage, and how to count it.
+_Known = tuple[Kernel | None, bool, bool, Counter | None]
+"""An operator's kernel, whether its result brings a storage, whether a card allocates more, and how to count it.
 
 There is no kernel for one that is made of others: only in inference mode such come whole.
 """
@@ -59,7 +60,8 @@ class StorageTracer(TorchDispatchMode):
         self.before: dict[torch._ops.OpOverload, Callable[[], None]] = {}
         """What to call before an operator runs."""
         self.work = Work()
-        """What operators have computed and moved so far."""
+        """What matrix products have computed and moved so far, and what recordings played back have done."""
+        self._operators = 0
         self.marks: list[tuple[int, Work]] = []
         """Positions in the trace's events, and the work until then."""
         self._vocabulary = vocabulary
@@ -67,7 +69,7 @@ class StorageTracer(TorchDispatchMode):
         self._meta_kernels = meta_kernels
         self._cuda_kernels = cuda_kernels
         self._live: dict[int, _StorageRef] = {}
-        self._known: dict[torch._ops.OpOverload, _Known] = {}
+        self._known: dict[int, _Known] = {}  # by `id`: operators live as long as the process, and their hash is slow
 
     @contextmanager
     def labelled(self, category: Category) -> Iterator[None]:
@@ -80,7 +82,11 @@ class StorageTracer(TorchDispatchMode):
 
     def mark(self) -> None:
         """Note how far the run has come."""
-        self.marks.append((len(self.trace.events), self.work))
+        self.marks.append((len(self.trace.events), self.done()))
+
+    def done(self) -> Work:
+        """What has been done so far, but for the bytes made, which the trace tells."""
+        return self.work + Work(operators=self._operators)
 
     def relabel(self, tensor: torch.Tensor, category: Category) -> None:
         """Say what a live tensor's block turned out to be for, if it is followed."""
@@ -120,13 +126,13 @@ class StorageTracer(TorchDispatchMode):
     @contextmanager
     def aside(self) -> Iterator[Trace]:
         """Record what happens in the block into a trace of its own, cuBLAS's workspaces taken before."""
-        before = self.trace, self.work, self._cuda_kernels
-        self.trace, self.work = Trace(), Work()
+        before = self.trace, self.work, self._operators, self._cuda_kernels
+        self.trace, self.work, self._operators = Trace(), Work(), 0
         self._cuda_kernels = self._cuda_kernels and self._cuda_kernels.with_workspaces()
         try:
             yield self.trace
         finally:
-            self.trace, self.work, self._cuda_kernels = before
+            self.trace, self.work, self._operators, self._cuda_kernels = before
 
     def adopt(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
         """Count tensors that were made before the tracing began, in the order given."""
@@ -146,41 +152,40 @@ class StorageTracer(TorchDispatchMode):
     ) -> Any:
         """Run an operator and note what it brings."""
         kwargs = kwargs or {}
-        if func in self.before:
+        if self.before and func in self.before:
             self.before[func]()
-        kernel, brings_storage, count = self._known.get(func) or self._learn(func)
+        kernel, brings_storage, has_extras, count = self._known.get(id(func)) or self._learn(func)
         if kernel is None:
             with self:
                 return func.decompose(*args, **kwargs)
+        self._operators += 1
         out = kernel(*args, **kwargs)
         if brings_storage:
-            self._note_results(func, args, out)
+            for each in out if isinstance(out, (tuple, list)) else (out,):
+                if isinstance(each, torch.Tensor):
+                    self._note(each)
+        if has_extras and args[0].device.type == self._device_type:
+            assert self._cuda_kernels is not None
+            self._cuda_kernels.add_to(self.trace, func, args, self.category)
         if count is not None:
             self.work += count(args, kwargs, out)
-        if type(out) is torch.Tensor and out.device.type == "meta" and not out.is_floating_point():
+        if type(out) is torch.Tensor and out.is_meta and not out.is_floating_point():
             follow_value(func, args, kwargs, out)
         return out
-
-    def _note_results(self, func: torch._ops.OpOverload, args: Sequence[Any], out: Any) -> None:
-        results = out if isinstance(out, (tuple, list)) else (out,)
-        tensors = [each for each in results if isinstance(each, torch.Tensor)]
-        for tensor in tensors:
-            self._note(tensor)
-        if self._cuda_kernels is not None and tensors and tensors[0].device.type == self._device_type:
-            self._cuda_kernels.add_to(self.trace, func, args, self.category)
 
     def _learn(self, func: torch._ops.OpOverload) -> _Known:
         made_of = DECOMPOSED.get(func._schema.name) if self._device_type == "meta" else None
         if made_of is not None:
-            return self._known.setdefault(func, (partial(self._run, made_of), False, None))
+            return self._known.setdefault(id(func), (partial(self._run, made_of), False, False, None))
         has_kernel = partial(torch._C._dispatch_has_kernel_for_dispatch_key, func.name())
         if has_kernel("CompositeImplicitAutograd") and not has_kernel("CPU"):  # a device's own kernel goes before
-            return self._known.setdefault(func, (None, False, None))
+            return self._known.setdefault(id(func), (None, False, False, None))
         kernel = func if self._meta_kernels is None else self._meta_kernels.kernel(func)
         if self._device_type == "meta":
             kernel = kernel_with_values(func, kernel)
         brings_storage = any(each.alias_info is None for each in func._schema.returns)
-        return self._known.setdefault(func, (kernel, brings_storage, counter_of(func)))
+        has_extras = self._cuda_kernels is not None and self._cuda_kernels.concerns(func)
+        return self._known.setdefault(id(func), (kernel, brings_storage, has_extras, counter_of(func)))
 
     def _run(self, made_of: Kernel, *args: Any) -> Any:
         with self:

@@ -1,36 +1,20 @@
-"""How much a run computes and moves: what a card's peaks are held against.
+"""How much a run computes and moves: what a card's peaks are held against, and what its seconds are planned from.
 
-Counted are the matrix products and attention that PyTorch's FLOP counter knows (`torch.utils.flop_counter`), while
-the workload is traced. Element by element operators are left out, so both figures are lower bounds.
+While the workload is traced, matrix products and attention are counted that PyTorch's FLOP counter knows
+(`torch.utils.flop_counter`), and every operator that the host calls. What other kernels write, the trace's allocations
+tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import flop_registry
 
-from .steps import whole_at
-
-
-@dataclass(frozen=True)
-class Work:
-    """What operators did."""
-
-    flops: int = 0
-    """Floating-point operations, a multiplication and an addition counted as two."""
-    moved_bytes: int = 0
-    """Bytes they must move at least: each argument read once, each result written once."""
-
-    def __add__(self, other: Work) -> Work:
-        return Work(self.flops + other.flops, self.moved_bytes + other.moved_bytes)
-
-    def __sub__(self, other: Work) -> Work:
-        return Work(self.flops - other.flops, self.moved_bytes - other.moved_bytes)
-
+from .seconds import Work
+from .steps import value_at, whole_at
 
 Counter = Callable[[Sequence[Any], Mapping[str, Any], Any], Work]
 """Takes an operator's arguments, keyword arguments and result."""
@@ -50,7 +34,9 @@ def counter_of(func: torch._ops.OpOverload) -> Counter | None:
         if key not in known:
             shapes = _with_all_heads(func, args) if is_attention else args
             tensors = [each for each in (*args, *_several(out)) if isinstance(each, torch.Tensor)]
-            known[key] = Work(int(formula(*shapes, **kwargs, out_val=out)), sum(map(_bytes, tensors)))
+            flops = int(formula(*shapes, **kwargs, out_val=out))
+            is_fp32 = tensors[0].dtype is torch.float32
+            known[key] = Work(flops, sum(map(_bytes, tensors)), flops if is_fp32 else 0)
         return known[key]
 
     return count
@@ -59,10 +45,12 @@ def counter_of(func: torch._ops.OpOverload) -> Counter | None:
 def work_at(x: int, known: Mapping[int, Work]) -> Work:
     """Work at `x` on the polynomial through the work at known points: two give a line, three a parabola.
 
-    Raises NotComposableError unless it comes out whole.
+    Raises NotComposableError unless what matrix products do comes out whole.
     """
-    flops = whole_at(x, {point: work.flops for point, work in known.items()})
-    return Work(flops, whole_at(x, {point: work.moved_bytes for point, work in known.items()}))
+    by_field = zip(*(vars(work).values() for work in known.values()), strict=True)
+    flops, moved_bytes, fp32_flops, *others = (dict(zip(known, values, strict=True)) for values in by_field)
+    exact = (whole_at(x, values) if any(values.values()) else 0 for values in (flops, moved_bytes, fp32_flops))
+    return Work(*exact, *(round(value_at(x, values)) for values in others))
 
 
 def _with_all_heads(func: torch._ops.OpOverload, args: Sequence[Any]) -> list[Any]:

@@ -13,7 +13,7 @@ from ..inputs.splits import MOST_HELD_OUT
 from ..results.answers import GivenAnswer
 from ..results.record import Assessment
 from ..workloads.inference import Answered
-from ..workloads.likelihood import OTHER_PROMPTS, Likelihood, likelihoods
+from ..workloads.likelihood import OTHER_PROMPTS, Likelihood, Reader
 from ..workloads.models import LoadedModel
 from .scoring import Reference, is_overfitted, judge, nats_per_character, reference_of
 
@@ -124,14 +124,9 @@ class Assessor:
 
     def _expected(self, model: Any) -> Expected:
         rows = self.protocol.fine_tuning_rows
-        trained, held_out = (
-            likelihoods(model, self.loaded.template, self._some(own), self.protocol.max_row_tokens, others)
-            for own, others in (
-                (self.dialogues.rows(rows)[:MOST_HELD_OUT], 0),
-                (self.dialogues.held_out(rows), OTHER_PROMPTS),
-            )
-        )
-        return Expected(trained, held_out)
+        reader = Reader(model, self.loaded.template, self.protocol.max_row_tokens)
+        trained = reader.likelihoods(self._some(self.dialogues.rows(rows)[:MOST_HELD_OUT]))
+        return Expected(trained, reader.likelihoods(self._some(self.dialogues.held_out(rows)), OTHER_PROMPTS))
 
     def _some(self, rows: Sequence[Dialogue]) -> Sequence[Dialogue]:
         return rows[:_REHEARSED] if self.is_random else rows

@@ -3,6 +3,10 @@
 import math
 from collections.abc import Callable
 
+_MINUTE, _MINUTES_OF_AN_HOUR = 60, 60
+_ROUGHLY = 5
+"""Minutes that hours are rounded to."""
+
 NONE = "-"
 """What is not known or does not apply."""
 
@@ -31,6 +35,22 @@ def seconds(time: float | None) -> str:
     if not time:
         return NONE if time is None else "0"
     return f"{time:,.{min(6, max(0, 2 - math.floor(math.log10(abs(time)))))}f}"
+
+
+def roughly(time: float) -> str:
+    """A planned time: two significant digits."""
+    return f"{float(f'{time:.2g}'):,.{0 if time >= 9.95 else 1 if time >= 0.995 else 2}f}"  # noqa: PLR2004
+
+
+def duration(time: float) -> str:
+    """A long planned time, as people say it: `2 h 10 min`, `7 min`, `40 s`."""
+    if time < _MINUTE:
+        return f"{roughly(time)} s"
+    minutes = round(time / _MINUTE)
+    if minutes < _MINUTES_OF_AN_HOUR:
+        return f"{minutes} min"
+    hours, minutes = divmod(_ROUGHLY * round(minutes / _ROUGHLY), _MINUTES_OF_AN_HOUR)
+    return f"{hours} h{f' {minutes} min' if minutes else ''}"
 
 
 def tick(figure: float) -> str:

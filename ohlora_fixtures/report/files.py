@@ -9,8 +9,9 @@ from typing import Any
 from ..base import safe_text
 from ..base.messages import Language, message
 from ..choice.selection import Selection
+from ..inputs.cases import Case
 from ..results.answers import Answers
-from ..results.comparison import Comparison, Row
+from ..results.comparison import Cell, Comparison, Row
 from . import choice, details, page, table
 from .layout import Terminal, as_markdown, for_terminal
 from .notes import REHEARSAL, notes, together
@@ -39,7 +40,7 @@ def texts(found: Findings, language: Language, more: str = "") -> Iterator[tuple
         "\n".join(filter(None, (_markdown(found, language), choice.markdown(selection, language), more))),
     )
     yield "comparison.csv", comma_separated(comparison)
-    yield "selection.json", safe_text.json_page(choice.as_facts(selection)).decode()
+    yield "selection.json", safe_text.json_page({**_fits(comparison), **choice.as_facts(selection)}).decode()
     yield "report.html", page.html(comparison, selection, found.answers, found.environment, language)
 
 
@@ -70,13 +71,37 @@ def _markdown(found: Findings, language: Language) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _fits(comparison: Comparison) -> dict[str, Any]:
+    """Whether each case fits, and all of them: false if one does not, null if that is not known of one."""
+    cells = [(case, cell) for row in comparison.rows for case, cell in row.cells.items() if cell.records]
+    cases = [_fit_facts(case, cell) for case, cell in cells]
+    found = {each["fits"] for each in cases}
+    return {"fits": False if False in found else None if None in found else True, "cases": cases}
+
+
+def _fit_facts(case: Case, cell: Cell) -> dict[str, Any]:
+    fit = cell.fit
+    told_by = cell.plan if fit.is_planned else cell.measured
+    judged = told_by if fit.verdict != "not_judged" else None
+    return {
+        "case": case.id,
+        "candidate": case.candidate,
+        "variant": case.variant,
+        "fits": _YES_OR_NO[fit.verdict],
+        "verdict": fit.verdict,
+        "is_planned": fit.is_planned,
+        "needs_device_mib": judged and judged.needs_device_mib,
+        "limit_mib": judged and judged.limit_mib,
+        "reason": fit.reason and str(fit.reason),
+    }
+
+
 def comma_separated(comparison: Comparison) -> str:
     """The comparison as CSV: a line a candidate, plain numbers, an empty cell for what is not known."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(_line(comparison, None)), lineterminator="\n")
-    writer.writeheader()
-    for row in comparison.rows:
-        writer.writerow({name: _plain(value) for name, value in _line(comparison, row).items()})
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_line(comparison, None))
+    writer.writerows(map(_plain, _line(comparison, row).values()) for row in comparison.rows)
     return buffer.getvalue()
 
 
@@ -92,6 +117,9 @@ def _line(comparison: Comparison, row: Row | None) -> dict[str, object]:
         "binding_license",
         "free_license",
         "license_source",
+        "license_evidence",
+        "korean_benchmark",
+        "korean_benchmark_source",
     )
     line: dict[str, object] = {"candidate": candidate and candidate.name}
     line |= {name: getattr(candidate, name, None) for name in names}

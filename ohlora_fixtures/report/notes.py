@@ -8,8 +8,9 @@ from statistics import fmean
 from ..base.messages import Message, message, texts
 from ..inputs.protocol import Sampling
 from ..planner.plan import Plan
-from ..results.comparison import Comparison
+from ..results.comparison import Cell, Comparison
 from ..results.record import Measured, Record
+from . import digits
 
 REHEARSAL = message("note.rehearsal")
 _MOST_NAMES = 8
@@ -86,6 +87,7 @@ def notes(comparison: Comparison) -> Iterator[Note]:
     yield from _on_settings(ran)
     for told in (*_on_limits(ran), *_on_plans_beside(ran), *_on_planned(comparison)):
         yield Note(told, is_caution=False)
+    yield from map(Note, _on_all_rows(comparison))
     yield from _on_lengths(records)
     yield from _on_sampling(ran)
     yield from _on_protocol(records)
@@ -237,6 +239,31 @@ def _on_planned(comparison: Comparison) -> Iterator[Message]:
     if estimated:
         is_every = len(estimated) == len(comparison.rows)
         yield message("note.estimated_every") if is_every else message("note.estimated", names=estimated)
+    without = {each.case.candidate: each.plan.without_kernels for each in planned if each.plan}
+    for packages in dict.fromkeys(filter(None, without.values())):
+        names = [name for name, own in without.items() if own == packages]
+        yield message("note.without_kernels", names=listed(names), packages=packages)
+
+
+def _on_all_rows(comparison: Comparison) -> Iterator[Message]:
+    """How long fine-tuning on all of the user's rows takes on the card: the shortest case, and the longest."""
+    found: list[tuple[float, str]] = []
+    for record in (record for row in comparison.rows for cell in row.cells.values() for record in _on_a_card(cell)):
+        rows, used = record.experiment.dataset_rows, record.experiment.row_count("fine_tuning_rows")
+        if record.case.variant is not None and record.seconds and rows and used:
+            found.append((record.seconds * rows / used, f"{record.case.candidate} {record.case.variant}"))
+    if found:
+        of = next(record.experiment for record in comparison.records if record.experiment.dataset_rows)
+        times = [
+            message("names.takes", case=case, time=digits.duration(s)) for s, case in {min(found): 0, max(found): 0}
+        ]
+        yield message("note.all_rows", count=of.dataset_rows, epochs=of.protocol.get("epochs"), times=times)
+
+
+def _on_a_card(cell: Cell) -> list[Record]:
+    """The record that tells a case's time on a card: the measured one, else the planned one."""
+    timed = (each for each in cell.records if each.environment.scale == "full" and not each.environment.is_cpu)
+    return [each for each in timed if each.seconds is not None and each.outcome.kind in ("passed", "over_budget")][:1]
 
 
 def _on_lengths(records: Sequence[Record]) -> Iterator[Note]:

@@ -7,6 +7,7 @@ called, and what it means, the texts say under its name.
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -32,7 +33,11 @@ class Quantity:
         """The figure; None where it is not known or does not apply."""
         if record is None or (self.is_planned and record.plan is None):
             return None
-        return attrgetter((PATHS_OF_PLAN if self.is_planned else PATHS)[self.name])(record)
+        return self._getter(record)
+
+    @cached_property
+    def _getter(self) -> Callable[[Record], Any]:
+        return attrgetter((PATHS_OF_PLAN if self.is_planned else PATHS)[self.name])
 
     def write(self, record: Record | None) -> str:
         """The figure as people read it."""
@@ -73,6 +78,15 @@ MEASURED = (
 )
 """Of a measured case, in the order in which tables have them."""
 
+PLANNED_SECONDS = (
+    Quantity("seconds", digits.seconds, is_planned=True, term="planned_seconds"),
+    Quantity("seconds_low", digits.seconds, is_planned=True, term="planned_seconds"),
+    Quantity("seconds_high", digits.seconds, is_planned=True, term="planned_seconds"),
+    Quantity("seconds_a_step", digits.seconds, is_planned=True, term="planned_seconds"),
+    Quantity("seconds_basis", digits.word, is_planned=True, term="planned_seconds"),
+)
+"""Of a plan's time: of the whole fine-tuning run, or of one prompt, with its range."""
+
 PLANNED = (
     *(replace(each, is_planned=True) for each in MEMORY),
     Quantity("needs_mib", digits.mib, is_planned=True),
@@ -82,6 +96,7 @@ PLANNED = (
     Quantity("longest_tokens", digits.count, is_planned=True, term="tokens"),
     Quantity("peak_batch_tokens", digits.count, is_planned=True, term="tokens"),
     Quantity("trainable_parameters", digits.count, is_planned=True),
+    *PLANNED_SECONDS,
 )
 """Of a plan."""
 

@@ -1,13 +1,25 @@
 """Memory beside a stored run's, as pytest-benchmark sets times beside each other, and the verdict on it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 from ..base import safe_text
-from ..results.memory_growth import Growth, Limit, MemoryGrowth, date_of, extra_info_of, growth, has_failed, why_not
+from ..base.messages import Language, Message, message
+from ..results.memory_growth import (
+    Growth,
+    Limit,
+    MemoryGrowth,
+    NotCompared,
+    date_of,
+    extra_info_of,
+    growth,
+    has_failed,
+    why_not,
+)
 from ..results.record import Record
 from .layout import Column, as_markdown, figures, filled, for_terminal, words
+from .words import Say, head_in
 
 _QUANTITIES = ("peak_device_mib", "peak_reserved_mib", "peak_rss_growth_mib")
 """The first that both runs have is compared."""
@@ -25,29 +37,39 @@ def memory_beside(records: Iterable[Record], stored_run: Mapping[str, Any]) -> s
 
 def terminal(limits: Sequence[Limit], verdicts: Sequence[MemoryGrowth], width: int) -> str:
     """The verdicts of every stored run for a terminal of `width` characters."""
-    text = partial(filled, width=width)
-    parts = _parts(limits, verdicts, text, partial(for_terminal, width=width), text)
-    return "\n\n".join([*parts, text(_conclusion(verdicts))])
+
+    def told(what: Message) -> str:
+        return filled(str(what), width)
+
+    parts = _parts(limits, verdicts, told, lambda each: for_terminal(_columns(each, Say("en")), width), told)
+    return "\n\n".join([*parts, told(_conclusion(verdicts))])
 
 
-def markdown(limits: Sequence[Limit], verdicts: Sequence[MemoryGrowth]) -> str:
-    """The same as a section of a Markdown page."""
-    text = safe_text.markdown
-    parts = _parts(limits, verdicts, text, as_markdown, lambda note: f"- {text(note)}")
-    return "\n\n".join(["## Memory beside the stored run", *parts, f"**{_conclusion(verdicts)}**"]) + "\n"
+def markdown(limits: Sequence[Limit], verdicts: Sequence[MemoryGrowth], language: Language) -> str:
+    """The same as a section of a Markdown page in a language."""
+
+    def told(what: Message) -> str:
+        return safe_text.markdown(what.text(language))
+
+    def table(verdict: MemoryGrowth) -> str:
+        return as_markdown(_columns(verdict, Say(language)))
+
+    parts = _parts(limits, verdicts, told, table, lambda note: f"- {told(note)}")
+    heading, conclusion = told(message("stored.heading")), told(_conclusion(verdicts))
+    return "\n\n".join([f"## {heading}", *parts, f"**{conclusion}**"]) + "\n"
 
 
 def _parts(
     limits: Sequence[Limit],
     verdicts: Iterable[MemoryGrowth],
-    text: Callable[[str], str],
-    table: Callable[[list[Column]], str],
-    note: Callable[[str], str],
+    told: Callable[[Message], str],
+    table: Callable[[MemoryGrowth], str],
+    note: Callable[[Message], str],
 ) -> Iterator[str]:
     for verdict in verdicts:
-        yield text(_sentence(limits, verdict))
+        yield told(_summary(limits, verdict))
         if verdict.exceeded:
-            yield table(_columns(verdict))
+            yield table(verdict)
         if notes := _notes(verdict):
             yield "\n".join(map(note, notes))
 
@@ -64,44 +86,51 @@ def _line(record: Record, stored: Mapping[str, Any]) -> str:
     return f"{record.case.id}: no memory figure in both runs"
 
 
-def _sentence(limits: Sequence[Limit], verdict: MemoryGrowth) -> str:
-    beyond = len({each.growth.case for each in verdict.exceeded})
-    not_compared = len({each.case for each in verdict.not_compared} - set(verdict.compared))
-    return (
-        f"memory limits {', '.join(limit.text for limit in limits)} over the run of {verdict.stored_run}: "
-        f"{_cases(len(verdict.compared))} compared, {beyond} beyond a limit, {not_compared} not compared"
+def _summary(limits: Sequence[Limit], verdict: MemoryGrowth) -> Message:
+    return message(
+        "stored.summary",
+        limits=[limit.text for limit in limits],
+        run=verdict.stored_run,
+        compared=_cases(len(verdict.compared)),
+        count1=len({each.growth.case for each in verdict.exceeded}),
+        count2=len({each.case for each in verdict.not_compared} - set(verdict.compared)),
     )
 
 
-def _conclusion(verdicts: Sequence[MemoryGrowth]) -> str:
+def _conclusion(verdicts: Sequence[MemoryGrowth]) -> Message:
     if any(verdict.exceeded for verdict in verdicts):
-        return "Memory has grown beyond its limit, so the run fails."
+        return message("stored.grown")
     if has_failed(verdicts):
-        found = "no case could be compared with the stored run" if verdicts else "no stored run was found"
-        return f"Memory was not compared, so the run fails: {found}."
-    return "No memory that could be compared has grown beyond its limit."
+        return message("stored.none_compared" if verdicts else "stored.none_stored")
+    return message("stored.not_grown")
 
 
-def _columns(verdict: MemoryGrowth) -> list[Column]:
+def _columns(verdict: MemoryGrowth, say: Say) -> list[Column]:
     growths = [each.growth for each in verdict.exceeded]
-    return [
+    columns = [
         words("case\nquantity", (f"{each.case}\n{each.quantity}" for each in growths)),
         figures("stored MiB\nnow MiB", (f"{each.stored_mib:.2f}\n{each.now_mib:.2f}" for each in growths)),
-        figures("change", (f"{each.now_mib - each.stored_mib:+.2f}\n{each.change}" for each in growths)),
+        figures(
+            "change", (f"{each.now_mib - each.stored_mib:+.2f}\n{each.change.text(say.language)}" for each in growths)
+        ),
         words("limit", (each.limit.text for each in verdict.exceeded)),
     ]
+    return [replace(each, head="\n".join(head_in(line, say) for line in each.head.split("\n"))) for each in columns]
 
 
-def _notes(verdict: MemoryGrowth) -> list[str]:
+def _notes(verdict: MemoryGrowth) -> list[Message]:
     """What was not compared, each reason told once, and how much of the stored run was not asked for."""
-    by_reason: dict[str, list[str]] = {}
+    by_reason: dict[str, list[NotCompared]] = {}
     for each in verdict.not_compared:
-        by_reason.setdefault(each.reason, []).append(each.case)
-    notes = [f"not compared, {reason}: {', '.join(names)}" for reason, names in by_reason.items()]
+        by_reason.setdefault(str(each.reason), []).append(each)
+    notes = [
+        message("stored.not_compared", reason=alike[0].reason, names=[each.case for each in alike])
+        for alike in by_reason.values()
+    ]
     if verdict.unselected:
-        notes.append(f"not selected in this run: {_cases(verdict.unselected)} of the stored run")
+        notes.append(message("stored.not_selected", cases=_cases(verdict.unselected)))
     return notes
 
 
-def _cases(count: int) -> str:
-    return f"{count} case" if count == 1 else f"{count} cases"
+def _cases(count: int) -> Message:
+    return message("stored.one_case") if count == 1 else message("stored.cases", count=count)

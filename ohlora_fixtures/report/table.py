@@ -7,6 +7,7 @@ from ..base import safe_text
 from ..base.messages import Language, Message, message
 from ..choice.selection import Selection
 from ..inputs.gpu_profiles import DEFAULT, LIST
+from ..planner.plan import Plan
 from ..quality.grading import Quality
 from ..results.comparison import Cell, Comparison, Row
 from ..results.record import Record
@@ -119,6 +120,7 @@ class _Glance:
         self.is_for_default_card = profiles == [DEFAULT] and not self._is_measured
         # A replica's seconds say nothing beside what the full-size model needs.
         self._is_timed = bool(self._ran) and not (comparison.is_rehearsal and self._planned)
+        self._timed = [each.plan for each in self._planned if each.plan and each.plan.seconds]
 
     def offers(self) -> Iterator[_Offer]:
         """Every column after the candidates' names, in the order in which they stand."""
@@ -129,8 +131,8 @@ class _Glance:
             yield self._words("grade", self._grade, 2)
         for of, column in self._by_case("MiB", self._memory):
             yield _Offer((column,), 5 if of == _PROMPT else 1, "MiB", of)
-        if self._is_timed:
-            for of, column in self._by_case("s", _seconds):
+        if self._is_timed or self._timed:
+            for of, column in self._by_case("s", self._seconds):
                 yield _Offer((column,), 4 if of == _PROMPT else 3, "seconds", of)
         if len(devices_of(self._ran)) > 1:
             yield self._words("device", lambda row: " and ".join(devices_of(row.measured)), 6)
@@ -156,6 +158,8 @@ class _Glance:
             where = [message("table.planned", card=devices_of(self._planned)), *timed]
             what = message("mib.needs")
         told = [message("table.seconds")] if any(offer.what == "seconds" for offer in shown) else []
+        if told and any("~" in cell for offer in shown if offer.what == "seconds" for cell in offer.columns[0].cells):
+            told += _spread_of(self._timed)
         if self._qualities:
             told.append(message("table.grade", source=list(dict.fromkeys(map(source_of, self._qualities.values())))))
         figures = "".join(cell for column in _columns(shown) if not column.is_text for cell in column.cells)
@@ -192,6 +196,13 @@ class _Glance:
             is_marked = self._is_measured and cell.plan and cell.plan.peak_device_mib is not None
             return f"{'~' if is_marked else ''}{_planned(cell, 'needs_device_mib')}"
         return digits.mib(record.memory_mib if record else None)
+
+    def _seconds(self, cell: Cell) -> str:
+        """What a case took; as planned, which is marked, where nothing of the full-size model was measured."""
+        record, plan = cell.measured if self._is_timed else None, cell.plan
+        if (record is None or record.seconds is None) and plan is not None and plan.seconds is not None:
+            return f"~{digits.roughly(plan.seconds)}"
+        return digits.NONE if record is None else digits.seconds(record.seconds) + _doubt(record)
 
     def _grade(self, row: Row) -> str:
         """One grade, or if variants differ, each variant's."""
@@ -236,8 +247,13 @@ def _planned(cell: Cell, name: str) -> str:
     return _WORDS.get(cell.plan.outcome.kind, digits.NONE) if mib is None else digits.mib(mib)
 
 
-def _seconds(cell: Cell) -> str:
-    return digits.NONE if cell.measured is None else digits.seconds(cell.measured.seconds) + _doubt(cell.measured)
+def _spread_of(plans: Iterable[Plan]) -> Iterator[Message]:
+    """What planned seconds rest on, and how far they may be off."""
+    factors: dict[str, float] = {}
+    for plan in plans:
+        if plan.seconds and plan.seconds_high and plan.seconds_basis:
+            factors[plan.seconds_basis] = max(plan.seconds_high / plan.seconds, factors.get(plan.seconds_basis, 1.0))
+    return (message(f"table.seconds_planned_{basis}", factor=factor) for basis, factor in factors.items())
 
 
 def _study_seconds(cell: Cell) -> str:

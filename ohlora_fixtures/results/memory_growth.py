@@ -14,6 +14,7 @@ import msgspec
 
 from ..base.errors import InputError
 from ..base.files import MOST_TEXT_BYTES, read_bytes
+from ..base.messages import Message, message, verbatim
 from ..base.units import parse_size_mib
 from .flat import figure
 from .record import Record
@@ -28,14 +29,8 @@ QUANTITIES: Mapping[str, tuple[str, ...]] = {
 
 _LIMIT = re.compile(rf"({'|'.join(QUANTITIES)}):(.+)")
 _PERCENTAGE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?%")
-_SAME = (
-    ("device", "on"),
-    ("scale", "at scale"),
-    ("weights", "with weights"),
-    ("protocol_hash", "under protocol"),
-    ("dataset_sha256", "on dataset"),
-)
-"""What both runs must share for their memory to be comparable, and the word before it in a sentence."""
+_SAME = ("device", "scale", "weights", "protocol_hash", "dataset_sha256")
+"""What both runs must share for their memory to be comparable."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +44,11 @@ class Growth:
     now_mib: float
 
     @property
-    def change(self) -> str:
-        """The relative change in words, such as `+12.5%`."""
+    def change(self) -> Message:
+        """The relative change, such as `+12.5%`."""
         if not self.stored_mib:
-            return "no ratio to zero"
-        return f"{(self.now_mib - self.stored_mib) / self.stored_mib:+.1%}"
+            return message("stored.no_ratio")
+        return message("stored.change", share=(self.now_mib - self.stored_mib) / self.stored_mib)
 
 
 @dataclass(frozen=True)
@@ -82,8 +77,7 @@ class NotCompared(NamedTuple):
     """A case, or one of its quantities, that could not be set beside the stored run's."""
 
     case: str
-    reason: str
-    """Why, as the end of a sentence that begins with `not compared, `."""
+    reason: Message
 
 
 class Exceeded(NamedTuple):
@@ -97,7 +91,7 @@ class Exceeded(NamedTuple):
 class MemoryGrowth:
     """What one stored run says about this run's memory."""
 
-    stored_run: str
+    stored_run: Message
     """When the stored run was made."""
     compared: tuple[str, ...]
     """The cases of which at least one limited quantity could be compared."""
@@ -169,10 +163,10 @@ def held_against(
     growths: list[tuple[Growth, Limit]] = []
     not_compared: list[NotCompared] = []
     for case, limit in product(dict.fromkeys((*selected, *measured)), limits):
-        found: Growth | str = "it was selected and did not end in this run"
+        found: Growth | Message = message("stored.not_ended")
         if case in measured:
             found = growth(measured[case], stored.get(case), QUANTITIES[limit.quantity])
-        if isinstance(found, str):
+        if isinstance(found, Message):
             not_compared.append(NotCompared(case, found))
         else:
             growths.append((found, limit))
@@ -190,23 +184,23 @@ def has_failed(verdicts: Sequence[MemoryGrowth]) -> bool:
     return any(verdict.exceeded for verdict in verdicts) or not any(verdict.compared for verdict in verdicts)
 
 
-def why_not(record: Record, stored: Mapping[str, Any]) -> str | None:
+def why_not(record: Record, stored: Mapping[str, Any]) -> Message | None:
     """Why a record's memory cannot be compared with its stored `extra_info`; None if it can be."""
-    for name, word in _SAME:
+    for name in _SAME:
         now, then = figure(record, name), stored.get(name)
         if then is None:
-            return f"the stored run does not say its {name}"
+            return message("stored.not_said", name=name)
         if now is None:
-            return f"it ended before its {name} was known ({record.outcome.kind})"
+            return message("stored.not_known", name=name, ending=_ending(record))
         if now != then:
-            return f"the stored run was made {word} {then}, this one {word} {now}"
+            return message(f"stored.other_{name}", then=str(then), now=now)
     return None
 
 
-def growth(record: Record, stored: Mapping[str, Any] | None, fields: Sequence[str]) -> Growth | str:
-    """The first of the record's fields that either run has a figure for; in words, why the two do not compare."""
+def growth(record: Record, stored: Mapping[str, Any] | None, fields: Sequence[str]) -> Growth | Message:
+    """The first of the record's fields that either run has a figure for; or why the two do not compare."""
     if stored is None:
-        return "the stored run has no such case"
+        return message("stored.no_case")
     if reason := why_not(record, stored):
         return reason
     for name in fields:
@@ -214,10 +208,14 @@ def growth(record: Record, stored: Mapping[str, Any] | None, fields: Sequence[st
         if now_mib is not None and stored_mib is not None:
             return Growth(record.case.id, name, stored_mib, now_mib)
         if now_mib is not None:
-            return f"the stored run has no {name}"
+            return message("stored.not_stored", name=name)
         if stored_mib is not None:
-            return f"this run has no {name} ({record.outcome.kind})"
-    return f"neither run has {' or '.join(fields)}"
+            return message("stored.not_found", name=name, ending=_ending(record))
+    return message("stored.neither", names=fields)
+
+
+def _ending(record: Record) -> Message:
+    return message(f"ending.{record.outcome.kind}")
 
 
 def _finite(figure: Any) -> float | None:
@@ -229,9 +227,10 @@ def extra_info_of(stored_run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]
     return {each["name"]: each.get("extra_info", {}) for each in stored_run.get("benchmarks", ())}
 
 
-def date_of(stored_run: Mapping[str, Any]) -> str:
+def date_of(stored_run: Mapping[str, Any]) -> Message:
     """When a stored run was made."""
-    return str(stored_run.get("datetime", "unknown date"))
+    date = stored_run.get("datetime")
+    return message("stored.unknown_date") if date is None else verbatim(str(date))
 
 
 def _parse_limit(text: str) -> Limit:

@@ -5,6 +5,7 @@ import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cache
 from typing import Any, Literal, Self
 
 import msgspec
@@ -218,7 +219,9 @@ class Record:
 
     @property
     def seconds(self) -> float | None:
-        """The time that a case is compared by: of the whole fine-tuning run, or of one prompt."""
+        """The time that a case is compared by: of the whole fine-tuning run, or of one prompt; of a plan, planned."""
+        if self.case.is_planned:
+            return self.plan.seconds if self.plan else None
         return self.seconds_a_prompt if self.case.workload == INFERENCE else self.measured.seconds
 
     @property
@@ -285,15 +288,23 @@ def experiment_of(settings: Settings, case: Case) -> Experiment:
 
 def plain(value: Any) -> Any:
     """A value in a form JSON can hold: dataclasses as objects with all their fields, and no NaN and no infinity."""
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, (list, tuple)):  # of thousands of figures, often
         return [each if type(each) is float and math.isfinite(each) else plain(each) for each in value]
+    if names := _field_names(value.__class__):  # most of them None, often
+        found = [(name, getattr(value, name)) for name in names]
+        return {name: None if each is None else plain(each) for name, each in found}
     if isinstance(value, Mapping):
         return {name: plain(each) for name, each in value.items()}
-    if is_dataclass(value):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     return value
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _are_showable(value: Any) -> bool:

@@ -1,13 +1,16 @@
 """What the Hub says of the candidates' weights before anything is downloaded: whether they can be had, how large."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import CandidateError, InputError, one_line
 from ..base.files import replace_text
+from ..base.units import MIB
 from ..inputs.candidates import Candidate
+from ..inputs.named_models import ADAPTER, CARD, CONFIG, FILES, ModelName, check_files
 
 _TIMEOUT_SECONDS = 10
 _BF16_BYTES = 2
@@ -94,34 +97,89 @@ def _is_cached(candidate: Candidate) -> bool:
 def _files(candidate: Candidate) -> Sequence[Any]:
     """The repository's files; none if the Hub answers with an error of its own, which loading will meet again."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
 
     who = f"candidate {candidate.name!r}: the repository {candidate.repo}"
     api = HfApi()
     try:
-        info = api.model_info(
-            candidate.repo, revision=candidate.revision, timeout=_TIMEOUT_SECONDS, files_metadata=True
-        )
-        if info.gated:
-            api.auth_check(candidate.repo)
-    except GatedRepoError:
-        raise InputError(
-            f"{who} is gated: accept its terms on its page and log in with 'hf auth login', {_WAYS_OUT}"
-        ) from None
-    except RepositoryNotFoundError:
-        raise InputError(
-            f"{who} is missing on the Hub, or private: correct repo, log in with 'hf auth login', or {_WAYS_OUT}"
-        ) from None
-    except RevisionNotFoundError:
-        raise InputError(f"{who} has no revision {candidate.revision!r}: correct revision, or {_WAYS_OUT}") from None
+        with _told_of(who, candidate.revision, "repo", _WAYS_OUT):
+            info = api.model_info(
+                candidate.repo, revision=candidate.revision, timeout=_TIMEOUT_SECONDS, files_metadata=True
+            )
+            if info.gated:
+                api.auth_check(candidate.repo)
     except HfHubHTTPError:
         return ()
+    except InputError:
+        raise
     except Exception as error:  # noqa: BLE001 - each HTTP library has errors of its own
         raise InputError(
             f"the Hub cannot be reached for {candidate.repo} ({one_line(error, 120)}): connect to the network, "
             "give --model-dir a folder with the weights, or take --weights random"
         ) from None
     return info.siblings or ()
+
+
+def planning_files(named: ModelName) -> Path:
+    """A folder of the Hub's cache with a repository's config.json, tokenizer and card, called after its commit.
+
+    Without a network it is what was downloaded earlier. Raises InputError for a repository that is missing, gated or
+    no model, for a file that is too large, and where neither the Hub nor an earlier download has it.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        with _told_of(f"--model {named.text}", named.revision, "the name", "give --model a folder of yours"):
+            return _downloaded(named)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of the Hub, or of an HTTP library, each of which has its own
+        try:
+            folder = Path(snapshot_download(named.repo, revision=named.revision, local_files_only=True))
+        except Exception:  # noqa: BLE001 - it is not there
+            answers = "answers with an error" if isinstance(error, HfHubHTTPError) else "cannot be reached"
+            raise InputError(
+                f"the Hub {answers} for --model {named.text} ({one_line(error, 120)}): connect to the network, or give "
+                "--model the folder of a model on this machine"
+            ) from None
+        check_files(named, {path.name for path in folder.iterdir()} - {ADAPTER})
+        return folder
+
+
+def _downloaded(named: ModelName) -> Path:
+    from huggingface_hub import HfApi, hf_hub_download
+
+    info = HfApi().model_info(named.repo, revision=named.revision, timeout=_TIMEOUT_SECONDS, files_metadata=True)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    check_files(named, sizes)
+    wanted = [name for name in FILES if name in sizes and (name != CARD or sizes[name] <= FILES[name])]
+    if large := [name for name in wanted if sizes[name] > FILES[name]]:
+        most = FILES[large[0]] // MIB
+        raise InputError(f"--model {named.text} has a {large[0]} of more than {most} MiB: give another model")
+    folder = Path(hf_hub_download(named.repo, CONFIG, revision=named.revision)).parent
+    for name in wanted:
+        hf_hub_download(named.repo, name, revision=folder.name)  # the commit: meanwhile a branch may go on
+    return folder
+
+
+@contextmanager
+def _told_of(who: str, revision: str | None, mended: str, way_out: str) -> Iterator[None]:
+    """Says in one sentence that a repository is gated, or missing, or has no such revision."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        yield
+    except GatedRepoError:
+        raise InputError(
+            f"{who} is gated: accept its terms on its page and log in with 'hf auth login', {way_out}"
+        ) from None
+    except RepositoryNotFoundError:
+        raise InputError(
+            f"{who} is missing on the Hub, or private: correct {mended}, log in with 'hf auth login', or {way_out}"
+        ) from None
+    except RevisionNotFoundError:
+        raise InputError(f"{who} has no revision {revision!r}: correct revision, or {way_out}") from None
 
 
 def _check_disk(needed_bytes: int, count: int) -> None:

@@ -1,36 +1,40 @@
-"""Options and ini settings: ours, read once into frozen dataclasses, and what stays open of pytest-benchmark's."""
+"""Options and ini settings, read once into frozen dataclasses."""
 
 import os
-import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 import pytest
 
 from ..base.errors import InputError
-from ..base.files import exists, is_file, is_folder
+from ..base.files import exists, is_folder
 from ..base.installation import DATA
 from ..base.messages import Language, report_language
 from ..base.units import parse_size_mib
 from ..choice.selection import Choosing, parse_weights
-from ..inputs.candidates import Candidate, read_candidates, select_group, select_names
+from ..inputs.candidates import DEFAULT_GROUP, Candidate, read_candidates, select_group, select_names
+from ..inputs.cases import INFERENCE
 from ..inputs.dataset import OWN_DATASET, Dialogues, read_dialogues
 from ..inputs.dataset_files import is_id
 from ..inputs.gpu_profiles import GpuProfile, choose_profile, read_profiles
 from ..inputs.judge_settings import judge_settings
+from ..inputs.named_models import ModelName, parse_name
 from ..inputs.protocol import Protocol, parse_protocol
 from ..inputs.settings import OPTIONS, SCALES, SWITCHES, WEIGHTS, Settings, option_named
 from ..inputs.splits import rows_settings
+from ..inputs.training_config import TrainingConfig, read_training_config
 from ..inputs.variants import DEFAULT, Variant, read_variants, select_variants, variants_of_ranks
 from ..meters.nvml import Nvml
 from ..quality.grades import asked_grades
 from ..report import digits
 from ..report.layout import Column, aligned, figures, in_mib, words
-from ..results.memory_growth import Limit, check_stored_run, parse_limits
+from ..results.memory_growth import Limit, parse_limits
+from .named_models import named_candidates
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Reporting:
 SETTINGS = pytest.StashKey[Settings]()
 """Where a session's settings are kept on its `pytest.Config`."""
 
-_FILE_SCHEME = "file://"
+_SELECTING = ("model", "candidates", "candidate", "candidate_group")
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -68,7 +72,8 @@ def add_options(parser: pytest.Parser) -> None:
 def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
     """Read all that can be checked without a model; raises InputError for the first thing that cannot be used."""
     dialogues = read_dialogues(_dataset(config), _value(config, "columns") or "")
-    protocol = _protocol(config, dialogues)
+    training_config = read_training_config(_paths(config, "training_config", separator=","))
+    protocol = _protocol(config, dialogues, training_config)
     for rows in (protocol.fine_tuning_rows, protocol.prompt_rows):
         dialogues.rows(rows)
     scale = _choice(config, "scale", SCALES) or "auto"
@@ -82,12 +87,17 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
         raise InputError("--weights hub needs full size: mini replicas have random weights only; add --scale full")
     known_profiles = read_profiles(DATA / "gpus.toml")
     gpu_profile = _gpu_profile(config, known_profiles)
-    candidates = read_candidates(_path(config, "candidates") or DATA / "candidates.toml")
+    ours = read_candidates(DATA / "candidates.toml")
+    file = _path(config, "candidates")
+    listed = read_candidates(file) if file else ours
+    named = named_candidates(_model_names(config), (*listed, *ours))
+    candidates, variants = _chosen(config, listed, named), _variants(config, training_config.variant)
+    _check_ids(candidates, variants)
     resumed_dir, budget = _resumed_dir(config), _value(config, "vram_budget")
     settings = Settings(
-        candidates=_chosen(config, candidates),
+        candidates=candidates,
         dialogues=dialogues,
-        variants=_variants(config),
+        variants=variants,
         scale=scale,
         weights=weights,
         model_dir=model_dir,
@@ -98,11 +108,13 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
         is_resumed=resumed_dir is not None,
         protocol=protocol,
         **{name: _is_on(config, name) for name in ("allow_remote_code", "resume_anyway", "strict_gpu")},
+        named=tuple(candidate.name for candidate in named),
+        told=training_config.told,
     )
     return settings, Reporting(
         memory_limits=_memory_limits(config),
         language=report_language(_value(config, "report_lang"), os.environ),
-        choosing=_choosing(config, candidates, dialogues),
+        choosing=_choosing(config, (*named, *listed), dialogues),
     )
 
 
@@ -112,8 +124,9 @@ def _dataset(config: pytest.Config) -> Path | str:
     return asked if path is not None and not path.exists() and is_id(asked) else path or OWN_DATASET
 
 
-def _protocol(config: pytest.Config, dialogues: Dialogues) -> Protocol:
-    settings = [*(config.getini("protocol") or ()), *(config.getoption("protocol") or ())]
+def _protocol(config: pytest.Config, dialogues: Dialogues, training_config: TrainingConfig) -> Protocol:
+    """The study's, with the settings of an ini file, of a training config, and of the command line, each over those."""
+    settings = [*(config.getini("protocol") or ()), *training_config.settings, *(config.getoption("protocol") or ())]
     if (asked := _value(config, "rows")) is not None:
         if any(setting.partition("=")[0].strip() == "fine_tuning_rows" for setting in settings):
             raise InputError("--rows and the protocol's fine_tuning_rows both choose rows: give one of them")
@@ -121,14 +134,51 @@ def _protocol(config: pytest.Config, dialogues: Dialogues) -> Protocol:
     return parse_protocol(settings)
 
 
-def _chosen(config: pytest.Config, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    option, value = _first_given(config, "candidate", "candidate_group")
-    return select_names(candidates, value) if option == "candidate" else select_group(candidates, value or "seed")
+def _selection(config: pytest.Config) -> dict[str, Any]:
+    """What chooses candidates: the options on the command line, if one of them is there, else the ini settings."""
+    asked = {name: config.getoption(name) for name in _SELECTING if config.getoption(name) is not None}
+    if asked.keys() - {"candidates"}:
+        return asked
+    return {name: value for name in _SELECTING if (value := asked.get(name) or config.getini(name))}
 
 
-def _variants(config: pytest.Config) -> tuple[Variant, ...]:
+def _model_names(config: pytest.Config) -> list[ModelName]:
+    folder = config.invocation_params.dir
+    if config.getoption("model") is None and config.inipath:
+        folder = config.inipath.parent
+    return [parse_name(text, folder) for text in _selection(config).get("model", ())]
+
+
+def _chosen(config: pytest.Config, listed: Sequence[Candidate], named: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """The candidates to run: the named models, and those of the file where they are asked for, or nothing else is."""
+    asked = _selection(config)
+    if named and asked.keys() == {"model"}:
+        return named
+    if "candidate" in asked:
+        chosen = select_names(tuple(dict.fromkeys((*named, *listed))), asked["candidate"])
+    else:
+        chosen = select_group(listed, asked.get("candidate_group", DEFAULT_GROUP))
+    return tuple(dict.fromkeys((*named, *chosen)))
+
+
+def _check_ids(candidates: Iterable[Candidate], variants: Iterable[Variant]) -> None:
+    """See that no two cases have the same id, by which whatever is known of a case is found."""
+    ends = (f"-{INFERENCE}", *(f"-{variant.name}" for variant in variants))
+    ids = Counter(candidate.name + end for candidate in candidates for end in ends)
+    if repeated := next((name for name, count in ids.items() if count > 1), None):
+        raise InputError(
+            f"two candidates would both have a case {repeated!r}: leave one out, or rename it in a candidates file"
+        )
+
+
+def _variants(config: pytest.Config, own: Variant | None) -> tuple[Variant, ...]:
+    """Those that are asked for; where none is on the command line, `own`, a training config's, if there is one."""
     file = _path(config, "variants_file")
     known = read_variants(file or DATA / "variants.toml")
+    if own is not None:
+        known = (*known, own)
+        if config.getoption("variants") is None and config.getoption("lora_ranks") is None:
+            return (own,)
     if None not in (config.getoption("variants"), config.getoption("lora_ranks")):
         raise InputError("--lora-ranks is short for --variants: give one of them, such as --variants r8,r16-dora")
     option, value = _first_given(config, "variants", "lora_ranks")
@@ -230,13 +280,18 @@ def _path(config: pytest.Config, name: str) -> Path | None:
     return found[0] if found else None
 
 
-def _paths(config: pytest.Config, name: str) -> list[Path]:
-    """Paths: those of the command line, relative to where pytest was started, go over those of an ini file, to it."""
+def _paths(config: pytest.Config, name: str, separator: str | None = None) -> list[Path]:
+    """Paths: those of the command line, relative to where pytest was started, go over those of an ini file, to it.
+
+    With a separator, one option may name several.
+    """
     asked, in_ini = (
         [value] if isinstance(value, str) else value or [] for value in (config.getoption(name), config.getini(name))
     )
     if "" in asked:
         raise InputError(f"{option_named(name).flag} is empty: give it a path")
+    if separator is not None:
+        asked, in_ini = ([part for value in values for part in value.split(separator)] for values in (asked, in_ini))
     folder = config.inipath.parent if config.inipath else config.rootpath
     return [config.invocation_params.dir / path for path in asked] or [folder / path for path in in_ini if path]
 
@@ -250,53 +305,3 @@ def _choice(config: pytest.Config, name: str, choices: tuple[str, ...]) -> str |
     if value is not None and value not in choices:
         raise InputError(f"{option_named(name).flag} {value!r} is not one of {', '.join(choices)}")
     return value
-
-
-def keep_benchmarks(config: pytest.Config, name: str) -> None:
-    """Save every run as `results/pytest-benchmark/<machine>/<number>_<name>.json`, unless the user chose otherwise.
-
-    With `-q` its tables are left out, unless there is something to compare with.
-
-    Where pytest-benchmark measures nothing, as under pytest-xdist, there is nothing to save.
-
-    Raises InputError for a run to compare with that is none.
-    """
-    option = config.option
-    is_off = getattr(option, "benchmark_disable", True)  # or not there at all, by -p no:benchmark
-    if option.collectonly or getattr(option, "dist", "no") != "no" or is_off:
-        return
-    if option.benchmark_storage == f"{_FILE_SCHEME}./.benchmarks":
-        option.benchmark_storage = f"{_FILE_SCHEME}{config.rootpath / 'results' / 'pytest-benchmark'}"
-    if option.benchmark_compare and option.benchmark_storage.startswith(_FILE_SCHEME):
-        folder = config.invocation_params.dir / option.benchmark_storage.removeprefix(_FILE_SCHEME)
-        option.benchmark_compare = of_any_python(option.benchmark_compare, folder)
-        for path in runs_meant(option.benchmark_compare, folder):
-            check_stored_run(path)
-    if config.get_verbosity() < 0 and not option.benchmark_compare:
-        option.benchmark_quiet = True  # its tables repeat times of the comparison
-    if not option.benchmark_autosave:
-        option.benchmark_autosave = name
-        warnings.filterwarnings("ignore", "Not saving anything")  # nobody asked: a plan alone has nothing to save
-
-
-def of_any_python(asked: str | bool, folder: Path) -> str | bool:  # noqa: FBT001 - as pytest-benchmark's option has it
-    """What `--benchmark-compare` asks for, looked for among the runs of every Python and not of the present one alone.
-
-    pytest-benchmark keeps the runs of each system and Python in a folder of their own. The last run is the newest of
-    all; a number or name is one of any of them; a path stays as it is.
-    """
-    if asked is True:
-        runs = [(path.stat().st_mtime, path) for path in folder.glob("*/[0-9][0-9][0-9][0-9]_*.json")]
-        return str(max(runs)[1]) if runs else asked
-    is_bare = isinstance(asked, str) and Path(asked).name == asked and not is_file(Path(asked))
-    return f"*/{asked}" if is_bare else asked
-
-
-def runs_meant(asked: str | bool, folder: Path) -> list[Path]:  # noqa: FBT001
-    """The files that pytest-benchmark takes that for; one that it would trip over, if it is a path to none."""
-    if not isinstance(asked, str):
-        return []
-    path = Path(asked)
-    if is_file(path) or path.is_absolute() or len(path.parts) > 2:  # noqa: PLR2004 - machine and name
-        return [path]
-    return [*folder.glob(f"{asked.rstrip('*')}*.json")] or ([path] if path.suffix else [])

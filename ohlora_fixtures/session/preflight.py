@@ -122,10 +122,9 @@ def check(settings: Settings, found: Collection[Case]) -> list[str]:
     notices = _check_card()
     if source.weights == "hub":
         needed = [candidate for candidate in settings.candidates if chosen.get(candidate.name)]
-        if source.model_dir is None:
-            notices += check_downloads(needed)
-        else:
-            _check_folders(source.model_dir, needed)
+        folders = {candidate.name: candidate.folder(source.model_dir) for candidate in needed}
+        _check_folders(folder for folder in folders.values() if folder is not None)
+        notices += check_downloads(candidate for candidate in needed if folders[candidate.name] is None)
     return [safe_text.line(notice) for notice in notices]
 
 
@@ -139,13 +138,15 @@ def _check_card() -> list[str]:
     return check_card(gpu, torch.__version__, torch.cuda.get_arch_list(), has_cuda=torch.cuda.is_available())
 
 
-def _check_folders(model_dir: Path, candidates: Iterable[Candidate]) -> None:
-    for candidate in candidates:
-        folder = model_dir / candidate.name
+def _check_folders(folders: Iterable[Path]) -> None:
+    for folder in folders:
         if not is_folder(folder):
-            raise InputError(f"model folder {model_dir} has no folder {candidate.name}: put its weights there")
+            raise InputError(f"model folder {folder.parent} has no folder {folder.name}: put its weights there")
         if not weight_files([path.name for path in folder.iterdir()]):
-            raise InputError(f"model folder {folder} has no weights, neither .safetensors nor .bin: put them there")
+            raise InputError(
+                f"model folder {folder} has no weights, neither .safetensors nor .bin: put them there, plan it with "
+                "-k plan, or measure its memory and time with --weights random"
+            )
 
 
 def _check_architecture(candidate: Candidate, outlines: dict[Path, Outline | None]) -> None:

@@ -1,6 +1,7 @@
 """One session's results: each case's record the moment it ends, the comparison at the end."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,13 +10,16 @@ import pytest
 
 from ..base.errors import InputError
 from ..base.files import replace_bytes, replace_text
-from ..base.installation import REFERENCE
+from ..base.installation import DATA, REFERENCE
 from ..base.messages import message
 from ..base.safe_text import json_page
 from ..choice.selection import Selection
+from ..inputs.candidates import read_candidates
 from ..inputs.cases import Case
+from ..inputs.named_models import in_one_line
 from ..inputs.settings import Settings
 from ..meters.nvml import Nvml
+from ..planner.plan import PlanStore
 from ..report import choice, files, stored_run
 from ..report.layout import Terminal
 from ..report.notes import listed
@@ -25,6 +29,7 @@ from ..results.environment import describe_environment, unknown_environment
 from ..results.folder import ENVIRONMENT, SESSION, RecordStore, stored_records
 from ..results.record import Outcome, Record, experiment_of, record_of
 from . import cases, devices, preflight, resume
+from .named_models import complete
 from .options import Reporting
 
 
@@ -50,6 +55,22 @@ class Session:
         self._told_deleted = 0
         self.is_full_size = False
         """Whether models of full size are measured; known once it has begun."""
+
+    def complete(self, store: PlanStore, *, is_dry_run: bool) -> Settings:
+        """Find out what the built architecture of a named model tells; a dry run does without, unless it resumes.
+
+        Returns the settings with these candidates. Raises InputError for a model that cannot be built or tuned.
+        """
+        settings = self._settings
+        named = [each for each in settings.candidates if each.name in settings.named and not each.parameters]
+        if named and (settings.is_resumed or not is_dry_run):
+            ours = read_candidates(DATA / "candidates.toml")
+            texts = {each.name: settings.dialogues.texts(each.text_template) for each in named}
+            candidates = tuple(
+                complete(each, ours, texts[each.name], store) if each in named else each for each in settings.candidates
+            )
+            self._settings = replace(settings, candidates=candidates)
+        return self._settings
 
     def resume(self, *, is_dry_run: bool) -> None:
         """Take over an earlier session's folder and records; a dry run looks, and leaves the folder to others.
@@ -114,9 +135,16 @@ class Session:
 
     @property
     def header(self) -> list[str]:
-        """What a session says first: its dataset, and what it resumes."""
+        """What a session says first: its dataset, the models and the training set-up, and what it resumes."""
         dataset = self._settings.dialogues.understood(self._settings.protocol.fine_tuning_rows)
-        return [dataset, *([self._resumed.header()] if self._resumed else ())]
+        candidates = self._settings.candidates
+        models = [f"model: {in_one_line(each)}" for each in candidates if each.name in self._settings.named]
+        return [
+            dataset,
+            *models,
+            *self._settings.told,
+            *([self._resumed.header()] if self._resumed else ()),
+        ]
 
     @property
     def has_records(self) -> bool:
@@ -212,7 +240,7 @@ class Session:
             names = [item.name for item in selected if cases.is_case(item) and not cases.case_of(item).is_planned]
             ran = self._records.values()
             self._verdicts = [memory_growth.held_against(limits, ran, run, names) for run in self.stored_runs]
-            beside = stored_run.markdown(limits, self._verdicts)
+            beside = stored_run.markdown(limits, self._verdicts, self._reporting.language)
         for choosing in self._reporting.choosing.in_turn:
             self._selection = choosing.choose(found, self._answers, settings.results_dir)
             findings = files.Findings(found, self._selection, self._answers, self._environment)

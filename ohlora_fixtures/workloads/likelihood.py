@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,41 +31,46 @@ class Likelihood(NamedTuple):
     if it was read after no other."""
 
 
-def likelihoods(
-    model: PreTrainedModel, template: Template, rows: Sequence[Dialogue], max_tokens: int, others: int = 0
-) -> tuple[Likelihood, ...]:
-    """Each row's answer, read in one pass, and in one more after each of so many other rows' prompts.
+@dataclass(frozen=True)
+class Reader:
+    """Reads a dataset's answers under a model."""
 
-    Rows of more than `max_tokens` tokens are left out. What a model gives to the text under one tokenization is a lower
-    bound on the text's probability; nats a character, like bits a byte, make it comparable between tokenizers (Gao et
-    al. 2020, The Pile, section 3.1).
-    """
-    model.eval()
-    read = [(row, *_after_others(rows, at, others)) for at, row in enumerate(rows)]
-    encoded = iter(template.encoded([each for group in read for each in group]))
-    found = []
-    for group in read:
-        in_tokens = list(islice(encoded, len(group)))
-        own, *elsewhere = (_nats(model, each, max_tokens) for each in in_tokens)
-        if own is not None:
-            won = [1.0 if own < each else (own == each) / 2 for each in elsewhere if each is not None]
-            tokens, characters = len(in_tokens[0].answer), len(group[0].answer)
-            found.append(Likelihood(own, tokens, characters, fmean(won) if won else None))
-    return tuple(found)
+    model: PreTrainedModel
+    template: Template
+    max_tokens: int
+    """Longer rows are left out."""
 
+    def likelihoods(self, rows: Sequence[Dialogue], others: int = 0) -> tuple[Likelihood, ...]:
+        """Each row's answer, read in one pass, and in one more after each of so many other rows' prompts.
 
-def _nats(model: PreTrainedModel, row: EncodedRow, max_tokens: int) -> float | None:
-    import torch
+        What a model gives to the text under one tokenization is a lower bound on the text's probability; nats a
+        character, like bits a byte, make it comparable between tokenizers (Gao et al. 2020, The Pile, section 3.1).
+        """
+        self.model.eval()
+        found = []
+        each_with_others = [[row, *_after_others(rows, at, others)] for at, row in enumerate(rows)]
+        encoded = iter(self.template.encoded([row for group in each_with_others for row in group]))
+        for group in each_with_others:
+            own, *elsewhere = [self._read(row, next(encoded)) for row in group]
+            if own is not None:
+                won = [1.0 if own.nats < each.nats else (own.nats == each.nats) / 2 for each in elsewhere if each]
+                found.append(own._replace(matched=fmean(won) if won else None))
+        return tuple(found)
 
-    ids = row.prompt + row.answer
-    if not row.prompt or not row.answer or len(ids) > max_tokens:
-        return None
-    with torch.no_grad():
-        logits: Any = model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits
-        expected = logits[0, len(row.prompt) - 1 : -1].float()  # each place tells of the token after it
-        learned = torch.tensor(row.answer, device=model.device)
-        nats: float = torch.nn.functional.cross_entropy(expected, learned, reduction="sum").item()
-    return nats
+    def _read(self, row: Dialogue, encoded: EncodedRow) -> Likelihood | None:
+        import torch
+
+        asked, answer_ids = encoded
+        ids = asked + answer_ids
+        if not asked or not answer_ids or len(ids) > self.max_tokens:
+            return None
+        with torch.no_grad():
+            on = self.model.device
+            logits: Any = self.model(input_ids=torch.tensor([ids], device=on), use_cache=False).logits
+            expected = logits[0, len(asked) - 1 : -1].float()  # each place tells of the token after it
+            learned = torch.tensor(answer_ids, device=on)
+            nats = torch.nn.functional.cross_entropy(expected, learned, reduction="sum").item()
+        return Likelihood(nats, len(answer_ids), len(row.answer))
 
 
 def _after_others(rows: Sequence[Dialogue], at: int, others: int) -> Iterator[Dialogue]:
@@ -77,7 +82,7 @@ def _after_others(rows: Sequence[Dialogue], at: int, others: int) -> Iterator[Di
     for step in sorted({len(rows) * number // (others + 1) for number in range(1, others + 1)}):
         other = rows[(at + step) % len(rows)]
         if other.prompt != row.prompt and other.answer != row.answer:
-            yield Dialogue(other.prompt, row.answer)
+            yield replace(other, answer=row.answer)
 
 
 @contextmanager

@@ -14,9 +14,10 @@ from unittest.mock import patch
 
 from ..base.errors import CandidateError, one_line
 from ..base.messages import message
-from ..inputs.candidates import Candidate, other_head
+from ..inputs.candidates import Candidate
 from ..inputs.templates import Template, template_of
 from .inference import prepare_to_answer, prepare_to_answer_in_full
+from .kinds import check_kind, check_known
 from .replicas import MOST_PARAMETERS, mini_architecture
 from .stand_ins import stand_in_tokenizer
 
@@ -72,7 +73,7 @@ class Outline:
     module_names: frozenset[str]
     """The last part of each module's name, as LoRA targets are given."""
     linear_names: frozenset[str]
-    """Those of the linear modules, the head that predicts tokens left out."""
+    """Those of the linear modules, the head that predicts tokens and the routers to experts left out."""
 
 
 def quieten_libraries() -> None:
@@ -94,8 +95,8 @@ def outline(candidate: Candidate) -> Outline:
 
     model = build_on_meta(candidate)
     modules = [(name.rpartition(".")[2], module) for name, module in model.named_modules()]
-    head = model.get_output_embeddings()
-    linear = {name for name, each in modules if isinstance(each, (Linear, Conv1D)) and each is not head}
+    apart = [model.get_output_embeddings(), *(each for _, each in modules if "Router" in type(each).__name__)]
+    linear = {name for name, each in modules if isinstance(each, (Linear, Conv1D)) and each not in apart}
     return Outline(count_parameters(model), frozenset(name for name, _ in modules), frozenset(linear))
 
 
@@ -103,13 +104,13 @@ def accepted_by_peft(candidate: Candidate, names: Collection[str]) -> list[str]:
     """Those of a full-size model's linear modules that peft puts LoRA on, sorted.
 
     A module that only a number names is left out, as the number is a layer's name, too. What peft refuses, such as
-    Mamba's `out_proj`, it says when asked for it.
+    Mamba's `out_proj`, or with dropout the weights of experts, it says when asked for it.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
     def are_accepted(targets: list[str]) -> bool:
         try:
-            inject_adapter_in_model(LoraConfig(target_modules=targets), build_on_meta(candidate))
+            inject_adapter_in_model(LoraConfig(target_modules=targets, lora_dropout=0.1), build_on_meta(candidate))
         except CandidateError:
             raise
         except Exception:  # noqa: BLE001 - whatever is in the way of it
@@ -124,7 +125,8 @@ def build_on_meta(candidate: Candidate) -> PreTrainedModel:
     """The full-size model in bfloat16, with shapes and no weights; raises CandidateError if it cannot be built."""
     import torch
 
-    _check_kind(candidate)
+    check_kind(candidate)
+    check_known(candidate)
     try:
         with torch.device("meta"):
             return _from_architecture(candidate.architecture())
@@ -143,7 +145,7 @@ def load(
     from transformers import set_seed
 
     set_seed(source.seed)
-    _check_kind(candidate)
+    check_kind(candidate)
     if source.weights == "random" and not candidate.remote_code:
         outline(candidate)  # a replica of what cannot be built at full size would promise too much
     try:
@@ -160,8 +162,7 @@ def tokenizer_at_hand(candidate: Candidate, model_dir: Path | None) -> Path | No
     """The folder that holds the candidate's own tokenizer on this machine; None if a download would be needed."""
     if candidate.remote_code:
         return None
-    if model_dir is not None:
-        folder = model_dir / candidate.name
+    if (folder := candidate.folder(model_dir)) is not None:
         return folder if any((folder / name).is_file() for name in _TOKENIZER_FILES) else None
     from huggingface_hub import try_to_load_from_cache
 
@@ -173,7 +174,7 @@ def load_tokenizer(candidate: Candidate, where: str, **origin: Any) -> PreTraine
     """The candidate's own tokenizer, ready to pad training rows; raises CandidateError if it cannot end a text."""
     from transformers import AutoTokenizer
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(where, **origin)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(where, **{"trust_remote_code": False, **origin})
     if tokenizer.eos_token_id is None:
         raise CandidateError(message("reason.no_end_token", candidate=candidate.name))
     if tokenizer.pad_token_id is None:
@@ -230,6 +231,7 @@ def _build_random(
 ) -> LoadedModel:
     import torch
 
+    check_known(candidate)
     tokenizer = stand_in_tokenizer(texts, candidate.chars_per_token)
     architecture = candidate.architecture()
     if source.scale == "mini":
@@ -266,20 +268,6 @@ def _replica(candidate: Candidate, vocabulary: int, special_token_id: int) -> di
     return architecture
 
 
-def _check_kind(candidate: Candidate) -> None:
-    """Raises CandidateError for what is not a causal language model in weights of bfloat16."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
-
-    settings = candidate.architecture()
-    if quantization := settings.get("quantization_config"):
-        method = quantization.get("quant_method", "") if isinstance(quantization, dict) else quantization
-        raise CandidateError(message("reason.quantized", candidate=candidate.name, method=str(method)))
-    kind = settings["model_type"]
-    is_encoder = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not settings.get("is_decoder")
-    if found := other_head(settings.get("architectures")) or (is_encoder and kind):
-        raise CandidateError(message("reason.writes_no_text", candidate=candidate.name, architecture=found))
-
-
 def _load_pretrained(candidate: Candidate, source: ModelSource, base: Mapping[str, Any]) -> LoadedModel:
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -287,11 +275,11 @@ def _load_pretrained(candidate: Candidate, source: ModelSource, base: Mapping[st
     if candidate.remote_code and not source.allow_remote_code:
         raise CandidateError(message("reason.remote_code", candidate=candidate.name))
     origin: dict[str, Any] = {"trust_remote_code": candidate.remote_code and source.allow_remote_code}
-    if source.model_dir is None:
+    if (folder := candidate.folder(source.model_dir)) is None:
         where = candidate.repo
         origin["revision"] = candidate.revision or "main"
     else:
-        where = str(source.model_dir / candidate.name)
+        where = str(folder)
         origin["local_files_only"] = True
     tokenizer = load_tokenizer(candidate, where, **origin)
     origin["dtype"] = torch.bfloat16

@@ -12,13 +12,13 @@ _WIDTH, _INNER, _HEADS, _HEAD_DIM = 32, 64, 2, 16
 """Of a hidden state, of a feed-forward layer or state space, of attention, and of each head."""
 
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers", "encoder_layers", "depth")
-_WIDTHS = ("hidden_size", "n_embd", "n_embed", "d_model", "embed_dim", "dim")
+_WIDTHS = ("hidden_size", "n_embd", "n_embed", "d_model", "embed_dim", "embedding_dim", "dim")
 _QUERY_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "linear_num_key_heads")
 _KEY_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_n_heads")
 
 _EXACT: tuple[tuple[str, int], ...] = (
     ("num_kv_shared_layers|num_nextn_predict_layers|.*mtp.*layers", 0),
-    (".*n_?groups?|topk_group|num_mem_blocks|rescale_every", 1),
+    (".*groups?|num_mem_blocks|rescale_every", 1),
     ("(attn|expert)_layer_period", 2),
     ("(attn|expert)_layer_offset|first_k_dense_replace|num_dense_layers|moe_layer_start_index", 1),
     (".*mamba.*heads", _INNER // _HEAD_DIM),
@@ -132,6 +132,8 @@ def _heads(architecture: Mapping[str, Any]) -> dict[str, int]:
     if "attention_head_dim" in architecture and (wide := architecture.get("attention_hidden_size")):
         width = _size("attention_hidden_size", wide, architecture, 0)
         found["attention_head_dim"] = width // _HEADS
+    if {"qk_head_dim", "qk_nope_head_dim", "qk_rope_head_dim"} <= architecture.keys():  # one is the sum of the others
+        found["qk_head_dim"] = 2 * _HEAD_DIM
     return found
 
 
@@ -139,6 +141,7 @@ def _plain_rope(rope: Mapping[str, Any]) -> dict[str, Any]:
     """Rotary embeddings without what is stretched over long texts by factors, one for each half of a head."""
     if not any(isinstance(value, (list, tuple, Mapping)) for value in rope.values()):
         return dict(rope)
+    if any(isinstance(value, Mapping) for value in rope.values()):  # by kind of layer, None for one without any
+        return {name: _plain_rope(value) if isinstance(value, Mapping) else value for name, value in rope.items()}
     kept = {name: rope[name] for name in ("rope_theta", "partial_rotary_factor") if name in rope}
-    by_kind = {name: _plain_rope(value) for name, value in rope.items() if isinstance(value, Mapping)}
-    return by_kind or kept | {"rope_type": "default"}
+    return kept | {"rope_type": "default"}

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ...inputs.candidates import Candidate
 from ...inputs.cases import INFERENCE, Case
 from ...results.answers import Answers, GivenAnswer
 from ...results.comparison import Comparison, Row
@@ -26,14 +27,21 @@ def candidates(found: Comparison, say: Say) -> Table:
         figures(say("head.parameters"), (digits.count(each.parameters) for each in all_of)),
         figures(say("head.leaderboard"), map(digits.score, averages), "leaderboard"),
         words(say("head.korean"), (say.name("korean", each.korean) for each in all_of)),
+        words(say("head.korean_benchmark"), map(_benchmark, all_of)),
         words(say("head.card_license"), (each.card_license for each in all_of)),
         words(say("head.base_model"), (each.base_model or digits.NONE for each in all_of), "license"),
         words(say("head.binding_license"), (each.binding_license for each in all_of), "license"),
         words(say("head.free_license"), is_free, "license"),
         words(say("head.license_source"), (each.license_source or digits.NONE for each in all_of), "license"),
+        words(say("head.license_evidence"), (each.license_evidence or digits.NONE for each in all_of), "license"),
         words(say("head.verdict"), (_verdict(row, say) for row in found.rows), "budget"),
     )
     return Table(say("listing.candidates"), columns)
+
+
+def _benchmark(candidate: Candidate) -> str:
+    figure, source = candidate.korean_benchmark, candidate.korean_benchmark_source
+    return f"{figure} ({source})" if figure and source else figure or digits.NONE
 
 
 def _verdict(row: Row, say: Say) -> str:

@@ -1,4 +1,4 @@
-"""Time: the whole run of every candidate and variant on one axis, and the prompts' on another."""
+"""Time: the whole run of every candidate and variant on one axis, and the prompts' on another; planned or measured."""
 
 import statistics
 from collections.abc import Sequence
@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from ...choice.selection import Selection
 from ...inputs.cases import INFERENCE
+from ...planner.plan import Plan
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
 from ..layout import figures, words
+from ..quantities import PLANNED_SECONDS
 from ..words import Say
+from . import svg
 from .bars import Bar, Bars, standings
-from .contents import Figure, Shown, Table, cases_of, known_of, outcome, subjects
+from .contents import Figure, Mark, Shown, Table, cases_of, catalogued, known_of, outcome, subjects
 
 
 @dataclass(frozen=True)
@@ -44,41 +47,73 @@ def _warm_up(record: Record) -> int:
 
 
 def figure(found: Comparison, selection: Selection, say: Say) -> Figure | None:
-    """The figure; None where nothing was timed at full size."""
-    cases, records = known_of(cases_of(found, say), lambda case: case.full_size)
+    """The figure; None where nothing was timed at full size, and no time was planned."""
+    cases = [case for case in cases_of(found, say) if case.full_size is not None or _planned(case) is not None]
     marks = standings(selection, say)
-    charts = [each for each in (_runs(cases, records, marks, say), _prompts(records, marks, say)) if each is not None]
+    charts = [each for each in (_runs(cases, marks, say), _prompts(cases, marks, say)) if each is not None]
     if not charts:
         return None
+    kinds = dict.fromkeys(kind for chart in charts for bar in chart.bars for _, kind in bar.lengths if kind != "cpu")
+    legend = tuple(Mark(svg.bar_sample(kind), say(f"time.legend_{kind}")) for kind in kinds) if "needs" in kinds else ()
+    records = [case.full_size for case in cases if case.full_size is not None]
     notes = (say("time.cpu"),) if any(record.environment.is_cpu for record in records) else ()
-    return Figure(say("time.lead"), (), (), (_table(cases, records, say),), notes, bars=tuple(charts))
+    tables = tuple(each for each in (_planned_table(cases, say), _table(cases, say)) if each.rows)
+    return Figure(say("time.lead"), (), legend, tables, notes, bars=tuple(charts))
 
 
-def _runs(cases: Sequence[Shown], records: Sequence[Record], marks: dict[str, str], say: Say) -> Bars | None:
-    timed = [(case, record) for case, record in zip(cases, records, strict=True) if case.variant is not None]
-    if not any(record.measured.seconds is not None for _, record in timed):
+def _planned(case: Shown) -> Plan | None:
+    """The plan that tells a case's time."""
+    return case.plan if case.plan is not None and case.plan.seconds is not None else None
+
+
+def _measured(case: Shown) -> float | None:
+    return None if case.full_size is None else case.full_size.seconds
+
+
+def _runs(cases: Sequence[Shown], marks: dict[str, str], say: Say) -> Bars | None:
+    bars = tuple(_bar(case, case.candidate, case.name, say) for case in cases if case.variant is not None)
+    if not any(bar.lengths for bar in bars):
         return None
-    bars = tuple(_bar(case.candidate, case.name, record.measured.seconds, record, say) for case, record in timed)
     return Bars(say("time.run"), say("axis.seconds"), "seconds", bars, marks)
 
 
-def _prompts(records: Sequence[Record], marks: dict[str, str], say: Say) -> Bars | None:
-    asked = [record for record in records if record.case.variant is None and record.seconds_a_prompt is not None]
+def _prompts(cases: Sequence[Shown], marks: dict[str, str], say: Say) -> Bars | None:
+    asked = [case for case in cases if case.variant is None and (_measured(case) is not None or _planned(case))]
     if not asked:
         return None
-    bars = tuple(_bar("", record.case.candidate, record.seconds_a_prompt, record, say) for record in asked)
-    table = _prompts_table(asked, say)
+    bars = tuple(_bar(case, "", case.candidate, say) for case in asked)
+    table = _prompts_table([case.full_size for case in asked if case.full_size is not None], say)
     return Bars(say("time.prompt"), say("axis.seconds"), "steady", bars, marks, table=table)
 
 
-def _bar(group: str, name: str, seconds: float | None, record: Record, say: Say) -> Bar:
-    kind = "cpu" if record.environment.is_cpu else "measured"
-    wrong = "" if record.outcome.kind == "passed" else outcome(record, say)
-    more = say("time.on_cpu") if record.environment.is_cpu else ""
-    return Bar(group, name, () if seconds is None else ((seconds, kind),), digits.seconds(seconds), more, wrong)
+def _bar(case: Shown, group: str, name: str, say: Say) -> Bar:
+    record, plan, measured = case.full_size, _planned(case), _measured(case)
+    lengths: list[tuple[float, str]] = []
+    said, more, wrong = digits.seconds(measured), "", ""
+    if plan is not None and plan.seconds is not None:
+        lengths += [(plan.seconds_high or plan.seconds, "takes"), (plan.seconds, "needs")]
+        more = say("time.planned_short", seconds=digits.roughly(plan.seconds))
+        if measured is None:
+            low, high = (
+                digits.NONE if end is None else digits.roughly(end) for end in (plan.seconds_low, plan.seconds_high)
+            )
+            said, more = f"~{digits.roughly(plan.seconds)}", say("time.range_short", low=low, high=high)
+    if record is not None:
+        is_cpu = record.environment.is_cpu
+        lengths += [] if measured is None else [(measured, "cpu" if is_cpu else "measured")]
+        more = say("time.on_cpu") if is_cpu else more
+        wrong = "" if record.outcome.kind == "passed" else outcome(record, say)
+    return Bar(group, name, tuple(lengths), said, more, wrong)
 
 
-def _table(cases: Sequence[Shown], records: Sequence[Record], say: Say) -> Table:
+def _planned_table(cases: Sequence[Shown], say: Say) -> Table:
+    timed = [case for case in cases if _planned(case) is not None]
+    columns = (*subjects(timed, say), *catalogued(PLANNED_SECONDS, timed, say))
+    return Table(say("time.planned_caption"), columns)
+
+
+def _table(cases: Sequence[Shown], say: Say) -> Table:
+    cases, records = known_of(cases, lambda case: case.full_size)
     reads = list(map(spread, records))
     columns = (
         *subjects(cases, say),
@@ -92,7 +127,7 @@ def _table(cases: Sequence[Shown], records: Sequence[Record], say: Say) -> Table
 
 
 def _prompts_table(records: Sequence[Record], say: Say) -> Table | None:
-    most = max(len(record.measured.seconds_each or ()) for record in records)
+    most = max((len(record.measured.seconds_each or ()) for record in records), default=0)
     if not most:
         return None
     columns = [words(say("head.prompt_number"), (f"{number + 1}" for number in range(most)))]
