@@ -9,7 +9,6 @@ numbers of characters in `data/reference/study_rows.csv`: the study's dataset is
 
 from __future__ import annotations
 
-import csv
 import sys
 import warnings
 from collections.abc import Sequence
@@ -19,11 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ohlora_fixtures.base.installation import DATA, REFERENCE
 from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.inputs.candidates import read_candidates, select_group
-from ohlora_fixtures.inputs.dataset import Dialogue, Dialogues
-from ohlora_fixtures.inputs.gpu_profiles import read_profiles
-from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.templates import Example, template_of
-from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.planner.allocator import Category, Trace
 from ohlora_fixtures.planner.batches import EstimatedTokenizer, estimated_examples
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
@@ -32,6 +27,7 @@ from ohlora_fixtures.planner.on_meta import storages_traced
 from ohlora_fixtures.planner.player import play
 from ohlora_fixtures.planner.traced_candidate import Batch, TracedCandidate, given_batches
 from ohlora_fixtures.results import comparison
+from ohlora_fixtures.validation.study import PROTOCOL, VARIANTS, profile, study_dialogues
 from ohlora_fixtures.workloads import models
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, detach_adapter, fine_tune
 from ohlora_fixtures.workloads.inference import answer, prepare_to_answer_in_full
@@ -39,25 +35,8 @@ from ohlora_fixtures.workloads.inference import answer, prepare_to_answer_in_ful
 if TYPE_CHECKING:
     from ohlora_fixtures.inputs.candidates import Candidate
 
-PROTOCOL = Protocol()
-VARIANTS = tuple(map(lora, (16, 32, 64)))
-ROWS = DATA / "reference" / "study_rows.csv"
-CARD = "t4"
-
-
 ByVariant = dict[str | None, float]
 """What is allocated after each of a candidate's cases, MiB; by the variant's name, None for inference."""
-
-
-def study_dialogues() -> Dialogues:
-    """Dialogues as long as the study's in the rows it used, and empty elsewhere."""
-    rows = [Dialogue("", "")] * PROTOCOL.fine_tuning_rows.stop
-    with ROWS.open(encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            rows[int(line["row"])] = Dialogue(
-                "x" * int(line["prompt_characters"]), "x" * int(line["answer_characters"])
-            )
-    return Dialogues(ROWS, "", tuple(rows))
 
 
 class StudiedCandidate:
@@ -72,7 +51,7 @@ class StudiedCandidate:
         examples = estimated_examples(candidate, rows, PROTOCOL.max_row_tokens)
         model = models.build_on_meta(candidate)
         prepare_to_answer_in_full(model, tokenizer)
-        self._profile = next(each for each in read_profiles(DATA / "gpus.toml") if each.name == CARD)
+        self._profile = profile()
         self._candidate, self._model, self._tokenizer = candidate, model, tokenizer
         self._prompt_tokens = max(map(len, prompts))
         self._traced = TracedCandidate(candidate, model, tokenizer, PROTOCOL, self._profile)

@@ -74,6 +74,18 @@ def test_a_larger_card_is_capped_to_the_budget_and_freed_again(gpu):
         assert (device.cap_mib, gpu.cuda.fraction) == (None, 1.0)
 
 
+def test_a_card_that_is_imitated_gives_no_more_than_one_process_can_have_of_it(gpu):
+    usable_mib = PROFILES["rtx3060-12gb"].usable_mib
+    assert usable_mib < 12288
+    with devices.opened_device(asked("rtx3060-12gb"), gpu.context) as device:
+        assert device.cap_mib == pytest.approx(usable_mib - 500)
+        assert device.environment.usable_mib == usable_mib
+    with devices.opened_device(asked("rtx3060-12gb", budget_mib=8192.0), gpu.context) as device:
+        assert device.cap_mib == pytest.approx(8192 - 500)
+    with devices.opened_device(asked(), gpu.context) as device:
+        assert device.environment.usable_mib is None
+
+
 def test_where_the_context_cannot_be_read_the_profiles_is_subtracted(gpu):
     gpu.pynvml.set(used_mib=None, processes=None)
     gpu.cuda.pynvml = None

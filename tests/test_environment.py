@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ohlora_fixtures.base.errors import one_line
 from ohlora_fixtures.base.messages import message
 from ohlora_fixtures.meters.nvml import Nvml
 from ohlora_fixtures.results.environment import describe_environment, published
@@ -72,3 +73,10 @@ def test_what_is_said_of_a_folder_names_it_from_the_project_or_home(started, fol
     started("pytest")
     path = Path(folder.replace("HOME", str(Path.home())))
     assert str(message("step.any_license", folder=path)).endswith(f" report {told} --any-license")
+
+
+def test_what_a_library_says_of_a_path_names_no_home(started):
+    started("pytest")
+    home = Path.home()
+    error = OSError(f"no file {home}/.cache/hub/a.json, nor '{home}/project/b', nor {home}-2/c")
+    assert one_line(error) == f"OSError: no file ~/.cache/hub/a.json, nor './b', nor {home}-2/c"

@@ -174,8 +174,11 @@ def put(folder, **files):
         ({"config__json": " " * 4 * 2**20 + "{}"}, "larger than 4 MiB"),
         ({"config__json": "[]"}, "lacks the field 'model_type'"),
         ({"config__json": json.dumps(TINY | {"num_hidden_layers": 10**6})}, "num_hidden_layers is more than 1,000"),
-        ({"config__json": '{"model_type": "new", "auto_map": {}}'}, "lacks, and Python code of its own: read that"),
-        ({"config__json": '{"model_type": "new"}'}, "lacks: update transformers, if a newer one has it"),
+        (
+            {"config__json": '{"model_type": "new", "auto_map": {}}'},
+            "for that, write its entry by hand, with remote_code",
+        ),
+        ({"config__json": '{"model_type": "new"}'}, "does not have: update transformers, or correct model_type"),
         ({"config__json": '{"model_type": "roberta"}'}, "is roberta, which writes no text"),
         ({"config__json": json.dumps(TINY | {"quantization_config": {"quant_method": "awq"}})}, "(awq)"),
     ],
@@ -213,6 +216,13 @@ def test_the_entry_is_written_and_reads_back(model_folder, tokenizer_files, tmp_
     assert 'repo = "../my-model"' in (tmp_path / "new" / "mine.toml").read_text(encoding="utf-8")
 
 
+def test_a_tokenizer_that_cannot_be_read_is_left_to_the_cases_that_need_it(model_folder, tmp_path, capsys):
+    path = model_folder()
+    (path / "tokenizer.json").write_text("{", encoding="utf-8")
+    assert main(["candidates", "--model", str(path), "--into", str(tmp_path / "mine.toml")]) == 0
+    assert "an unknown number of characters a token" in capsys.readouterr().out
+
+
 def test_the_tokens_of_its_chat_template_are_counted(model_folder, tokenizer_files, tmp_path, capsys, monkeypatch):
     from transformers import AutoTokenizer
 
@@ -224,7 +234,9 @@ def test_the_tokens_of_its_chat_template_are_counted(model_folder, tokenizer_fil
     tokenizer = AutoTokenizer.from_pretrained(path)
     asked = tokenizer.apply_chat_template([{"role": "user", "content": "question"}], add_generation_prompt=True)
     assert mine.template_tokens == len(asked["input_ids"]) - len(tokenizer("question")["input_ids"]) > 20
-    assert f"template its own, for chats, of {mine.template_tokens} tokens" in " ".join(capsys.readouterr().out.split())
+    assert f"template of its own, for chats, of {mine.template_tokens} tokens" in " ".join(
+        capsys.readouterr().out.split()
+    )
     (path / "chat_template.jinja").write_text("{{ messages[9].content }}", encoding="utf-8")
     assert main(["candidates", "--model", "my-model", "--into", "other.toml"]) == 0
     (other,) = read_candidates(tmp_path / "other.toml")

@@ -142,6 +142,27 @@ def test_what_does_not_fit_is_said_in_words():
     assert len(document.rows("case", "reason")) == 6
 
 
+def test_what_would_make_a_candidate_fit_is_drawn_and_listed():
+    comparison = page_data.too_large()
+    page = page_of(comparison)
+    charts = re.findall(r'<figure class="bars".*?</figure>', page, re.DOTALL)
+    (drawn,) = (chart for chart in charts if "What would make it fit" in chart)
+    ladder = ["r16", "+ batch 1 x 4", "+ checkpointing", "+ QLoRA", "enough"]
+    ladder += ["r16", "+ rows of 58", "+ batch 1 x 4", "+ 8-bit AdamW"]
+    assert [*re.findall(r'class="case">([^<]*)<', drawn)] == ladder
+    assert "fits with batch 1 x 4 + QLoRA" in drawn
+    assert "all together are not enough" in drawn
+    assert drawn.count(" over</span>") == 3 + 4
+    rows = Document(page).rows("candidate", "variant", "needed", "saved")
+    assert [row["fits"] for row in rows] == ["", "", "", "yes", "yes", *[""] * 4]
+    changes, limit_mib = comparison.rows[0].changes
+    for each, told in zip(rows, (*changes.added, changes.enough), strict=False):
+        assert near(each["needed"], told.needs_device_mib)
+        assert (told.needs_device_mib <= limit_mib) is (each["fits"] == "yes")
+    assert (rows[4]["variant"], rows[2]["FLOPs, times"]) == ("r16 + batch 1 x 4 + QLoRA", "1.30")
+    assert comparison.rows[2].changes is None
+
+
 def test_a_budget_far_beyond_the_peaks_does_not_flatten_them():
     records = [changed(each, budget_mib=81920.0) for each in page_data.full(1).records]
     page = page_of(page_data.compared(records, page_data.candidates()))

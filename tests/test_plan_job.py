@@ -1,5 +1,6 @@
 """`pytest benches -k plan` through real pytest sessions."""
 
+import json
 import shutil
 
 import pytest
@@ -118,12 +119,19 @@ def test_a_plan_above_the_budget_or_a_card_of_ones_own_fails_in_one_sentence(pla
     assert (records[0]["device"], records[0]["gpu_profile"], records[0]["context_mib"]) == ("Card of mine", "mine", 450)
     assert records[1]["reason"].endswith(reason)
     assert records[1]["advice"]["largest_batch"] == 0
-    assert "What else would fit into 480 MiB" in result.stdout.str()
+    output = " ".join(result.stdout.str().split())
+    assert "What else would fit into 480 MiB" in output
+    least = min(each["needs_device_mib"] for each in records[1]["changes"]["added"])
+    assert records[2]["changes"] is records[3]["changes"] is records[1]["changes"]["enough"] is None
+    assert "tiny would not fit in r16 even with batch 1 x 4 + " in output
+    assert f": it needs at least {least:.0f} MiB of 480" in output
+    (told,) = json.loads((suite.path / "out" / "selection.json").read_text(encoding="utf-8"))["would_fit"]
+    assert (told["candidate"], told["from_variant"], told["enough"]) == ("tiny", "r16", None)
     if usable:
         beyond = "budget 24576 MiB, of which one process can have 480 MiB."
         page = (suite.path / "out" / "comparison.md").read_text(encoding="utf-8")
         assert beyond in page
-        assert beyond in " ".join(result.stdout.str().split())
+        assert beyond in output
 
 
 def test_candidates_that_cannot_be_built_do_not_stop_the_others(suite, tiny, tmp_path):

@@ -1,10 +1,12 @@
 """One's own loop, traced through the public interface (docs/planning.md)."""
 
 import re
+from importlib.util import find_spec
 
 import pytest
 import torch
 from caching_allocator import CachingAllocator
+from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ohlora_fixtures.base.errors import InputError
@@ -99,6 +101,39 @@ def test_what_cannot_be_answered_is_said(model):
         trace.peak(since="two")
     with pytest.raises(InputError, match="build the model on meta"), tracing(torch.nn.Linear(2, 2), L4):
         pass
+
+
+def test_what_is_attached_inside_is_told_from_activations(model):
+    with tracing(model, L4) as trace:
+        adapted = get_peft_model(model, LoraConfig(r=64, target_modules=["q_proj", "down_proj"]))
+        trained = [each for each in adapted.parameters() if each.requires_grad]
+        optimizer = torch.optim.SGD(trained)
+        adapted(input_ids=batch(8), labels=batch(8)).loss.backward()
+        held = torch.empty(64 * MIB, dtype=torch.uint8, device="meta")  # the peak stands where all gradients are there
+        optimizer.step()
+        del held
+    trained_mib = sum(each.nbytes for each in trained) / MIB
+    at_peak_mib = trace.at_peak_mib()
+    assert at_peak_mib["adapters"] == at_peak_mib["gradients"] == pytest.approx(trained_mib)
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="an extra")
+def test_a_layer_in_4_bits_is_quantised_and_multiplied_on_meta(model):
+    from bitsandbytes.nn import Linear4bit
+
+    rows, width = 512, 1024
+    with tracing(model, L4) as trace:
+        trace.mark("placed")
+        with torch.device("meta"):
+            layer = Linear4bit(width, width, bias=False, compress_statistics=False, quant_type="nf4").bfloat16()
+        layer.weight = layer.weight.to("meta")
+        trace.mark("quantised")
+        layer(torch.zeros(rows, width, dtype=torch.bfloat16, device="meta", requires_grad=True)).sum().backward()
+        trace.mark("end")
+    quantised_mib = trace.at("quantised").allocated_mib - trace.at("placed").allocated_mib
+    assert quantised_mib == pytest.approx(width * width * (1 / 2 + 4 / 64) / MIB, rel=0.01)
+    whole_mib = width * width * 2 / MIB  # the weight is there in bf16 while one product takes
+    assert trace.peak(since="quantised").allocated_mib > trace.at("quantised").allocated_mib + whole_mib
 
 
 def test_with_a_device_map_the_weights_share_one_segment():

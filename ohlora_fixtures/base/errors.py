@@ -38,7 +38,7 @@ def _short(sentence: str) -> str:
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:
-    """The error's type and message on one line of at most `limit` characters."""
-    text = " ".join(safe_text.line(str(error)).split())
+    """The error's type and message on one line of at most `limit` characters, as others may read it."""
+    text = " ".join(safe_text.line(safe_text.without_own_folders(str(error))).split())
     text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"

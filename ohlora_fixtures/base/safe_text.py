@@ -5,6 +5,7 @@ Models, datasets, candidates files, repositories and somebody else's results fol
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 _HIDDEN = r"\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -70,6 +71,14 @@ def markdown(text: str) -> str:
     if text.isascii() and text.isalnum():
         return text
     return _LIST_NUMBER.sub(r"\1\\", _MARKUP.sub(r"\\\g<0>", line(text).strip()))
+
+
+def without_own_folders(text: str) -> str:
+    """A text with paths as others may read it: `.` stands for the present folder, `~` for the home folder."""
+    for place, name in ((Path.cwd(), "."), (Path.home(), "~")):
+        if place != Path(place.anchor):
+            text = re.sub(rf"{re.escape(str(place))}(?![\w.-])", name, text)
+    return text
 
 
 def json_line(facts: Any) -> bytes:

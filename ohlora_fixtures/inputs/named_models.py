@@ -248,14 +248,14 @@ def in_one_line(candidate: Candidate) -> str:
 
 
 def _template_in_words(candidate: Candidate) -> str:
+    if candidate.text_template is not None:
+        return repr(candidate.text_template)
     files = candidate.config.parent
-    is_file = (files / "chat_template.jinja").is_file()
-    if candidate.text_template is None and (
-        is_file or "chat_template" in _read_object(files / "tokenizer_config.json")
-    ):
+    settings = _read_object(files / "tokenizer_config.json")
+    if (files / "chat_template.jinja").is_file() or "chat_template" in settings:
         tokens = candidate.template_tokens
-        return "its own, for chats" + (f", of {tokens} tokens" if tokens else "")
-    return repr(candidate.text_template or PLAIN)
+        return "of its own, for chats" + (f", of {tokens} tokens" if tokens else "")
+    return repr(PLAIN) if settings else "of its tokenizer, if that has one"
 
 
 def _texts(value: Any) -> list[str]:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from ..base.units import MIB
 from ..inputs.variants import rank_of
-from .candidate_planner import CandidatePlanner, Run, shape_of
+from .candidate_planner import CandidatePlanner
 from .limits import least
 from .plan import Advice
 from .player import fits, may_fit, play
+from .runs import Run, StepShape, shape_of
 from .steps import NotComposableError, Step, step_at
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Advisor:
         self._guess_bytes = self._limit_bytes
         """What may be requested at once, if the same share as today is lost to rounding and holes."""
         self._rows, self._tokens = shape_of(planner.longest_batch)
+        self._a_step = len(planner.steps_of(planner.advised)[0])
 
     def advise(self) -> Advice:
         """Plan around the planner's advised variant and its longest batch.
@@ -49,9 +51,9 @@ class Advisor:
         """
         planner, variant = self._planner, self._planner.advised
         is_on, run = planner.traced.checkpoints(variant), planner.run(variant)
-        as_it_is = play(run.beginning, [run.step_of[self._rows, self._tokens]])
+        as_it_is = play(run.beginning, [run.step_of[self._shapes(self._rows)]])
         self._guess_bytes = self._limit_bytes * as_it_is.requested_bytes / as_it_is.needs_bytes
-        two = [planner.batches[0], planner.longest_batch]
+        two = [*planner.steps_of(variant)[0], *[planner.longest_batch] * self._a_step]
         changed = play(planner.traced.fine_tuning(variant, two, gradient_checkpointing=not is_on).trace)
         saved_bytes = as_it_is.needs_bytes - changed.needs_bytes
         return Advice(
@@ -64,9 +66,10 @@ class Advisor:
         )
 
     def _largest_batch(self, variant: Variant, run: Run) -> int:
-        longest, first = self._planner.longest_batch, self._planner.batches[0]
-        steps = {rows: run.step_of[rows, self._tokens] for rows in (self._rows, 2 * self._rows)}
-        usual = steps[self._rows]
+        longest, first = self._planner.longest_batch, self._planner.steps_of(variant)[0]
+        usual = run.step_of[self._shapes(self._rows)]
+        steps = {len(batch): run.step_of[self._shapes(len(batch))] for batch in self._planner.larger_batches}
+        least_rows = min(steps)
 
         def on_line(rows: int) -> list[Step]:
             step = step_at(rows, steps)
@@ -74,11 +77,13 @@ class Advisor:
 
         def traced(rows: int) -> list[Step]:
             batch = [longest[row % self._rows] for row in range(rows)]
-            step = self._planner.cut_run(variant, [batch, first])[0].steps[0]
+            step = self._planner.cut_run(variant, [[batch] * self._a_step, first]).steps[0]
             return [run.beginning, usual, step, step]
 
         with suppress(NotComposableError):
             found = self._largest(on_line, LARGEST_BATCH)
+            if self._rows < least_rows and found < least_rows:  # a row alone is not on the line
+                return self._largest(traced, least_rows)
             if found == 0 or [step.events for step in on_line(found)] == [step.events for step in traced(found)]:
                 return found
         return self._largest(traced, LARGEST_BATCH)
@@ -89,13 +94,17 @@ class Advisor:
             return None
         runs = {rank_of(variant): run, rank_of(other): self._planner.run(other)}
         beginnings = {rank: each.beginning for rank, each in runs.items()}
-        steps = {rank: each.step_of[self._rows, self._tokens] for rank, each in runs.items()}
+        steps = {rank: each.step_of[self._shapes(self._rows)] for rank, each in runs.items()}
 
         def on_line(multiple: int) -> list[Step]:
             step = step_at(RANK_STEP * multiple, steps)
             return [step_at(RANK_STEP * multiple, beginnings), step, step]
 
         return RANK_STEP * self._largest(on_line, LARGEST_RANK // RANK_STEP)
+
+    def _shapes(self, rows: int) -> StepShape:
+        """Of a step of the longest batch, with so many rows."""
+        return ((rows, self._tokens),) * self._a_step
 
     def _largest(self, run_at: Callable[[int], Sequence[Step]], limit: int) -> int:
         """The largest value up to a limit whose run fits, 0 if none does."""

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..inputs.variants import Variant, by_rank, ends_of, rank_of
 from .batches import drawn_batches
 from .player import Played, play
+from .runs import CutRun, Run, StepBatches, interpolated_run, played_of, run_on_line, shape_of, shapes_of
 from .seconds import Work
-from .steps import CutTrace, NotComposableError, Step, cut, step_at, whole_at, without_emptying
+from .steps import NotComposableError, cut, step_at, whole_at, without_emptying
 from .traced_candidate import States
 from .work import work_at
 
@@ -26,29 +25,12 @@ if TYPE_CHECKING:
     from ..workloads.inference import AnswerLength
     from .traced_candidate import Batch, TracedCandidate, TracedRun
 
-Shape = tuple[int, int]
-"""Rows of a batch, and the tokens of its longest row."""
-
 _FEW_STEPS = 6
 """A run of no more steps is traced whole."""
 _FEW_TOKENS = 5
 """Tokens traced at the beginning of an answer, and at its end."""
-ADAMW_PASSES = 23
-"""How often AdamW's foreach kernels and gradient clipping read or write a trained weight's elements in a step
-(`_multi_tensor_adamw` in `torch/optim/adam.py`, `_clip_grads_with_norm_`)."""
-BF16_BYTES, FP32_BYTES = 2, 4
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a fine-tuning run of one variant is made of."""
-
-    beginning: Step
-    begin: int
-    """Where its training begins, after loading: a position in its events."""
-    step_of: dict[Shape, Step]
-    work_of: dict[Shape, Work]
-    """Of every shape, the first batch's included."""
+_ADAMW_PASSES = 23
+_BF16_BYTES, _FP32_BYTES = 2, 4
 
 
 class CandidatePlanner:
@@ -64,18 +46,29 @@ class CandidatePlanner:
     ) -> None:
         """Trace the lowest and the highest of the `variants` that differ in rank alone; others lie between."""
         self.traced = traced
-        self._examples = examples
+        self.examples = examples
         self.longest_prompt_tokens = longest_prompt_tokens
-        self._protocol = protocol
+        self.protocol = protocol
         self._variants = variants
         self.advised = variants[0]
         """The variant at which advice is given: the session's first."""
         self._runs: dict[Variant, Run] = {}
-        self._whole_work: dict[Variant, Sequence[Work]] = {}
-        """What each step does, of runs traced whole."""
         self._answer_work: Sequence[Work] = ()
         """What each token's forward pass does, of the answer that is planned."""
         self._lengths_agree = True
+        self._whole: dict[Variant, TracedRun] = {}
+
+    def of_rows(self, most_tokens: int) -> CandidatePlanner:
+        """A planner of the same candidate, for other variants and with rows cut to so many tokens."""
+        rows: list[Example] = [
+            {
+                "input_ids": row["input_ids"][:most_tokens],
+                "attention_mask": row["attention_mask"][:most_tokens],
+                "labels": row["labels"][:most_tokens],
+            }
+            for row in self.examples
+        ]
+        return CandidatePlanner(self.traced, rows, self.longest_prompt_tokens, self.protocol, [self.advised])
 
     @cached_property
     def batches(self) -> list[list[Example]]:
@@ -84,13 +77,29 @@ class CandidatePlanner:
 
     def batches_of(self, variant: Variant) -> list[list[Example]]:
         """The batches of a variant's whole run."""
-        drawn = drawn_batches(len(self._examples), variant.protocol(self._protocol))
-        return [[self._examples[row] for row in rows] for rows in drawn]
+        drawn = drawn_batches(len(self.examples), variant.protocol(self.protocol))
+        return [[self.examples[row] for row in rows] for rows in drawn]
+
+    def steps_of(self, variant: Variant) -> list[StepBatches]:
+        """The batches of each step of a variant's whole run; an epoch's last step may have fewer."""
+        batches, protocol = self.batches_of(variant), variant.protocol(self.protocol)
+        an_epoch, a_step = len(batches) // protocol.epochs, protocol.gradient_accumulation_steps
+        return [
+            [*batches[start : min(start + a_step, epoch + an_epoch)]]
+            for epoch in range(0, len(batches), an_epoch)
+            for start in range(epoch, epoch + an_epoch, a_step)
+        ]
 
     @cached_property
     def longest_batch(self) -> list[Example]:
         """The batch, of those with most rows, that is padded to most tokens."""
         return max(self.batches, key=shape_of)
+
+    @property
+    def larger_batches(self) -> list[list[Example]]:
+        """Two batches of the longest batch's rows: by what they differ, larger ones do. A row alone is no like."""
+        rows = self.longest_batch * (2 if len(self.longest_batch) == 1 else 1)
+        return [rows, rows * 2]
 
     @property
     def other(self) -> Variant | None:
@@ -120,7 +129,7 @@ class CandidatePlanner:
 
     def _ends(self, variant: Variant) -> tuple[Variant, Variant] | None:
         """Between which ranks a variant lies on a line: bitsandbytes treats small states otherwise than large ones."""
-        is_plain = re.search("8bit|paged", variant.protocol(self._protocol).optimizer) is None
+        is_plain = re.search("8bit|paged", variant.protocol(self.protocol).optimizer) is None
         return ends_of(variant, self._variants) if is_plain else None
 
     def placed(self) -> Played:
@@ -129,7 +138,7 @@ class CandidatePlanner:
 
     def inference(self) -> Played:
         """The longest prompt answered to the protocol's length; an answer lets go of all that it took."""
-        first, last = self.longest_prompt_tokens, self._protocol.max_length
+        first, last = self.longest_prompt_tokens, self.protocol.max_length
         if last - first > 2 * _FEW_TOKENS:
             with suppress(NotComposableError):  # as in `fine_tuning`
                 return self._decoded(first, last)
@@ -161,53 +170,51 @@ class CandidatePlanner:
         self._answer_work = [early.work_each[0], *map(decoding, range(first + 1, last))]
         return play(begun.beginning, [second, *(step_at(tokens, ends) for tokens in range(first + 2, last))])
 
-    def fine_tuning(self, variant: Variant) -> tuple[Played, list[Example] | None]:
-        """The whole run, and the batch at whose step most is allocated; None where loading takes more."""
-        batches = self.batches_of(variant)
-        if len(batches) > _FEW_STEPS:
+    def fine_tuning(self, variant: Variant) -> tuple[Played, Batch | None]:
+        """The whole run, and the longest batch of the step in which most is allocated; None where it is in loading."""
+        steps = self.steps_of(variant)
+        if len(steps) > _FEW_STEPS:
+            steps = played_of(steps)
             with suppress(NotComposableError):  # its steps may hang together in another way: trace them all
-                run, every = self.run(variant), variant.protocol(self._protocol).empty_cache_steps
+                run, every = self.run(variant), variant.protocol(self.protocol).empty_cache_steps
                 usual = {shape: without_emptying(step) for shape, step in run.step_of.items()} if every else run.step_of
-                steps = (
-                    (usual if every and number % every else run.step_of)[shape_of(batch)]
-                    for number, batch in enumerate(batches)
+                composed = (
+                    (usual if every and number % every else run.step_of)[shapes_of(step)]
+                    for number, step in enumerate(steps)
                 )
-                played = play(run.beginning, [*islice(steps, 1, None)])
+                played = play(run.beginning, [*islice(composed, 1, None)])
                 is_loading = played.peak_part == 0 and played.peak_event < run.begin
-                return played, None if is_loading else batches[played.peak_part]
+                return played, None if is_loading else max(steps[played.peak_part], key=shape_of)
         whole = self._traced_whole(variant)
         played = play(whole.trace)
-        a_step = -(-len(batches) // len(whole.ends))  # batches of one, where gradients are accumulated
-        step = bisect_right(whole.ends, played.peak_event)
-        ran = batches[step * a_step : (step + 1) * a_step]
-        return played, None if played.peak_event < whole.begin else max(ran, key=shape_of)
+        if played.peak_event < whole.begin:
+            return played, None
+        return played, max(self.steps_of(variant)[bisect_right(whole.ends, played.peak_event)], key=shape_of)
 
     def places(self, batch: Batch) -> tuple[int, ...]:
         """The numbers of a batch's rows among those trained on, from 1, the longest row's first."""
-        number_of = {id(row): number for number, row in enumerate(self._examples, 1)}
+        number_of = {id(row): number for number, row in enumerate(self.examples, 1)}
         return tuple(number_of[id(row)] for row in sorted(batch, key=lambda row: -len(row["input_ids"])))
 
     def _traced_whole(self, variant: Variant) -> TracedRun:
-        whole = self.traced.fine_tuning(variant, self.batches_of(variant), self._protocol.epochs)
-        self._whole_work[variant] = whole.work_each
-        return whole
+        if variant not in self._whole:
+            batches, epochs = self.batches_of(variant), self.protocol.epochs
+            self._whole = {variant: self.traced.fine_tuning(variant, batches, epochs)}  # the last one: they are long
+        return self._whole[variant]
 
     def run_work(self, variant: Variant) -> tuple[Work, int]:
         """What the whole run does, its optimizer included, and its number of steps."""
         each = self.fine_tuning_work(variant)
-        weight_bytes = FP32_BYTES if variant.adapter else BF16_BYTES
-        bytes_a_step = self.trainable_parameters(variant) * weight_bytes * ADAMW_PASSES
+        bytes_a_step = optimizer_bytes(self.trainable_parameters(variant), is_full=not variant.adapter)
         return sum(each, Work(made_bytes=len(each) * bytes_a_step)), len(each)
 
     def fine_tuning_work(self, variant: Variant) -> Sequence[Work]:
         """What each step of the whole run does, but for its optimizer's in-place kernels."""
-        if variant in self._whole_work:
-            return self._whole_work[variant]
-        batches = self.batches_of(variant)
-        if len(batches) > _FEW_STEPS:
+        steps = self.steps_of(variant)
+        if len(steps) > _FEW_STEPS:
             with suppress(NotComposableError):
                 work_of = self.run(variant).work_of
-                return [work_of[shape_of(batch)] for batch in batches]
+                return [work_of[shapes_of(step)] for step in steps]
         return self._traced_whole(variant).work_each
 
     def inference_work(self, answers: Sequence[AnswerLength]) -> list[Work]:
@@ -215,8 +222,8 @@ class CandidatePlanner:
 
         Raises NotComposableError for a model whose work does not grow with the number of tokens in a simple way.
         """
-        first = max(1, min(self.longest_prompt_tokens, self._protocol.max_length - _FEW_TOKENS))
-        last = max(self._protocol.max_length, first + 2 * _FEW_TOKENS)
+        first = max(1, min(self.longest_prompt_tokens, self.protocol.max_length - _FEW_TOKENS))
+        last = max(self.protocol.max_length, first + 2 * _FEW_TOKENS)
         early = self.traced.generation(first, first + _FEW_TOKENS)
         decoding = _decoding_work(early, self.traced.generation(last - _FEW_TOKENS, last), first, last)
         prompts = sorted({answer.prompt_tokens for answer in answers})
@@ -236,70 +243,67 @@ class CandidatePlanner:
 
         Raises NotComposableError if it cannot be put together from steps.
         """
-        if variant.protocol(self._protocol).gradient_accumulation_steps > 1:
-            raise NotComposableError("a step's gradients are older than its last batch")
         if variant not in self._runs:
             ends = self._ends(variant)
             if ends is None:
                 self._runs[variant] = self._traced_run(variant)
             else:
-                self._runs[variant] = _on_line(rank_of(variant), {rank_of(end): self.run(end) for end in ends})
+                self._runs[variant] = run_on_line(rank_of(variant), {rank_of(end): self.run(end) for end in ends})
         return self._runs[variant]
 
-    def cut_run(self, variant: Variant, batches: Sequence[Batch]) -> tuple[CutTrace, int, Sequence[Work]]:
-        """The run's first step and one of each batch; where training begins; and the work of the latter.
+    def cut_run(self, variant: Variant, steps: Sequence[StepBatches]) -> CutRun:
+        """Trace the run's first step and one of each step's batches.
 
         Raises NotComposableError as `cut` does.
         """
-        emptying = min(1, variant.protocol(self._protocol).empty_cache_steps)  # in every step: `fine_tuning` drops it
-        run = self.traced.fine_tuning(variant, [self.batches_of(variant)[0], *batches], empty_cache_steps=emptying)
-        return cut(run.trace, run.ends), run.begin, run.work_each[1:]
+        first = self.steps_of(variant)[0]
+        whole = [first, *(step for step in steps if len(step) == len(first))]
+        short = [step for step in steps if len(step) < len(first)]
+        epochs, ran = 1, whole
+        if short:  # as the last of an epoch, where it alone can stand
+            epochs = max(len(whole), len(short) + 1)
+            ran = [each[min(epoch, len(each) - 1)] for epoch in range(epochs) for each in (whole, short)]
+        batches = [batch for step in ran for batch in step]
+        emptying = min(1, variant.protocol(self.protocol).empty_cache_steps)  # in every step: `fine_tuning` drops it
+        run = self.traced.fine_tuning(variant, batches, epochs, empty_cache_steps=emptying)
+        found = cut(run.trace, run.ends)
+        *places, last = (next(place for place in range(1, len(ran)) if ran[place] is step) for step in steps)
+        return CutRun(
+            found.beginning,
+            run.begin,
+            [found.steps[place - 1] for place in places],
+            found.last_events if last == len(ran) - 1 else found.steps[last - 1].events,
+            [run.work_each[place] for place in (*places, last)],
+        )
 
     def _traced_run(self, variant: Variant) -> Run:
-        batches = self.batches_of(variant)
-        batch_of = {shape_of(batch): batch for batch in batches}
-        if variant == self.advised:
-            doubled = self.longest_batch * 2
-            batch_of[shape_of(doubled)] = doubled
+        steps = self.steps_of(variant)
+        batches_of = {shapes_of(step): step for step in steps}
+        longest = [self.longest_batch] * len(steps[0])  # what advice is about
+        batches_of.setdefault(shapes_of(longest), longest)
+        for batch in self.larger_batches if variant == self.advised else ():
+            step = [batch] * len(steps[0])
+            batches_of.setdefault(shapes_of(step), step)
+        played = {shapes_of(step) for step in (*played_of(steps), longest)}
         if self._lengths_agree:
             with suppress(NotComposableError):
-                return self._interpolated_run(variant, batch_of)
+                return interpolated_run(batches_of, played, partial(self.cut_run, variant))
             self._lengths_agree = False
-        shapes = sorted(batch_of)
-        found, begin, work_each = self.cut_run(
-            variant, [*(batch_of[shape] for shape in shapes), max(batches, key=shape_of)]
-        )
-        step_of = dict(zip(shapes, found.steps, strict=True))
-        return Run(found.beginning, begin, step_of, dict(zip(shapes, work_each, strict=False)))
-
-    def _interpolated_run(self, variant: Variant, batch_of: Mapping[Shape, Batch]) -> Run:
-        """Trace three lengths and a fourth as a check, and put the others on the curve through them."""
-        usual_rows = Counter(rows for rows, _ in sorted(batch_of)).most_common(1)[0][0]
-        usual = sorted(shape for shape in batch_of if shape[0] == usual_rows)
-        if len(usual) <= 4:  # noqa: PLR2004 - nothing to save
-            raise NotComposableError("there are too few lengths for a curve")
-        picked = [usual[0], usual[len(usual) // 2], usual[-1]]
-        check = usual[len(usual) // 4]
-        shapes = [*sorted(shape for shape in batch_of if shape[0] != usual_rows), *picked]
-        found, begin, work_each = self.cut_run(variant, [batch_of[shape] for shape in (*shapes, check)])
-        step_of = dict(zip(shapes, found.steps, strict=True))
-        work_of = dict(zip(shapes, work_each, strict=False))
-        steps = {shape[1]: step_of[shape] for shape in picked}
-        work = {shape[1]: work_of[shape] for shape in picked}
-        if (
-            step_at(check[1], steps).events != found.last_events
-            or work_at(check[1], work).products != work_each[-1].products
-        ):
-            raise NotComposableError("the check at a fourth length failed")
-        for shape in usual:
-            if shape not in step_of:
-                step_of[shape], work_of[shape] = step_at(shape[1], steps), work_at(shape[1], work)
-        return Run(found.beginning, begin, step_of, work_of)
+        shapes = sorted(batches_of)
+        if len(steps) > len(played_of(steps)):
+            raise NotComposableError("there are too many different steps")
+        found = self.cut_run(variant, [*(batches_of[shape] for shape in shapes), max(steps, key=shapes_of)])
+        step_of, work_of = dict(zip(shapes, found.steps, strict=True)), dict(zip(shapes, found.work_each, strict=False))
+        return Run(found.beginning, found.begin, step_of, work_of)
 
 
-def shape_of(batch: Batch) -> Shape:
-    """All that a step's memory depends on: the batch's rows, and the tokens they are padded to."""
-    return len(batch), max(len(row["input_ids"]) for row in batch)
+def optimizer_bytes(trainable_parameters: int, *, is_full: bool) -> int:
+    """What AdamW's foreach kernels and gradient clipping read and write in a step: a weight's elements 23 times.
+
+    That is counted in `_multi_tensor_adamw` (`torch/optim/adam.py`) and `_clip_grads_with_norm_`. Adapters are in fp32,
+    a whole model in bf16. Other optimizers are taken to be like it.
+    """
+    return trainable_parameters * (_BF16_BYTES if is_full else _FP32_BYTES) * _ADAMW_PASSES
 
 
 def _decoding_work(early: TracedRun, late: TracedRun, first: int, last: int) -> Callable[[int], Work]:
@@ -314,14 +318,3 @@ def _decoding_work(early: TracedRun, late: TracedRun, first: int, last: int) -> 
     if any(work_at(tokens, ends).products != work.products for tokens, work in known.items()):
         raise NotComposableError("the check of the work at other lengths failed")
     return lambda tokens: work_at(tokens, ends)
-
-
-def _on_line(rank: int, runs: dict[int, Run]) -> Run:
-    first, *others = runs.values()
-    shapes = [shape for shape in first.step_of if all(shape in other.step_of for other in others)]
-    return Run(
-        step_at(rank, {end: run.beginning for end, run in runs.items()}),
-        first.begin,
-        {shape: step_at(rank, {end: run.step_of[shape] for end, run in runs.items()}) for shape in shapes},
-        {shape: work_at(rank, {end: run.work_of[shape] for end, run in runs.items()}) for shape in shapes},
-    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.files import MOST_SETTINGS_BYTES, read_bytes, replace_text
+from ..base.messages import Message
 from ..inputs.pace import Pace
 from ..inputs.variants import VariantName
 from .seconds import Work, seconds_of
@@ -31,6 +32,51 @@ class Advice:
     """Highest LoRA rank, a multiple of 8; 0 if none fits, None for a variant without a rank."""
     checkpointing_saves_mib: float
     """What gradient checkpointing takes off the memory that is needed."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A variant changed so that it needs less, and what it comes to."""
+
+    told: tuple[Message, ...]
+    """What is changed; nothing for the variant as it is."""
+    variant: dict[str, Any]
+    """The changed variant, as a table of a variants file has it."""
+    row_tokens: int | None
+    """Where rows are cut, tokens: the protocol's `max_row_tokens`; None if they are not."""
+    needs_device_mib: float
+    """What the card must have."""
+    work: Work
+    """What the whole run does."""
+    seconds: float | None = None
+    """How long it takes, as a plan's."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What would make a candidate fit that fits in none of the chosen variants."""
+
+    variant: VariantName
+    """The chosen variant that needs least: what is changed."""
+    added: tuple[Change, ...]
+    """As it is, and with one change more each time, in the order in which they cost a user least, until it fits."""
+    enough: Change | None
+    """What of these changes is enough; None if all of them are not."""
+    not_planned: tuple[Message, ...]
+    """What could not be planned, and why."""
+
+    @property
+    def least_mib(self) -> float:
+        """The least that any of them needs of a card."""
+        return min(each.needs_device_mib for each in self.added)
+
+    def with_seconds(self, pace: Pace | None) -> Changes:
+        """The same with the time that each takes at a pace."""
+
+        def timed(change: Change) -> Change:
+            return change if pace is None else replace(change, seconds=seconds_of(change.work, pace).seconds)
+
+        return replace(self, added=tuple(map(timed, self.added)), enough=self.enough and timed(self.enough))
 
 
 @dataclass(frozen=True)
@@ -92,6 +138,8 @@ class Plan:
     """What they are planned from."""
     advice: Advice | None = None
     """With the first variant's plan: what else would fit the budget."""
+    changes: Changes | None = None
+    """With the first variant's plan, where no chosen variant fits: what would make it fit."""
 
 
 def with_seconds(plan: Plan, steps: int | None, pace: Pace | None) -> Plan:

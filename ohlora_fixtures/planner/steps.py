@@ -51,6 +51,36 @@ def step_at(x: int, known: Mapping[int, Step]) -> Step:
     return replace(alike, events=events_at(x, {point: step.events for point, step in known.items()}))
 
 
+def batch_of_each(low: Step, high: Step, coded: Sequence[Step]) -> NDArray[np.int64]:
+    """Which of a step's batches each event's size depends on, from 0; 0 where it depends on none.
+
+    All batches of `low` are short, all of `high` long. In the n-th coded step a batch is long if its place's n-th bit
+    is 1. Raises NotComposableError for a size that is neither a short nor a long batch's.
+    """
+    short, long, *between = (np.frombuffer(step.events, dtype=np.int64) for step in (low, high, *coded))
+    places = np.zeros(len(short), dtype=np.int64)
+    for bit, events in enumerate(between):
+        if len(events) != len(short) or ((events != short) & (events != long)).any():
+            raise NotComposableError("a block depends on more than one batch of its step")
+        places |= ((events == long) & (short != long)).astype(np.int64) << bit
+    return places
+
+
+def mixed(steps: Sequence[Step], place_of: NDArray[np.int64]) -> Step:
+    """A step of batches of several lengths, from the steps in which all have one of these.
+
+    Raises NotComposableError where there are fewer batches than places.
+    """
+    if len(steps) == 1:
+        return steps[0]
+    if place_of.max(initial=0) >= len(steps):
+        raise NotComposableError("a block depends on a batch that its step has not")
+    rows = np.stack([np.frombuffer(step.events, dtype=np.int64) for step in steps])
+    events = array("q")
+    events.frombytes(rows[place_of, np.arange(len(place_of))].tobytes())
+    return replace(steps[0], events=events)
+
+
 def events_at(x: int, known: Mapping[int, array[int]]) -> array[int]:
     """Events at `x` on the polynomial through the events at known points: two give a line, three a parabola.
 

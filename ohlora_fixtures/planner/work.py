@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import flop_registry
 
 from .seconds import Work
-from .steps import value_at, whole_at
+from .steps import NotComposableError, value_at, whole_at
 
 Counter = Callable[[Sequence[Any], Mapping[str, Any], Any], Work]
 """Takes an operator's arguments, keyword arguments and result."""
@@ -51,6 +51,14 @@ def work_at(x: int, known: Mapping[int, Work]) -> Work:
     flops, moved_bytes, fp32_flops, *others = (dict(zip(known, values, strict=True)) for values in by_field)
     exact = (whole_at(x, values) if any(values.values()) else 0 for values in (flops, moved_bytes, fp32_flops))
     return Work(*exact, *(round(value_at(x, values)) for values in others))
+
+
+def mean_work(each: Sequence[Work]) -> Work:
+    """The mean of what steps do; raises NotComposableError unless what matrix products do comes out whole."""
+    total, count = sum(each, Work()), len(each)
+    if any(value % count for value in total.products):
+        raise NotComposableError("a step's work is no mean of others' work")
+    return Work(*(round(value / count) for value in vars(total).values()))
 
 
 def _with_all_heads(func: torch._ops.OpOverload, args: Sequence[Any]) -> list[Any]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from ..base.messages import message
 from ..results.comparison import Comparison
 from ..results.record import Record
-from . import digits, quantities
+from . import changes, digits, quantities
 from .layout import Column, figures, in_mib, words
 from .notes import plan_is_off_by
 from .words import Say, head_in
@@ -30,6 +30,8 @@ def sections(comparison: Comparison, say: Say) -> Iterator[tuple[str, str, list[
         ("plans", None, _plan_against_measurement(comparison)),
         ("limits", None, _limits(comparison)),
         ("advice", lead, advised),
+        ("changes", None, changes.columns(comparison, say)),
+        ("ways", None, changes.ways(comparison, say)),
         ("breakdown", None, _breakdown(comparison, say)),
         ("quality", None, _quality(comparison, say)),
     )

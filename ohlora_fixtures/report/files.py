@@ -12,7 +12,7 @@ from ..choice.selection import Selection
 from ..inputs.cases import Case
 from ..results.answers import Answers
 from ..results.comparison import Cell, Comparison, Row
-from . import choice, details, page, table
+from . import changes, choice, details, page, table
 from .layout import Terminal, as_markdown, for_terminal
 from .notes import REHEARSAL, notes, together
 from .quantities import MEASURED, PLANNED, QUALITY
@@ -40,7 +40,8 @@ def texts(found: Findings, language: Language, more: str = "") -> Iterator[tuple
         "\n".join(filter(None, (_markdown(found, language), choice.markdown(selection, language), more))),
     )
     yield "comparison.csv", comma_separated(comparison)
-    yield "selection.json", safe_text.json_page({**_fits(comparison), **choice.as_facts(selection)}).decode()
+    facts = {**_fits(comparison), **choice.as_facts(selection), "would_fit": changes.facts(comparison)}
+    yield "selection.json", safe_text.json_page(facts).decode()
     yield "report.html", page.html(comparison, selection, found.answers, found.environment, language)
 
 

@@ -10,7 +10,8 @@ from ..inputs.protocol import Sampling
 from ..planner.plan import Plan
 from ..results.comparison import Cell, Comparison
 from ..results.record import Measured, Record
-from . import digits
+from . import changes, digits
+from .words import Say
 
 REHEARSAL = message("note.rehearsal")
 _MOST_NAMES = 8
@@ -94,6 +95,9 @@ def notes(comparison: Comparison) -> Iterator[Note]:
     for row in comparison.rows:
         if row.candidate.unverified:
             yield Note(message("note.unverified", candidate=row.candidate.name, what=row.candidate.unverified))
+    for row in comparison.rows:
+        if found := changes.told(row):
+            yield Note(found)
     yield from (Note(each) for each in (*mixed_notes(comparison), *comparison.notes))
     yield from _on_failures(records)
     yield from _on_taints(ran)
@@ -236,6 +240,8 @@ def _on_planned(comparison: Comparison) -> Iterator[Message]:
     yield message("note.plan", card=cards)
     if len(cards) == 1 and context_mib is not None:
         yield message("note.context", mib=context_mib, doubt=doubt_of(some.environment.context_basis))
+    if not changes.ways(comparison, Say("en"))[0].cells:
+        yield message("note.ways", option=f"--variants {','.join(changes.WAYS)}")
     if estimated:
         is_every = len(estimated) == len(comparison.rows)
         yield message("note.estimated_every") if is_every else message("note.estimated", names=estimated)

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..base.messages import Message
 from ..inputs.candidates import Candidate
 from ..inputs.cases import Case, answering_case
+from ..planner.plan import Changes
 from .fit import Fit, fit_of, fit_of_all
 from .folder import read_records
 from .record import Record
@@ -63,6 +64,14 @@ class Row:
     def plans(self) -> list[Record]:
         """The records of all that was planned."""
         return [cell.plan for cell in self.cells.values() if cell.plan is not None]
+
+    @property
+    def changes(self) -> tuple[Changes, float] | None:
+        """What would make it fit, as planned, and what it is held to, MiB; None where it fits in a variant."""
+        if any(cell.fit.verdict == "fits" for case, cell in self.cells.items() if case.variant is not None):
+            return None
+        found = ((plan.plan.changes, plan.limit_mib) for plan in self.plans if plan.plan and plan.plan.changes)
+        return next(found, None)
 
     @property
     def fit_as_measured(self) -> Fit:

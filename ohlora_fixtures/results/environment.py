@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.installation import versions
+from ..base.safe_text import without_own_folders
 from ..meters.device import available_cores
 from ..meters.nvml import Nvml
 
@@ -97,10 +98,7 @@ def published(text: str) -> str:
 
     Of a path that is in neither, only its last part is left.
     """
-    for place, name in ((Path.cwd(), "."), (Path.home(), "~")):
-        if place != Path(place.anchor):
-            text = re.sub(rf"{re.escape(str(place))}(?![^/\\=,:])", name, text)
-    return _ELSEWHERE.sub(r"\1…/", text)
+    return _ELSEWHERE.sub(r"\1…/", without_own_folders(text))
 
 
 def allocator_settings() -> str | None:

@@ -53,7 +53,7 @@ class Experiment:
     dataset_sha256: str
     budget_mib: float
     variant: dict[str, Any] | None = None
-    """The variant's settings, its `adapter` and its `training`."""
+    """The variant's settings: its `adapter`, its `training`, and the `base` of one that is quantised."""
     dataset_rows: int | None = None
     """All rows of the user's own dataset, of which the protocol takes some; None with the suite's."""
 
@@ -281,7 +281,7 @@ def experiment_of(settings: Settings, case: Case) -> Experiment:
         protocol_changes=settings.protocol.changes(),
         dataset_sha256=settings.dialogues.sha256,
         budget_mib=settings.budget_mib,
-        variant={"adapter": dict(variant.adapter), "training": dict(variant.training)} if variant else None,
+        variant={name: value for name, value in variant.as_dict().items() if name != "name"} if variant else None,
         dataset_rows=None if settings.dialogues.path == OWN_DATASET else settings.dialogues.count,
     )
 

@@ -85,10 +85,12 @@ def opened_device(settings: Settings, context: CudaContext) -> Iterator[Device]:
     memory_mib = properties.total_memory / MIB
     context.bind(f"GPU-{properties.uuid}")
     with ExitStack() as stack:
-        profile = settings.gpu_profile
-        if properties.name not in profile.card:
-            stack.enter_context(settings_of(profile, capability, torch.backends.cuda))
-        cap = MemoryCap(torch.cuda, memory_mib, settings.budget_mib)
+        profile, limit_mib = settings.gpu_profile, settings.budget_mib
+        imitated = None if properties.name in profile.card else profile
+        if imitated:  # of the present card, the card itself says what can be had
+            stack.enter_context(settings_of(imitated, capability, torch.backends.cuda))
+            limit_mib = imitated.limit_mib(settings.budget_mib)
+        cap = MemoryCap(torch.cuda, memory_mib, limit_mib)
         stack.callback(cap.lift)
         torch.cuda.synchronize()  # the context is there from now on
         cap.fit(context.mib(torch.cuda.memory_reserved() / MIB) or profile.context_mib)
@@ -98,7 +100,7 @@ def opened_device(settings: Settings, context: CudaContext) -> Iterator[Device]:
             source=source,
             clock=CudaClock(torch.cuda),
             memory=CudaMemory(torch.cuda, context, drop_workspaces, cap),
-            card=CardWatch(Nvml(), context, memory_mib, settings.budget_mib),
+            card=CardWatch(Nvml(), context, memory_mib, limit_mib),
             cap=cap,
             peaks=present.peaks if present else Peaks(),
             environment=Environment(
@@ -110,5 +112,7 @@ def opened_device(settings: Settings, context: CudaContext) -> Iterator[Device]:
                 allocator_settings=allocator_settings(),
                 cublas_workspace_config=os.environ.get(WORKSPACE_VARIABLE),
                 attention_backends=tuple(enabled_backends(torch.backends.cuda)),
+                usable_mib=imitated.usable_mib if imitated else None,
+                usable_basis=imitated.usable_basis if imitated else None,
             ),
         )

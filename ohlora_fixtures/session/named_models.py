@@ -4,16 +4,16 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import CandidateError, InputError
 from ..base.files import read_bytes
 from ..base.installation import versions
-from ..base.messages import message
+from ..base.messages import Message, message
 from ..inputs.candidates import Candidate
 from ..inputs.named_models import CARD, FILES, ModelName, candidate_of, folder_of, with_own_names
+from ..inputs.templates import template_of
 from ..planner.plan import PlanStore
 from ..planner.planner import source_digest
 from .hub import planning_files
@@ -40,7 +40,7 @@ def named_candidates(names: Iterable[ModelName], known: Sequence[Candidate]) -> 
 
 
 def complete(candidate: Candidate, ours: Sequence[Candidate], texts: Sequence[str], store: PlanStore) -> Candidate:
-    """The candidate with its parameters, LoRA targets, and the characters a token of its own tokenizer over texts.
+    """The candidate with its parameters, its LoRA targets, and what its tokenizer makes of texts.
 
     What was found earlier for the same files is taken from the store, and transformers is imported only where it was
     not. Raises InputError for an architecture that cannot be built or tuned.
@@ -51,7 +51,7 @@ def complete(candidate: Candidate, ours: Sequence[Candidate], texts: Sequence[st
         try:
             found = _found(candidate, ours, texts)
         except CandidateError as error:
-            raise InputError(_as_told(candidate, error)) from None
+            raise InputError(_as_told(error)) from None
         store.write(facts, found)
     return replace(candidate, **{**found, "target_modules": tuple(found["target_modules"])})
 
@@ -86,7 +86,6 @@ def _found(candidate: Candidate, ours: Sequence[Candidate], texts: Sequence[str]
 
 def _of_tokenizer(candidate: Candidate, texts: Sequence[str]) -> dict[str, Any]:
     """Characters a token, and tokens of the chat template; neither where transformers cannot read the tokenizer."""
-    from ..inputs.templates import template_of
     from ..workloads.models import load_tokenizer, tokenizer_at_hand
 
     found: dict[str, Any] = {}
@@ -115,15 +114,7 @@ def _sha256(path: Path, most_bytes: int) -> str:
         raise InputError(f"{path} cannot be read ({error.strerror}): give --model another model") from None
 
 
-def _as_told(candidate: Candidate, error: CandidateError) -> object:
-    """The error; of an architecture that transformers lacks, that, and whether the repository has code of its own."""
-    from transformers import CONFIG_MAPPING
-
-    settings = candidate.architecture()
-    kind = settings["model_type"]
-    if kind in CONFIG_MAPPING:
-        return error.said
-    what = f"--model {candidate.repo} has the model type {kind!r}, which transformers {version('transformers')} lacks"
-    if "auto_map" in settings:
-        return f"{what}, and Python code of its own: read that, then write its entry by hand, with remote_code = true"
-    return f"{what}: update transformers, if a newer one has it"
+def _as_told(error: CandidateError) -> str:
+    """The error; of an architecture that only its repository's own code has, also how that may be run."""
+    is_own_code = isinstance(error.said, Message) and error.said.key == "reason.own_code"
+    return f"{error.said}{'; for that, write its entry by hand, with remote_code = true' if is_own_code else ''}"

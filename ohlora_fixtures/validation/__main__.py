@@ -5,16 +5,17 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 
 from ..base.errors import InputError
-from ..base.installation import DATA
+from ..base.installation import DATA, REFERENCE
 from ..results.folder import RECORDS
-from . import peft_metamathqa
+from . import peft_metamathqa, study
 from .compared import Compared, compare_records
 
 TABLES: Mapping[str, Callable[[Path], Iterator[Compared]]] = MappingProxyType(
-    {peft_metamathqa.FOLDER.name: peft_metamathqa.compare}
+    {peft_metamathqa.FOLDER.name: peft_metamathqa.compare, REFERENCE.name: study.compare}
 )
 """By its folder's name, what plans the runs of a published table."""
 
@@ -48,18 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(folder: Path) -> None:
     write = sys.stdout.write
-    largest: dict[str, float] = {}
+    off: dict[str, list[float]] = {}
     for each in TABLES.get(folder.name, compare_records)(folder):
-        if not largest:
-            write(f"{folder.name}\n  {'plan, MiB':>10} {'measured':>10} {'off by %':>9}  figure\n")
+        if not off:
+            write(f"{folder.name}\n  {'plan':>10} {'measured':>10} {'off by %':>9}  figure\n")
+        digits = 0 if each.unit == "MiB" else 1
         write(
-            f"  {each.planned_mib:>10,.0f} {each.measured_mib:>10,.0f} {each.off_percent:>+9.3f}  "
-            f"{each.quantity}: {each.run}\n"
+            f"  {each.planned:>10,.{digits}f} {each.measured:>10,.{digits}f} {each.off_percent:>+9.3f}  "
+            f"{each.quantity}, {each.unit}: {each.run}\n"
         )
         sys.stdout.flush()
-        largest[each.quantity] = max(largest.get(each.quantity, 0.0), abs(each.off_percent))
-    errors = ", ".join(f"{quantity} {percent:.3f} %" for quantity, percent in largest.items())
-    write(f"  largest error: {errors}\n" if largest else f"{folder.name}: no measured case has a peak and a plan\n")
+        off.setdefault(each.quantity, []).append(abs(each.off_percent))
+    if not off:
+        write(f"{folder.name}: no measured case has a peak and a plan\n")
+    for quantity, percent in off.items():
+        write(f"  {quantity}: largest error {max(percent):.3f} %, mean {fmean(percent):.3f} %\n")
 
 
 if __name__ == "__main__":

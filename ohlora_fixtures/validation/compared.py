@@ -17,13 +17,14 @@ class Compared:
     """What ran, and what tells it from other runs of the same."""
     quantity: str
     """What was measured, such as `peak reserved`."""
-    planned_mib: float
-    measured_mib: float
+    planned: float
+    measured: float
+    unit: str = "MiB"
 
     @property
     def off_percent(self) -> float:
         """How far the plan is above the measurement."""
-        return 100 * (self.planned_mib / self.measured_mib - 1)
+        return 100 * (self.planned / self.measured - 1)
 
 
 def compare_records(folder: Path) -> Iterator[Compared]:

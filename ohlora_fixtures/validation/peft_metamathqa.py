@@ -21,6 +21,7 @@ import msgspec
 from ..base.installation import DATA
 from ..base.units import MIB
 from ..inputs.gpu_profiles import Gpu, choose_profile, read_profiles
+from ..planner.seconds import Work, seconds_of
 from .compared import Compared
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ FOLDER = DATA / "reference" / "peft-metamathqa"
 CARD = Gpu("NVIDIA L40S", (8, 9), 46068)
 """The card of all runs."""
 
+STEPS = 5000
 ROWS = 4
 """Rows of a batch."""
 UNTRAINED_TOKENS = 768
@@ -64,6 +66,8 @@ class Published:
     """`max_memory_reserved` of the whole process, less `BEFORE_BYTES`."""
     allocated_after_step_average_bytes: int
     """Mean over all steps of `memory_allocated` after the step, less the same."""
+    train_seconds: float | None
+    """Of all steps, answering in between left out; None where it is not at hand."""
     torch: str
     date: str
 
@@ -80,6 +84,7 @@ class Planned:
     trainable_parameters: int
     max_reserved_bytes: float
     allocated_after_step_average_bytes: float
+    train_seconds: float
 
 
 def published(folder: Path = FOLDER) -> list[Published]:
@@ -112,6 +117,8 @@ def compare(folder: Path = FOLDER) -> Iterator[Compared]:
             plan.allocated_after_step_average_bytes / MIB,
             run.allocated_after_step_average_bytes / MIB,
         )
+        if run.train_seconds is not None:
+            yield Compared(name, "seconds of 5,000 steps", plan.train_seconds, run.train_seconds, "s")
 
 
 @cache
@@ -133,7 +140,19 @@ def planned(run: str, *, adapter_off: bool = True) -> Planned:
             _evaluate(model)
         _train(model, optimizer, trace)
     allocated_mib = statistics.fmean(trace.at(_after(step)).allocated_mib for step in USUAL_STEPS)
-    return Planned(trainable, trace.peak().reserved_mib * MIB - BEFORE_BYTES, allocated_mib * MIB - BEFORE_BYTES)
+    assert profile.pace is not None
+    seconds = STEPS * seconds_of(_step_work(trace, trainable, is_full=adapters()[run] is None), profile.pace).seconds
+    peak_bytes = trace.peak().reserved_mib * MIB - BEFORE_BYTES
+    return Planned(trainable, peak_bytes, allocated_mib * MIB - BEFORE_BYTES, seconds)
+
+
+def _step_work(trace: TracedLoop, trainable: int, *, is_full: bool) -> Work:
+    """What a step of usual length does, in the mean."""
+    from ..planner.candidate_planner import optimizer_bytes
+
+    whole = trace.work(since=_after(USUAL_STEPS.start - 1), until=_after(USUAL_STEPS.stop - 1))
+    each = Work(*(value // len(USUAL_STEPS) for value in vars(whole).values()))
+    return each + Work(made_bytes=optimizer_bytes(trainable, is_full=is_full))
 
 
 def _model() -> PreTrainedModel:

@@ -1,16 +1,17 @@
 """Memory of every candidate and variant on one axis: what is needed as planned, and what was measured."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ...choice.selection import Selection
 from ...meters.memory import MemoryReading
 from ...planner.plan import Plan
 from ...results.comparison import Cell, Comparison
-from .. import digits
-from ..layout import figures, in_mib, words
+from .. import changes, digits
+from ..layout import Column, figures, in_mib, words
 from ..notes import plan_is_off_by
 from ..quantities import MEMORY
-from ..words import Say
+from ..words import Say, head_in
 from . import svg
 from .bars import Bar, Bars, standings
 from .contents import Figure, Mark, Shown, Table, cases_of, catalogued, known_of, limits_of, subjects, verdict
@@ -27,10 +28,41 @@ def figure(found: Comparison, selection: Selection, say: Say) -> Figure | None:
     )
     bars = tuple(_bar(case, say) for case in cases)
     drawn = Bars(say("memory.title"), say("axis.mib"), "needs_device", bars, standings(selection, say), limits)
+    changed = _changed(found, limits, say)
     kinds = dict.fromkeys(kind for bar in bars for _, kind in bar.lengths)
     legend = tuple(Mark(svg.bar_sample(kind), say(f"memory.legend_{kind}")) for kind in kinds)
-    tables = (_planned_table(cases, say), _measured_table(cases, say), _advice_table(cases, say))
-    return Figure(say("memory.lead"), (), legend, tuple(table for table in tables if table.rows), bars=(drawn,))
+    ways = _table("ways", changes.ways(found, say), say)
+    tables = (_planned_table(cases, say), _measured_table(cases, say), _advice_table(cases, say), ways)
+    return Figure(
+        say("memory.lead"), (), legend, tuple(table for table in tables if table.rows), bars=(drawn, *changed)
+    )
+
+
+def _changed(found: Comparison, limits: tuple[tuple[float, str], ...], say: Say) -> tuple[Bars, ...]:
+    """What would make candidates fit that fit in no variant: what they need with each change more."""
+    bars, ends = list[Bar](), dict[str, str]()
+    for row, known, limit_mib in changes.changed(found):
+        name = row.candidate.name
+        enough = known.enough and known.enough.told
+        said = " + ".join(each.text(say.language) for each in enough or ())
+        ends[name] = say("changes.fits_with", changes=said) if enough else say("changes.not_enough")
+        for place, each in enumerate(changes.shown(known)):
+            fits, mib = each.needs_device_mib <= limit_mib, digits.mib(each.needs_device_mib)
+            is_added = place < len(known.added)
+            key = each.told[-1].key.rpartition(".")[2] if each.told else ""
+            added = say(f"changes.{key}", **each.told[-1].values) if key else known.variant
+            over = "" if fits else say("memory.over", mib=digits.mib(each.needs_device_mib - limit_mib))
+            lengths = ((each.needs_device_mib, "needs"),)
+            more = say("changes.fits") if fits else ""
+            bars.append(Bar(name, added if is_added else say("changes.enough"), lengths, mib, more, over))
+    if not bars:
+        return ()
+    table = _table("caption", changes.columns(found, say), say)
+    return (Bars(say("changes.title"), say("axis.mib"), "needs_device", tuple(bars), ends, limits, table),)
+
+
+def _table(name: str, columns: Iterable[Column], say: Say) -> Table:
+    return Table(say(f"changes.{name}"), tuple(replace(each, head=head_in(each.head, say)) for each in columns))
 
 
 _Sizes = Plan | MemoryReading

@@ -1,0 +1,135 @@
+"""What a fine-tuning run is made of, by the shapes of its steps: a few are traced, the others lie between them."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .seconds import Work
+from .steps import NotComposableError, Step, batch_of_each, mixed, step_at
+from .work import mean_work, work_at
+
+if TYPE_CHECKING:
+    from .traced_candidate import Batch
+
+StepBatches = Sequence["Batch"]
+"""The batches whose gradients a step adds up: one, unless gradients are accumulated."""
+Shape = tuple[int, int]
+"""Rows of a batch, and the tokens of its longest row."""
+StepShape = tuple[Shape, ...]
+"""Those of a step's batches."""
+
+_FEW_SHAPES = 4
+"""With no more there is nothing to save."""
+_MANY_STEPS = 64
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a fine-tuning run of one variant is made of."""
+
+    beginning: Step
+    begin: int
+    """Where its training begins, after loading: a position in its events."""
+    step_of: dict[StepShape, Step]
+    """Of every shape that is played."""
+    work_of: dict[StepShape, Work]
+    """Of every shape, the first step's included."""
+
+
+@dataclass(frozen=True)
+class CutRun:
+    """A traced run, cut into its first step and those asked for."""
+
+    beginning: Step
+    begin: int
+    """As a run's."""
+    steps: Sequence[Step]
+    """Those asked for, but the last."""
+    last_events: array[int]
+    """The last one's: what it leaves behind may not be known."""
+    work_each: Sequence[Work]
+    """Of all that were asked for."""
+
+
+def shape_of(batch: Batch) -> Shape:
+    """All that a step's memory depends on: the batch's rows, and the tokens they are padded to."""
+    return len(batch), max(len(row["input_ids"]) for row in batch)
+
+
+def shapes_of(batches: StepBatches) -> StepShape:
+    """Those of a step's batches."""
+    return tuple(map(shape_of, batches))
+
+
+def played_of(steps: list[StepBatches]) -> list[StepBatches]:
+    """The steps of a run that are played.
+
+    All are, unless gradients are accumulated: then nearly each step is unlike the others. Of more than 128, these are
+    the first 64, and the 64 with the longest batches.
+    """
+    if len(steps[0]) == 1 or len(steps) <= 2 * _MANY_STEPS:
+        return steps
+    by_length = sorted(range(_MANY_STEPS, len(steps)), key=lambda number: max(shapes_of(steps[number])))
+    return [steps[number] for number in (*range(_MANY_STEPS), *sorted(by_length[-_MANY_STEPS:]))]
+
+
+def interpolated_run(
+    batches_of: Mapping[StepShape, StepBatches],
+    played: Collection[StepShape],
+    trace: Callable[[Sequence[StepBatches]], CutRun],
+) -> Run:
+    """Trace three lengths and a further step as a check, and put the others on the curve through them.
+
+    Where gradients are accumulated, steps of short and long batches tell which of them each block belongs to.
+    Raises NotComposableError where there are too few lengths, or where the check fails.
+    """
+    usual_rows = Counter(map(_rows_of, sorted(batches_of))).most_common(1)[0][0]
+    usual = sorted(shape for shape in batches_of if _rows_of(shape) == usual_rows)
+    others = sorted(shape for shape in batches_of if _rows_of(shape) != usual_rows)
+    batch_of = {shape_of(batch)[1]: batch for shape in usual for batch in batches_of[shape]}
+    lengths = sorted(batch_of)
+    picked = [lengths[0], lengths[len(lengths) // 2], lengths[-1]]
+    places = range(len(usual_rows))
+    alike = [[batch_of[tokens] for _ in places] for tokens in picked]
+    coded = [
+        [batch_of[picked[-1 if place >> bit & 1 else 0]] for place in places]
+        for bit in range((len(places) - 1).bit_length())
+    ]
+    if len(usual) <= _FEW_SHAPES + len(coded) or len(lengths) < len(picked) or len(set(usual_rows)) > 1:
+        raise NotComposableError("there are too few lengths for a curve")
+    check = usual[len(usual) // 4]
+    found = trace([*map(batches_of.__getitem__, others), *alike, *coded, batches_of[check]])
+    step_of, work_of = dict(zip(others, found.steps, strict=False)), dict(zip(others, found.work_each, strict=False))
+    steps = dict(zip(picked, found.steps[len(others) :], strict=False))
+    work = dict(zip(picked, found.work_each[len(others) :], strict=False))
+    place_of = batch_of_each(steps[picked[0]], steps[picked[-1]], found.steps[len(others) + len(picked) :])
+    step_at_length = {tokens: steps[tokens] if tokens in steps else step_at(tokens, steps) for tokens in lengths}
+    work_at_length = {tokens: work[tokens] if tokens in work else work_at(tokens, work) for tokens in lengths}
+    for shape in usual:
+        work_of[shape] = mean_work([work_at_length[tokens] for _, tokens in shape])
+        if shape in played or shape == check:
+            step_of[shape] = mixed([step_at_length[tokens] for _, tokens in shape], place_of)
+    if step_of[check].events != found.last_events or work_of[check].products != found.work_each[-1].products:
+        raise NotComposableError("the check at a further step failed")
+    return Run(found.beginning, found.begin, step_of, work_of)
+
+
+def run_on_line(rank: int, runs: dict[int, Run]) -> Run:
+    """A run at a rank between those of two others."""
+    first, *others = runs.values()
+    played = [shape for shape in first.step_of if all(shape in other.step_of for other in others)]
+    worked = [shape for shape in first.work_of if all(shape in other.work_of for other in others)]
+    return Run(
+        step_at(rank, {end: run.beginning for end, run in runs.items()}),
+        first.begin,
+        {shape: step_at(rank, {end: run.step_of[shape] for end, run in runs.items()}) for shape in played},
+        {shape: work_at(rank, {end: run.work_of[shape] for end, run in runs.items()}) for shape in worked},
+    )
+
+
+def _rows_of(shape: StepShape) -> tuple[int, ...]:
+    return tuple(rows for rows, _ in shape)

@@ -1,0 +1,162 @@
+"""What would make candidates fit, in a sentence, as JSON and as a table; what each variant saves and costs."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..base.messages import Message, message
+from ..planner.plan import Change, Changes
+from ..results.comparison import Comparison, Row
+from ..results.record import Record
+from . import digits
+from .layout import Column, figures, in_mib, words
+from .words import Say
+
+WAYS = ("r16", "r16-accumulation", "r16-checkpointing", "r16-adamw8bit", "r16-qlora")
+"""Shipped variants, the first without and each other with one of the changes."""
+
+
+def told(row: Row) -> Message | None:
+    """The change that costs least and is enough, or that none is; None for a candidate that needs none."""
+    if row.changes is None:
+        return None
+    changes, limit_mib = row.changes
+    found = {"candidate": row.candidate.name, "variant": changes.variant, "limit": limit_mib}
+    if changes.enough is not None:
+        cost = _cost(changes, changes.enough)
+        said = message(
+            "changed.enough", changes=changes.enough.told, mib=changes.enough.needs_device_mib, cost=cost, **found
+        )
+    elif len(changes.added) > 1:
+        said = message("changed.not_enough", changes=changes.added[-1].told, mib=changes.least_mib, **found)
+    else:
+        said = message("changed.nothing", mib=changes.least_mib, **found)
+    if changes.not_planned:
+        return message("changed.with_not_planned", told=said, not_planned=changes.not_planned)
+    return said
+
+
+def _cost(changes: Changes, change: Change) -> Message:
+    """How much more time it takes, or where no pace is known, how much more is computed."""
+    before = changes.added[0]
+    if change.seconds and before.seconds:
+        return message("changed.seconds", times=change.seconds / before.seconds)
+    return message("changed.flops", times=times_the_flops(changes, change))
+
+
+def times_the_flops(changes: Changes, change: Change) -> float:
+    """How many times the floating-point operations of the variant as it is."""
+    return change.work.flops / changes.added[0].work.flops
+
+
+def facts(comparison: Comparison) -> list[dict[str, Any]]:
+    """What would make each candidate fit that fits in no variant, as JSON can hold it."""
+    return [
+        {
+            "candidate": row.candidate.name,
+            "limit_mib": limit_mib,
+            "from_variant": changes.variant,
+            "added": [_facts(changes, each) for each in changes.added],
+            "enough": changes.enough and _facts(changes, changes.enough),
+            "not_planned": list(map(str, changes.not_planned)),
+        }
+        for row, changes, limit_mib in changed(comparison)
+    ]
+
+
+def _facts(changes: Changes, change: Change) -> dict[str, Any]:
+    return {
+        "changes": list(map(str, change.told)),
+        "variant": change.variant,
+        "max_row_tokens": change.row_tokens,
+        "needs_device_mib": change.needs_device_mib,
+        "seconds": change.seconds,
+        "times_the_flops": times_the_flops(changes, change),
+    }
+
+
+def changed(comparison: Comparison) -> Iterator[tuple[Row, Changes, float]]:
+    """Each candidate that fits in no variant, with its changes and what it is held to, MiB."""
+    for row in comparison.rows:
+        if row.changes is not None:
+            yield row, *row.changes
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A row of a table: a way to fine-tune a candidate, against the one that it is compared with."""
+
+    candidate: str
+    way: str
+    needs_mib: float
+    compared_mib: float
+    seconds: float | None
+    times_the_flops: float | None
+    limit_mib: float
+
+
+def columns(comparison: Comparison, say: Say) -> list[Column]:
+    """A row for each change that was planned, its headings in English."""
+    return _columns(
+        [
+            _Line(
+                row.candidate.name,
+                in_words(changes, each, say),
+                each.needs_device_mib,
+                changes.added[0].needs_device_mib,
+                each.seconds,
+                times_the_flops(changes, each),
+                limit_mib,
+            )
+            for row, changes, limit_mib in changed(comparison)
+            for each in shown(changes)
+        ],
+        say,
+    )
+
+
+def ways(comparison: Comparison, say: Say) -> list[Column]:
+    """A row for each planned variant, against its candidate's first; none where all are one variant at many ranks."""
+    lines = []
+    for row in comparison.rows:
+        plans = [(name, row.cell(name).plan) for name in comparison.variants]
+        known = [(name, record, record.plan) for name, record in plans if name and record and record.plan]
+        if len({_but_rank(record) for _, record, _ in known}) > 1:
+            first = known[0][2]
+            for name, record, plan in known:
+                if plan.needs_device_mib is not None and first.needs_device_mib is not None:
+                    times = plan.work.flops / first.work.flops if plan.work and first.work else None
+                    mib, other_mib = plan.needs_device_mib, first.needs_device_mib
+                    lines.append(_Line(row.candidate.name, name, mib, other_mib, plan.seconds, times, record.limit_mib))
+    return _columns(lines, say)
+
+
+def _but_rank(record: Record) -> str:
+    """A variant's settings without its rank, so that those can be told apart that differ in more."""
+    settings = dict(record.experiment.variant or {})
+    adapter = {name: value for name, value in settings.pop("adapter", {}).items() if name != "r"}
+    return json.dumps({**settings, "adapter": adapter}, sort_keys=True, default=str)
+
+
+def _columns(lines: Sequence[_Line], say: Say) -> list[Column]:
+    return [
+        words("candidate", (each.candidate for each in lines)),
+        words("variant", (each.way for each in lines)),
+        in_mib("needed", (each.needs_mib for each in lines)),
+        in_mib("saved", (each.compared_mib - each.needs_mib for each in lines)),
+        figures("s", (digits.seconds(each.seconds) for each in lines)),
+        figures("FLOPs, times", (digits.score(each.times_the_flops) for each in lines)),
+        words("fits", (say("listing.yes") if each.needs_mib <= each.limit_mib else "" for each in lines)),
+    ]
+
+
+def shown(changes: Changes) -> tuple[Change, ...]:
+    """All that there is to show: the changes as they add up, and what of them is enough."""
+    last = changes.added[-1]
+    return changes.added if changes.enough in (None, last) else (*changes.added, changes.enough)
+
+
+def in_words(changes: Changes, change: Change, say: Say) -> str:
+    """The variant, and what is changed."""
+    return " + ".join([changes.variant, *(each.text(say.language) for each in change.told)])
