@@ -90,3 +90,12 @@ def test_no_code_of_a_models_folder_is_run(suite, model_folder, tmp_path, option
         result = suite.run(sys.executable, "-m", "pytest", *order, "--collect-only", "-q", "-k", "inference")
         assert result.ret == 0
     assert not (tmp_path / "ran").exists()
+
+
+def test_what_others_wrote_moves_no_cursor(suite, model_folder):
+    path = model_folder(README_md='---\nlicense: "mit\\e[2J"\nbase_model: "a/b\\u202ec"\n---\n')
+    (suite.path / "mine.json").write_text(json.dumps({"num_train_epochs": 1, "packing\x1b[2J": 1}), encoding="utf-8")
+    result = suite.runpytest("benches", "--collect-only", "--model", path, "--training-config", "mine.json")
+    lines = [line for line in result.outlines if line.startswith(("model: ", "training config"))]
+    assert ["[2J" in line for line in lines] == [True, False, True]
+    assert not set("".join(lines)) & {"\x1b", "\u202e"}

@@ -1,7 +1,7 @@
 """`--training-config`: somebody's own set-up as a protocol and a variant."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import yaml
@@ -16,7 +16,7 @@ from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.base.yaml_files import MOST_YAML_BYTES
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.protocol import Protocol, parse_protocol
-from ohlora_fixtures.inputs.training_config import read_training_config
+from ohlora_fixtures.inputs.training_config import _LORA_BY_DEFAULT, _TRAINER, read_training_config
 from ohlora_fixtures.inputs.variants import Variant, read_variants
 
 SHIPPED = {each.name: each for each in read_variants(DATA / "variants.toml")}
@@ -79,6 +79,18 @@ def test_training_arguments_are_a_protocol_with_their_librarys_defaults(read):
     assert "mine.yaml (TrainingArguments): batch_size 2; epochs 4; learning_rate 1e-4; " in found.told[0]
     assert "optimizer adamw_torch_fused (default)" in found.told[0]
     assert found.told[1] == "training config, not used: without effect on memory: output_dir"
+
+
+def test_what_is_left_out_is_as_the_installed_libraries_have_it():
+    from peft import LoraConfig
+    from transformers import TrainingArguments
+
+    theirs = {each.name: each.default for each in fields(TrainingArguments)}
+    assert {
+        name: theirs[key] or False for key, name in _TRAINER.items() if name in TRAINER and key in theirs
+    } == TRAINER
+    lora = LoraConfig()
+    assert {name: getattr(lora, name) for name in _LORA_BY_DEFAULT} == _LORA_BY_DEFAULT
 
 
 def test_nothing_given_changes_nothing():

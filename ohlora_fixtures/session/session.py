@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from ..base import safe_text
 from ..base.errors import InputError
 from ..base.files import replace_bytes, replace_text
 from ..base.installation import DATA, REFERENCE
 from ..base.messages import message
-from ..base.safe_text import json_page
 from ..choice.selection import Selection
 from ..inputs.candidates import read_candidates
 from ..inputs.cases import Case
@@ -119,7 +119,7 @@ class Session:
             environment = resume.environment_after(folder / ENVIRONMENT, environment)
         self._environment = environment
         for name, facts in ((SESSION, now), (ENVIRONMENT, environment)):
-            self._store.write(name, partial(replace_bytes, data=json_page(facts)))
+            self._store.write(name, partial(replace_bytes, data=safe_text.json_page(facts)))
         if self._store.problem is not None:
             self.close()
             raise InputError(
@@ -139,12 +139,8 @@ class Session:
         dataset = self._settings.dialogues.understood(self._settings.protocol.fine_tuning_rows)
         candidates = self._settings.candidates
         models = [f"model: {in_one_line(each)}" for each in candidates if each.name in self._settings.named]
-        return [
-            dataset,
-            *models,
-            *self._settings.told,
-            *([self._resumed.header()] if self._resumed else ()),
-        ]
+        resumed = [self._resumed.header()] if self._resumed else []
+        return list(map(safe_text.line, (dataset, *models, *self._settings.told, *resumed)))
 
     @property
     def has_records(self) -> bool:
