@@ -26,6 +26,7 @@ _FACTS: dict[str, dict[str, Any]] = {
         "card_license": "gemma",
         "binding_license": "Gemma Terms of Use",
         "free_license": False,
+        "korean": "supported",
     },
     "smollm2-135m-instruct": {
         "repo": "HuggingFaceTB/SmolLM2-135M-Instruct",
@@ -33,6 +34,9 @@ _FACTS: dict[str, dict[str, Any]] = {
         "card_license": "apache-2.0",
         "binding_license": "apache-2.0",
         "free_license": True,
+        "korean": "no",
+        # its chat template without the system text, which would take 20 of the protocol's 80 tokens
+        "text_template": "<|im_start|>user\n{input}<|im_end|>\n<|im_start|>assistant\n{output}",
     },
 }
 _TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -69,7 +73,7 @@ def _gguf(name: str, temporary: Path) -> Path:
 
 def _entry(folder: Path, name: str) -> str:
     config = str((folder / name / "config.json").resolve())
-    facts = {"name": name, "group": "seed", "config": config, "korean": "supported", "target_modules": _TARGETS}
+    facts = {"name": name, "group": "seed", "config": config, "target_modules": _TARGETS}
     lines = (f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in (facts | _FACTS[name]).items())
     return "\n".join(["[[candidate]]", *lines, ""])
 
