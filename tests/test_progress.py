@@ -187,6 +187,7 @@ def test_a_terminal_is_watched_but_for_that_of_a_ci(monkeypatch, isatty, variabl
         (fine_tuning("x", seconds=58.72, peak_device_mib=9120.4), "58.7 s, peak 9,120 MiB of 12,288"),
         (inference("x", steady_median_seconds=1.25), "1.25 s a prompt, peak 6,000 MiB of 12,288"),
         (plan(fine_tuning("x")), "needs 9,000 MiB of 12,288"),
+        (plan(fine_tuning("x"), seconds=58.24), "about 58 s, needs 9,000 MiB of 12,288"),
         (plan(fine_tuning("x"), needs_device_mib=8100.4), "needs 8,100 MiB of 12,288, takes 9,000 where there is room"),
         (
             fine_tuning("x", outcome="over_budget", peak_device_mib=12900.0),

@@ -96,7 +96,8 @@ def figures(record: Record) -> str:
     if record.environment.scale == "mini":
         parts.append("rehearsed")
     if record.seconds is not None:
-        parts.append(f"{digits.seconds(record.seconds)} s{' a prompt' if record.case.workload == INFERENCE else ''}")
+        time = f"about {digits.roughly(record.seconds)}" if record.case.is_planned else digits.seconds(record.seconds)
+        parts.append(f"{time} s{' a prompt' if record.case.workload == INFERENCE else ''}")
     if record.needs_device_mib is not None:
         what = "needs" if record.case.is_planned else "peak"
         parts.append(f"{what} {digits.mib(record.needs_device_mib)} MiB of {digits.mib(record.limit_mib)}")
