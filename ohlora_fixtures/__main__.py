@@ -18,7 +18,6 @@ _WRONG_INPUT = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; the result is the exit status."""
-    gc.set_threshold(100_000)  # of what a command makes most is kept: to look for garbage more often finds none
     parser = argparse.ArgumentParser(
         prog="python -m ohlora_fixtures", description="What is done beside pytest sessions."
     )
@@ -37,4 +36,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(100_000)  # of what a command makes most is kept: to look for garbage more often finds none
     sys.exit(main())

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from .inputs.gpu_profiles import LIST
 from .planner.plan import PlanStore
 from .planner.planner import Planner
 from .report.layout import Terminal
+from .results.calibration import pace_of
 from .session import cases, records, workers
 from .session.devices import CUDA_CONTEXT, choose_device
 from .session.fixtures import *  # noqa: F403 - pytest finds fixtures among a plugin's names
@@ -95,7 +97,8 @@ class SessionHooks:
             settings = self._config.stash[SETTINGS] = self._session.complete(store, is_dry_run=is_dry_run)
             if self._worker is None and settings.is_resumed:
                 self._session.resume(is_dry_run=is_dry_run)
-        self._config.stash[PLANNER] = Planner(settings, store)
+        pace = partial(pace_of, settings.gpu_profile, settings.results_dir.parent)
+        self._config.stash[PLANNER] = Planner(settings, store, pace)
 
     def pytest_report_header(self) -> list[str]:
         """At the head of pytest's output: say what data it is about, and what is resumed."""

@@ -26,7 +26,6 @@ _FACTS: dict[str, dict[str, Any]] = {
         "card_license": "gemma",
         "binding_license": "Gemma Terms of Use",
         "free_license": False,
-        "text_template": "### 질문: {input} ### 답변: {output}",
     },
     "smollm2-135m-instruct": {
         "repo": "HuggingFaceTB/SmolLM2-135M-Instruct",
@@ -34,7 +33,6 @@ _FACTS: dict[str, dict[str, Any]] = {
         "card_license": "apache-2.0",
         "binding_license": "apache-2.0",
         "free_license": True,
-        "text_template": "<|im_start|>user\n{input}<|im_end|>\n<|im_start|>assistant\n{output}",
     },
 }
 _TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -106,3 +107,13 @@ def test_the_protocol_is_shown_with_its_defaults():
     }
     defaults = {name: str(value).lower() for name, value in Protocol().as_dict().items()}
     assert {name: shown.get(name) for name in asdict(Protocol())} == defaults
+
+
+def test_the_page_of_architectures_adds_up():
+    text = read(DOCS / "architectures.md")
+    tried, refused = (re.findall(r"^\| (?!`|-)(.+) \|$", table, re.MULTILINE) for table in text.split("\n## "))
+    ends = Counter(tuple(cell == "yes" for cell in row.split(" | ")[1:3]) for row in tried)
+    both, planned, rehearsed = ends[True, True], ends[True, False], ends[False, True]
+    assert f"Of {len(tried) + len(refused)}, {both} are planned and rehearsed, {planned} only planned, " in text
+    assert f", {rehearsed} only rehearsed,\nand {len(refused)} neither." in text
+    assert not ends[False, False]

@@ -1,12 +1,14 @@
 """`--model`: a model by its name alone, an id on the Hub or a folder."""
 
+import contextlib
 import json
 import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from chat_templates import CHATML
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conftest import TINY, TINY_PARAMETERS
@@ -90,6 +92,13 @@ def test_models_of_one_name_get_names_that_are_theirs_alone(model_folder):
     assert [each.name for each in with_own_names(of_hub, ())] == ["a--mine", "b--mine"]
 
 
+def test_folders_whose_names_differ_in_case_alone_are_two_models(model_folder):
+    folders = [model_folder("one/Mine"), model_folder("one/mine")]
+    found = named_candidates([parse_name(str(each), Path()) for each in folders], OURS)
+    assert [each.repo for each in found] == list(map(str, folders))
+    assert len({each.name.lower() for each in found}) == 2
+
+
 def test_a_model_with_an_entry_is_that_candidate_and_asks_nobody():
     (entry,) = named_candidates([ModelName("", "qwen/qwen3-0.6b"), ModelName("", "Qwen/Qwen3-0.6B")], OURS)
     assert entry == next(each for each in OURS if each.name == "Qwen3-0.6B")
@@ -151,6 +160,13 @@ def test_yaml_is_read_within_bounds(text, says):
     assert read_yaml("a" * 1000) == "a" * 1000
 
 
+@given(st.text("[]{}:,-&*!|>\n #ab19.'\"%@`?~<=_+eT\t\\", max_size=40) | st.from_regex(r"!!\w+ ?.*", fullmatch=True))
+@example("!!timestamp")
+def test_whatever_stands_in_a_yaml_file_is_read_or_refused(text):
+    with contextlib.suppress(ValueError):
+        read_yaml(text)
+
+
 def put(folder, **files):
     folder.mkdir()
     for name, text in files.items():
@@ -173,8 +189,11 @@ def put(folder, **files):
         ({"config__json": " " * 4 * 2**20 + "{}"}, "larger than 4 MiB"),
         ({"config__json": "[]"}, "lacks the field 'model_type'"),
         ({"config__json": json.dumps(TINY | {"num_hidden_layers": 10**6})}, "num_hidden_layers is more than 1,000"),
-        ({"config__json": '{"model_type": "new", "auto_map": {}}'}, "lacks, and Python code of its own: read that"),
-        ({"config__json": '{"model_type": "new"}'}, "lacks: update transformers, if a newer one has it"),
+        (
+            {"config__json": '{"model_type": "new", "auto_map": {}}'},
+            "for that, write its entry by hand, with remote_code",
+        ),
+        ({"config__json": '{"model_type": "new"}'}, "does not have: update transformers, or correct model_type"),
         ({"config__json": '{"model_type": "roberta"}'}, "is roberta, which writes no text"),
         ({"config__json": json.dumps(TINY | {"quantization_config": {"quant_method": "awq"}})}, "(awq)"),
     ],
@@ -210,3 +229,30 @@ def test_the_entry_is_written_and_reads_back(model_folder, tokenizer_files, tmp_
     assert 0.3 < mine.chars_per_token < 1  # of a character's three bytes
     assert (known.name, known.folder(None)) == ("Qwen3-0.6B", None)
     assert 'repo = "../my-model"' in (tmp_path / "new" / "mine.toml").read_text(encoding="utf-8")
+
+
+def test_a_tokenizer_that_cannot_be_read_is_left_to_the_cases_that_need_it(model_folder, tmp_path, capsys):
+    path = model_folder()
+    (path / "tokenizer.json").write_text("{", encoding="utf-8")
+    assert main(["candidates", "--model", str(path), "--into", str(tmp_path / "mine.toml")]) == 0
+    assert "an unknown number of characters a token" in capsys.readouterr().out
+
+
+def test_the_tokens_of_its_chat_template_are_counted(model_folder, tokenizer_files, tmp_path, capsys, monkeypatch):
+    from transformers import AutoTokenizer
+
+    path = model_folder(**tokenizer_files)
+    (path / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["candidates", "--model", "my-model", "--into", "mine.toml"]) == 0
+    (mine,) = read_candidates(tmp_path / "mine.toml")
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    asked = tokenizer.apply_chat_template([{"role": "user", "content": "question"}], add_generation_prompt=True)
+    assert mine.template_tokens == len(asked["input_ids"]) - len(tokenizer("question")["input_ids"]) > 20
+    assert f"template of its own, for chats, of {mine.template_tokens} tokens" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    (path / "chat_template.jinja").write_text("{{ messages[9].content }}", encoding="utf-8")
+    assert main(["candidates", "--model", "my-model", "--into", "other.toml"]) == 0
+    (other,) = read_candidates(tmp_path / "other.toml")
+    assert (other.chars_per_token, other.template_tokens) == (mine.chars_per_token, None)

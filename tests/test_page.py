@@ -246,6 +246,8 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     page_of(page_data.compared([changed(each, **limits) for each in comparison.plans], candidates))
     over = [changed(each, peak_device_mib=10**5, needs_device_mib=None) for each in comparison.plans]
     page_of(page_data.compared(over, candidates))
+    for korean in ("no", "unknown"):
+        page_of(page_data.compared(comparison.records, [replace(each, korean=korean) for each in candidates]))
     monkeypatch.setattr(page_module, "MOST_CANDIDATES", 2)
     monkeypatch.setattr(page_module, "MOST_PROMPTS", 2)
     whole(comparison)

@@ -72,6 +72,10 @@ def test_a_tokenizer_at_hand_gives_the_real_lengths(settings, tmp_path):
     path = tmp_path / "weights" / "tiny" / "tokenizer.json"
     path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
     assert not planner.is_kept(candidate, None)  # another file, another plan
+    planner.plan(candidate, None)
+    assert planner.is_kept(candidate, None)
+    (tmp_path / "weights" / "tiny" / "chat_template.jinja").write_text("", encoding="utf-8")
+    assert not planner.is_kept(candidate, None)
 
 
 def test_a_plan_names_the_packages_whose_kernels_it_is_without(settings, tiny):
@@ -86,9 +90,19 @@ def test_a_plan_names_the_packages_whose_kernels_it_is_without(settings, tiny):
 
 
 def test_what_a_library_refuses_on_meta_is_told_in_one_sentence(settings):
-    settings.protocol = Protocol(optimizer="adamw_torch_fused")
+    settings.protocol = Protocol(optimizer="galore_adamw")
     with pytest.raises(CandidateError, match=r"^tiny cannot be planned: \w+: [^\n]+$"):
         Planner(settings, PlanStore(None)).plan(settings.candidates[0], lora(8))
+
+
+def test_a_fused_optimizer_has_each_tensors_step_count_on_the_card_too(settings):
+    plans = []
+    for optimizer in ("adamw_torch", "adamw_torch_fused"):
+        settings.protocol = Protocol(optimizer=optimizer, batch_size=1)
+        plans.append(Planner(settings, PlanStore(None)).plan(settings.candidates[0], Variant("full")))
+    plain, fused = plans
+    tensors = 2 + 2 * 12  # embeddings and last norm, and those of two layers
+    assert (fused.allocated_after_mib - plain.allocated_after_mib) * 2**20 == tensors * 512  # the smallest block
 
 
 def test_a_store_that_cannot_be_written_is_no_obstacle(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from choices import fine_tuning, inference, plan
 
 from ohlora_fixtures.session import progress
-from ohlora_fixtures.session.progress import Line, Progress, Remaining, SignOfLife, Work, in_words, is_watched
+from ohlora_fixtures.session.progress import Line, Phases, Progress, Remaining, SignOfLife, Work, in_words, is_watched
 from ohlora_fixtures.session.terminal import figures
 
 
@@ -51,6 +51,16 @@ def test_a_log_tells_every_few_minutes_at_which_step_a_long_case_is(clock):
     for clock.seconds in (60.0, 170.0, 181.0, 200.0, 360.0, 361.0):
         case.tick()
     assert written == ["\n  3 of 50 steps after 3 min ", "\n  6 of 50 steps after 6 min "]
+
+
+def test_what_a_plan_is_at_is_shown_once_it_takes_longer_than_two_seconds(clock):
+    written = []
+    plans = Phases(Line(written.append, 50), "gemma-2-2b-it r16")
+    for clock.seconds in (1.9, 2.0, 2.1, 2.3):
+        plans.tell(f"tracing r64, step {clock.seconds:g}")
+    assert written == [f"\x1b7\x1b[K gemma-2-2b-it r16: tracing r64, step {each}\x1b8" for each in ("2", "2.3")]
+    Phases(Line(written.append, 30), "gemma-2-2b-it r16").tell("too early")
+    assert len(written) == 2
 
 
 def test_progress_is_shown_four_times_a_second_at_most_and_taken_away(clock):

@@ -69,6 +69,11 @@ def test_layers_that_are_all_alike_are_two():
     assert (mini["num_hidden_layers"], mini["layer_types"]) == (2, ["full"] * 2)
 
 
+def test_stacks_of_layers_stay_as_many():
+    mini = mini_architecture({"num_hidden_layers": 128, "num_layers_per_stack": 16}, 9, 0)
+    assert (mini["num_hidden_layers"], mini["num_layers_per_stack"]) == (8, 1)
+
+
 def test_settings_that_depend_on_one_another_stay_so():
     mini = mini_architecture(
         {

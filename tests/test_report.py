@@ -138,6 +138,15 @@ def test_an_unverified_candidate_is_marked_wherever_its_figures_stand():
     assert cells == ["its architecture, and so its size, is from memory", ""]
 
 
+def test_a_plan_without_the_kernels_that_a_card_may_run_says_so():
+    figures = {"is_planned": True, "device": "NVIDIA T4", "tokenizer": "own", "peak_device_mib": 900.0}
+    packages = ("causal-conv1d", "flash-linear-attention")
+    plans = [made(name, "r16", without_kernels=packages, **figures) for name in ("Qwen3.5-0.8B", "Qwen3.5-2B")]
+    text = told(comparison_of(*plans, made("Qwen3-0.6B", "r16", without_kernels=(), **figures)), 300)
+    assert "without the kernels of causal-conv1d and flash-linear-attention, with which" in text
+    assert "memory is another: Qwen3.5-0.8B, Qwen3.5-2B\n" in text
+
+
 def test_random_weights_at_full_size_are_told():
     text = told(comparison_of(record(weights="random")), 200)
     assert "time and memory are real, answers are not" in text

@@ -261,7 +261,7 @@ def test_a_note_takes_three_lines_unless_all_is_asked_for():
     usual = text_of(SESSIONS["failed"])
     note = usual[usual.index("\nerror: ") + 1 :].split("\n\n")[0].splitlines()
     assert len(note) == 3
-    assert note[0].startswith("error: bench_inference[gemma-2-2b-it] and 67 more: xxx")
+    assert note[0].startswith(f"error: bench_inference[gemma-2-2b-it] and {4 * len(CANDIDATES) - 1} more: xxx")
     assert note[-1].endswith("… (-v: all)")
     assert "… (-v" not in text_of(SESSIONS["failed"], verbosity=1)
 

@@ -13,7 +13,6 @@ from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.planner.tracing import tracing
-from ohlora_fixtures.workloads.fine_tuning import forget_optimizers
 
 L4 = next(profile for profile in read_profiles(DATA / "gpus.toml") if profile.name == "l4")
 MIB = 2**20
@@ -119,23 +118,22 @@ def test_what_is_attached_inside_is_told_from_activations(model):
 
 
 @pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="an extra")
-def test_an_8_bit_optimizer_is_traced(model):
-    from bitsandbytes.optim import AdamW8bit
+def test_a_layer_in_4_bits_is_quantised_and_multiplied_on_meta(model):
+    from bitsandbytes.nn import Linear4bit
 
-    states_mib = []
-    for optimizer_of in (torch.optim.AdamW, AdamW8bit):
-        with tracing(model, L4) as trace:
-            trace.mark("placed")
-            optimizer = optimizer_of(model.parameters())
-            model(input_ids=batch(64), labels=batch(64)).loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            trace.mark("end")
-        kept_mib = trace.at("end").allocated_mib - trace.at("placed").allocated_mib
-        states_mib.append(kept_mib - 2 * L4.cublas_workspace_bytes / MIB)
-        del optimizer
-        forget_optimizers()
-    assert states_mib[1] == pytest.approx(states_mib[0] / 2, rel=0.1)  # two bytes a parameter instead of four
+    rows, width = 512, 1024
+    with tracing(model, L4) as trace:
+        trace.mark("placed")
+        with torch.device("meta"):
+            layer = Linear4bit(width, width, bias=False, compress_statistics=False, quant_type="nf4").bfloat16()
+        layer.weight = layer.weight.to("meta")
+        trace.mark("quantised")
+        layer(torch.zeros(rows, width, dtype=torch.bfloat16, device="meta", requires_grad=True)).sum().backward()
+        trace.mark("end")
+    quantised_mib = trace.at("quantised").allocated_mib - trace.at("placed").allocated_mib
+    assert quantised_mib == pytest.approx(width * width * (1 / 2 + 4 / 64) / MIB, rel=0.01)
+    whole_mib = width * width * 2 / MIB  # the weight is there in bf16 while one product takes
+    assert trace.peak(since="quantised").allocated_mib > trace.at("quantised").allocated_mib + whole_mib
 
 
 def test_with_a_device_map_the_weights_share_one_segment():

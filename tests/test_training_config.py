@@ -168,6 +168,7 @@ def test_two_files_make_one_set_up(read):
         ({"a_yaml": "a: !!python/object/apply:os.getcwd []"}, "could not determine a constructor"),
         ({"a_yaml": "a" * (MOST_YAML_BYTES + 1)}, "it is larger than"),
         ({"a_json": "{}"}, "it has no key"),
+        ({"a_yaml": "peft_type: LORA\nr: 2026-01-01"}, "Object of type date is not JSON serializable"),
         ({"a_yaml": {"colour": "red"}}, "is none of TrainingArguments, SFTConfig, adapter_config.json and axolotl"),
         ({"a_yaml": {"num_train_epochs": 2.5}}, "cannot be run: protocol setting epochs='2.5' needs a whole number"),
         ({"a_yaml": {"num_train_epochs": 0}}, "epochs='0' needs a whole number from 1 to 10,000"),

@@ -8,7 +8,7 @@ import pytest
 from made import made
 
 from ohlora_fixtures.base.installation import REFERENCE
-from ohlora_fixtures.planner.seconds import calibrated
+from ohlora_fixtures.planner.seconds import calibrated, seconds_of
 from ohlora_fixtures.validation import fms_acceleration, study
 from ohlora_fixtures.validation.__main__ import main
 from ohlora_fixtures.validation.compared import Compared
@@ -98,6 +98,17 @@ def test_each_candidates_times_on_a_t4_are_planned_from_the_other_six():
     assert fmean(training) <= 5
     assert max(answering) <= 20  # docs/planning.md says why
     assert fmean(training + answering) <= 6
+
+
+@pytest.mark.slow
+def test_one_candidate_measured_tells_the_times_of_the_others():
+    timed = {each.name: study.timed_cases(each) for each in study.candidates()}
+    for name, own in timed.items():
+        pace = calibrated(study.pace_without_runs(), [(each.work, each.seconds) for each in own])
+        others = [each for other, cases in timed.items() if other != name for each in cases]
+        misses = [abs(seconds_of(each.work, pace).seconds / each.seconds - 1) for each in others]
+        assert fmean(misses) <= 0.13
+        assert max(misses) <= 0.37
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ from typing import Any
 
 import yaml
 
+from .errors import one_line
+
 MOST_YAML_BYTES = 256 * 1024
 """Of a text: PyYAML's own reader takes a second for it."""
 
@@ -13,7 +15,8 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("an alias (*name) is not followed: write out what it stands for")
+            what = "an alias (*name) is not followed: write out what it stands for"
+            raise yaml.MarkedYAMLError(problem=what, problem_mark=self.peek_event().start_mark)
         return super().compose_node(parent, index)
 
 
@@ -28,5 +31,5 @@ def read_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ValueError(f"{error.problem}{line}") from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter of a date or a number that cannot be
-        raise ValueError(" ".join(str(error).split())) from None
+    except Exception as error:  # noqa: BLE001 - PyYAML has no error of its own for a value that its tag cannot have
+        raise ValueError(one_line(error)) from None

@@ -46,13 +46,17 @@ def render(template: str, tokens: Mapping[str, str], chats: Sequence[Chat]) -> t
 
     Raises CandidateError, in one sentence, for a template that fails, takes too long or makes too much of a dialogue.
     """
-    return _render(template, tuple(sorted(tokens.items())), tuple(chats))
+    found = _rendered(template, tuple(sorted(tokens.items())), tuple(chats))
+    if isinstance(found, str):
+        raise CandidateError(message("reason.chat_template", error=safe_text.line(found)[:_ERROR]))
+    return found
 
 
 @lru_cache(maxsize=32)
-def _render(template: str, tokens: tuple[tuple[str, str], ...], chats: tuple[Chat, ...]) -> tuple[str, ...]:
+def _rendered(template: str, tokens: tuple[tuple[str, str], ...], chats: tuple[Chat, ...]) -> tuple[str, ...] | str:
+    """The texts, or what is wrong: what has failed once is not waited for again."""
     if len(template) > _MOST_TEMPLATE:
-        raise _not_rendered(f"it has {len(template):,} characters")
+        return f"it has {len(template):,} characters"
     job = {"template": template, "tokens": dict(tokens), "chats": [_plain(chat) for chat in chats]}
     try:
         done = subprocess.run(  # noqa: S603 - a file of this package
@@ -65,16 +69,10 @@ def _render(template: str, tokens: tuple[tuple[str, str], ...], chats: tuple[Cha
         )
         found = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        raise _not_rendered(f"it takes more than {_MOST_SECONDS:.0f} s") from None
+        return f"it takes more than {_MOST_SECONDS:.0f} s"
     except ValueError:
-        raise _not_rendered(f"its process ended with status {done.returncode}") from None
-    if "error" in found:
-        raise _not_rendered(found["error"])
-    return tuple(found["texts"])
-
-
-def _not_rendered(why: str) -> CandidateError:
-    return CandidateError(message("reason.chat_template", error=safe_text.line(why)[:_ERROR]))
+        return f"its process ended with status {done.returncode}"
+    return found["error"] if "error" in found else tuple(found["texts"])
 
 
 def _plain(chat: Chat) -> Any:

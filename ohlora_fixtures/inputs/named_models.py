@@ -231,15 +231,16 @@ def with_own_names(found: Mapping[ModelName, Candidate], taken: Collection[str])
 
 def in_one_line(candidate: Candidate) -> str:
     """What is known of a named model, for a person."""
-    targets = ", ".join(candidate.target_modules)
     at = f"@{candidate.revision[:_SHOWN]}" if candidate.revision else ""
     licence = candidate.binding_license
     if candidate.card_license != licence:
         licence += f" (card: {candidate.card_license})"
+    found = ["parameters are counted when it runs"]
+    if candidate.parameters:
+        found = [f"{candidate.parameters:,} parameters", f"adapters on {', '.join(candidate.target_modules)}"]
+        found.append(f"{candidate.chars_per_token or 'an unknown number of'} characters a token")
     facts = [
-        f"{candidate.parameters:,} parameters" if candidate.parameters else "parameters are counted when it runs",
-        *([f"adapters on {targets}"] if targets else []),
-        f"{candidate.chars_per_token or 'an unknown number of'} characters a token",
+        *found,
         f"licence {licence}",
         *([f"made from {candidate.base_model}"] if candidate.base_model else []),
         f"template {_template_in_words(candidate)}",
@@ -248,13 +249,14 @@ def in_one_line(candidate: Candidate) -> str:
 
 
 def _template_in_words(candidate: Candidate) -> str:
+    if candidate.text_template is not None:
+        return repr(candidate.text_template)
     files = candidate.config.parent
-    is_file = (files / "chat_template.jinja").is_file()
-    if candidate.text_template is None and (
-        is_file or "chat_template" in _read_object(files / "tokenizer_config.json")
-    ):
-        return "its own, for chats"
-    return repr(candidate.text_template or PLAIN)
+    settings = _read_object(files / "tokenizer_config.json")
+    if (files / "chat_template.jinja").is_file() or "chat_template" in settings:
+        tokens = candidate.template_tokens
+        return "of its own, for chats" + (f", of {tokens} tokens" if tokens else "")
+    return repr(PLAIN) if settings else "of its tokenizer, if that has one"
 
 
 def _texts(value: Any) -> list[str]:

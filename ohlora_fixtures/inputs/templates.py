@@ -80,6 +80,12 @@ class Template:
         """The tokens that a model gets to answer."""
         return [self._ids(text) for text in self._prompts(rows)]
 
+    @property
+    def tokens_around(self) -> int:
+        """Tokens that it has around a prompt."""
+        (prompt,) = self.prompts([Dialogue(_QUESTION, "")])
+        return len(prompt) - len(self.tokenizer(_QUESTION, add_special_tokens=False)["input_ids"])
+
     def _prompts(self, rows: Sequence[Dialogue]) -> list[str]:
         if self.text is not None:
             return [self.text.replace("{input}", row.prompt) for row in rows]

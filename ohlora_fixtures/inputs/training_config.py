@@ -187,7 +187,8 @@ def _facts(path: Path) -> dict[str, Any]:
         raise InputError(f"training config {path} is not UTF-8: give a YAML or JSON file") from None
     try:  # YAML has JSON, but not its numbers, such as 2e-05
         facts = json.loads(text) if text.lstrip().startswith("{") else read_yaml(text)
-    except (ValueError, RecursionError) as error:
+        json.dumps(facts)  # no dates, no bytes: records could not keep them
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"training config {path} is not valid YAML or JSON: {error}") from None
     if not isinstance(facts, dict) or not all(isinstance(key, str) for key in facts):
         raise InputError(

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
@@ -21,14 +21,19 @@ from ..inputs.variants import ends_of
 from ..workloads import models
 from ..workloads.kernels import kernels_of
 from .plan import Advice, Changes, Plan, PlanStore, with_seconds
+from .seconds import Work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ..inputs.candidates import Candidate
+    from ..inputs.pace import Pace
     from ..inputs.settings import Settings
     from ..inputs.variants import Variant
     from ..workloads.inference import AnswerLength
+
+Watch = Callable[[str], None]
+"""Is told in a few words what a plan is at."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,17 @@ class Planner:
     estimated.
     """
 
-    def __init__(self, settings: Settings, store: PlanStore) -> None:
+    def __init__(self, settings: Settings, store: PlanStore, pace: Callable[[], Pace | None] | None = None) -> None:
+        """`pace` tells how fast the card works, when that is first asked; without it, the GPU profile does."""
         self._settings = settings
         self._store = store
         self._opened: _OpenCandidate | None = None
-        self.pace = settings.gpu_profile.pace
+        self._find_pace = pace or (lambda: settings.gpu_profile.pace)
+
+    @cached_property
+    def pace(self) -> Pace | None:
         """How fast the card works, as far as is known."""
+        return self._find_pace()
 
     def is_kept(self, candidate: Candidate, variant: Variant | None) -> bool:
         """Whether a case's plan, and what is told with it, can be had without the heavy libraries."""
@@ -62,17 +72,29 @@ class Planner:
             needed += [self._advice_facts(candidate, variant), self._changes_facts(candidate, variant)]
         return all(self._store.read(facts) is not None for facts in needed)
 
-    def plan(self, candidate: Candidate, variant: Variant | None, measured: MeasuredTokenizer | None = None) -> Plan:
+    def plan(
+        self,
+        candidate: Candidate,
+        variant: Variant | None,
+        measured: MeasuredTokenizer | None = None,
+        watch: Watch | None = None,
+    ) -> Plan:
         """A case's plan: fine-tuning in a variant, or inference for None.
 
+        `watch` is told in a few words what is traced.
         Raises CandidateError for a candidate that cannot be built or planned.
         """
         kept = self._kept(
             self._facts(candidate, variant, measured),
             candidate,
-            lambda: self._open(candidate, measured).plan(variant),
+            lambda: self._open(candidate, measured, watch).plan(variant),
         )
         return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace)
+
+    def kept_seconds(self, candidate: Candidate, variant: Variant | None) -> float | None:
+        """What a case's plan that is at hand says: of the whole run, or of one prompt; None without such a plan."""
+        kept = self._store.read(self._facts(candidate, variant))
+        return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace).seconds if kept else None
 
     def work_each(
         self,
@@ -80,8 +102,8 @@ class Planner:
         variant: Variant | None,
         measured: MeasuredTokenizer,
         answers: Sequence[AnswerLength] = (),
-    ) -> list[tuple[int, int]]:
-        """What each step of a fine-tuning case, or each answer, computes and moves: FLOPs and bytes.
+    ) -> list[Work]:
+        """What each step of a fine-tuning case, or each answer, does.
 
         `answers` are the lengths of the answers given. Raises CandidateError as `plan` does.
         """
@@ -90,9 +112,9 @@ class Planner:
             candidate,
             lambda: {"work": self._open(candidate, measured).work_each(variant, answers)},
         )
-        return [(flops, moved_bytes) for flops, moved_bytes in kept["work"]]
+        return convert(kept["work"], list[Work])
 
-    def advice(self, candidate: Candidate, variant: Variant | None) -> Advice | None:
+    def advice(self, candidate: Candidate, variant: Variant | None, watch: Watch | None = None) -> Advice | None:
         """What else would fit the budget and the card, given with the first variant's case alone.
 
         Raises CandidateError as `plan` does.
@@ -100,10 +122,10 @@ class Planner:
         if not self._is_advised(variant):
             return None
         facts = self._advice_facts(candidate, variant)
-        kept = self._kept(facts, candidate, lambda: {"advice": self._open(candidate, None).advice()})
+        kept = self._kept(facts, candidate, lambda: {"advice": self._open(candidate, None, watch).advice()})
         return None if kept["advice"] is None else Advice(**kept["advice"])
 
-    def changes(self, candidate: Candidate, variant: Variant | None) -> Changes | None:
+    def changes(self, candidate: Candidate, variant: Variant | None, watch: Watch | None = None) -> Changes | None:
         """What would make a candidate fit that does in no chosen variant; with the first variant's case alone.
 
         Raises CandidateError as `plan` does.
@@ -111,23 +133,23 @@ class Planner:
         if not self._is_advised(variant):
             return None
         kept = self._kept(
-            self._changes_facts(candidate, variant), candidate, lambda: {"changes": self._changed(candidate)}
+            self._changes_facts(candidate, variant), candidate, lambda: {"changes": self._changed(candidate, watch)}
         )
         found: Changes | None = convert(kept["changes"], Changes | None)
         return found and found.with_seconds(self.pace)
 
-    def _changed(self, candidate: Candidate) -> dict[str, Any] | None:
+    def _changed(self, candidate: Candidate, watch: Watch | None) -> dict[str, Any] | None:
         """The fields of `Changes`; None if the candidate fits, or if nothing of it can be planned."""
         limit_mib = self._limit_mib()
         needed_mib: dict[Variant, float] = {}
         for variant in self._settings.variants:
             with suppress(CandidateError):
-                needed_mib[variant] = self.plan(candidate, variant).needs_device_mib or 0.0
+                needed_mib[variant] = self.plan(candidate, variant, watch=watch).needs_device_mib or 0.0
                 if needed_mib[variant] <= limit_mib:
                     return None
         if not needed_mib:
             return None
-        return asdict(self._open(candidate, None).changes(min(needed_mib, key=needed_mib.__getitem__)))
+        return asdict(self._open(candidate, None, watch).changes(min(needed_mib, key=needed_mib.__getitem__)))
 
     def _is_advised(self, variant: Variant | None) -> bool:
         return variant == self._settings.variants[0]
@@ -146,10 +168,13 @@ class Planner:
         self._store.write(facts, made)
         return made
 
-    def _open(self, candidate: Candidate, measured: MeasuredTokenizer | None) -> _OpenCandidate:
+    def _open(
+        self, candidate: Candidate, measured: MeasuredTokenizer | None, watch: Watch | None = None
+    ) -> _OpenCandidate:
         if self._opened is None or (self._opened.candidate, self._opened.measured) != (candidate, measured):
             self._opened = None  # two candidates at once would need twice the memory
             self._opened = _OpenCandidate(candidate, self._settings, measured)
+        self._opened.let_watch(watch)
         return self._opened
 
     def _facts(
@@ -211,8 +236,14 @@ class _OpenCandidate:
         self._kernels = kernels_of(model)
         self._prompt_tokens = max(self._rows.prompt_tokens)
         self._median_prompt_tokens = median_low(self._rows.prompt_tokens)
-        traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
-        self._planner = CandidatePlanner(traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants)
+        self._traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
+        self._planner = CandidatePlanner(
+            self._traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants
+        )
+
+    def let_watch(self, watch: Watch | None) -> None:
+        """Tell somebody, or nobody any more, what is traced."""
+        self._traced.watch = watch or (lambda _: None)
 
     def plan(self, variant: Variant | None) -> dict[str, Any]:
         """The fields of `Plan` without its seconds, and the number of steps."""
@@ -254,10 +285,10 @@ class _OpenCandidate:
         )
         return {"plan": asdict(plan), "steps": steps}
 
-    def work_each(self, variant: Variant | None, answers: Sequence[AnswerLength]) -> list[tuple[int, int]]:
+    def work_each(self, variant: Variant | None, answers: Sequence[AnswerLength]) -> list[dict[str, int]]:
         planner = self._planner
         each = planner.inference_work(answers) if variant is None else planner.fine_tuning_work(variant)
-        return [(work.flops, work.moved_bytes) for work in each]
+        return [asdict(work) for work in each]
 
     def advice(self) -> dict[str, Any] | None:
         """The fields of `Advice`; None for a candidate whose runs cannot be put together from steps."""

@@ -59,6 +59,11 @@ class Work:
         return self + Work(*(-value for value in vars(other).values()))
 
 
+def mean(works: Sequence[Work]) -> Work:
+    """The mean of several, at least one, in whole numbers."""
+    return Work(*(value // len(works) for value in vars(sum(works, Work())).values()))
+
+
 @dataclass(frozen=True)
 class Range:
     """A planned time, seconds."""

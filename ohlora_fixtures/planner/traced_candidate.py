@@ -123,6 +123,8 @@ class TracedCandidate:
         self._protocol = protocol
         self._profile = profile
         self._kernels = MetaKernels()
+        self.watch: Callable[[str], None] = lambda _: None
+        """What to tell what is traced, in a few words."""
         self._placed = {"{}": _Placed(model)}
         self.trainable_parameters: dict[Variant, int] = {}
         """Parameters that training changes, of each variant traced so far."""
@@ -158,6 +160,7 @@ class TracedCandidate:
         `changes` are protocol settings that differ from the variant's own.
         """
         protocol = replace(variant.protocol(self._protocol), epochs=epochs, **changes)
+        self.watch(f"tracing {variant.name}")
         with ExitStack() as stack:
             stack.enter_context(bitsandbytes_on_meta())
             placed = self._of(variant)
@@ -170,7 +173,12 @@ class TracedCandidate:
             stack.enter_context(given_batches(batches, epochs))
             rows = [row for batch in batches for row in batch]
             begin = len(tracer.trace.events), tracer.done()
-            tuned = fine_tune(adapted, self._tokenizer, rows, protocol, tracer.mark)
+
+            def tick() -> None:
+                tracer.mark()
+                self.watch(f"tracing {variant.name}, {len(tracer.marks)} steps done")
+
+            tuned = fine_tune(adapted, self._tokenizer, rows, protocol, tick)
             self.states[variant] = States.of(tuned.trainer.optimizer)
             forget_optimizers()
             return _marked(tracer, tracer.trace.until(tracer.marks[-1][0]), begin)

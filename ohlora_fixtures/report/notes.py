@@ -303,7 +303,8 @@ def _on_sampling(ran: Sequence[Record]) -> Iterator[Note]:
             shown = ", ".join(f"{name} {value:g}" for name, value in known)
             used.setdefault(shown, []).append(record.case.candidate)
     for shown, names in used.items():
-        yield Note(message("note.sampling", settings=shown, names=listed(distinct(names))), is_caution=False)
+        told = message("note.sampling", settings=shown, names=listed(distinct(names)))
+        yield Note(told, is_caution=len(used) > 1)
 
 
 def _on_protocol(records: Sequence[Record]) -> Iterator[Note]:

@@ -26,6 +26,7 @@ from ..workloads.models import LoadedModel
 from . import cases
 from .devices import CUDA_CONTEXT, DEVICE, Device, opened_device
 from .options import SETTINGS
+from .progress import phases_on_terminal
 from .records import CaseFailure, Draft, draft_of, told_in_one_sentence
 
 if TYPE_CHECKING:
@@ -117,10 +118,12 @@ def plan(
             usable_basis=profile.usable_basis,
             context_basis=profile.context_basis,
         )
-        with told_in_one_sentence():
-            found = planner.plan(candidate, variant)
+        name = f"{candidate.name} {variant.name if variant else 'inference'}"
+        with told_in_one_sentence(), phases_on_terminal(request.config, name) as watch:
             draft.plan = replace(
-                found, advice=planner.advice(candidate, variant), changes=planner.changes(candidate, variant)
+                planner.plan(candidate, variant, watch=watch),
+                advice=planner.advice(candidate, variant, watch),
+                changes=planner.changes(candidate, variant, watch),
             )
         return draft.plan
 

@@ -15,7 +15,9 @@ from ..inputs.dataset import Dialogues
 from ..inputs.protocol import Protocol
 from ..inputs.settings import Settings
 from ..meters.meter import Measurement, Utilization, decoding_utilization, measure, timed, training_utilization
+from ..planner.plan import with_seconds
 from ..planner.planner import MeasuredTokenizer
+from ..planner.seconds import mean
 from ..quality.assessment import NOT_JUDGED, Assessor
 from ..results.fit import above_budget
 from ..results.flat import extra_info
@@ -56,9 +58,12 @@ def meter(
 
     def utilization(measurement: Measurement[Any], warm_up: int) -> Utilization:
         is_inference = isinstance(measurement.result, Answered)
-        work_each = planner.work_each(*planned, measurement.result.lengths if is_inference else ())
+        each = planner.work_each(*planned, measurement.result.lengths if is_inference else ())
+        if is_inference and draft.plan:  # its answers are as long as they became
+            draft.plan = with_seconds(replace(draft.plan, work=mean(each)), None, planner.pace)
         share = decoding_utilization if is_inference else training_utilization
-        return share(work_each, measurement.seconds_each, warm_up, device.peaks)
+        moved = [(work.flops, work.moved_bytes) for work in each]
+        return share(moved, measurement.seconds_each, warm_up, device.peaks)
 
     def run(work: Callable[..., Any], *arguments: Any, total: int, unit: str, warm_up: int) -> Measurement[Any]:
         draft.measured = replace(

@@ -2,17 +2,18 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import CandidateError, InputError
 from ..base.files import read_bytes
 from ..base.installation import versions
-from ..base.messages import message
+from ..base.messages import Message, message
 from ..inputs.candidates import Candidate
 from ..inputs.named_models import CARD, FILES, ModelName, candidate_of, folder_of, with_own_names
+from ..inputs.templates import template_of
 from ..planner.plan import PlanStore
 from ..planner.planner import source_digest
 from .hub import planning_files
@@ -24,11 +25,11 @@ def named_candidates(names: Iterable[ModelName], known: Sequence[Candidate]) -> 
     Imports nothing heavy; what only the built architecture tells is left to `complete`. Raises InputError for a name
     under which there is no model.
     """
-    entries = {each.repo.lower(): each for each in reversed(known)}
+    entries = {_same(each.repo): each for each in reversed(known)}
     found: dict[ModelName, Candidate] = {}
     adopted: list[Candidate] = []
-    for named in {(each.repo.lower(), each.revision): each for each in names}.values():
-        entry = entries.get(named.repo.lower())
+    for named in {(_same(each.repo), each.revision): each for each in names}.values():
+        entry = entries.get(_same(named.repo))
         if entry is not None and named.revision in (None, entry.revision):
             adopted.append(entry)
             continue
@@ -39,7 +40,7 @@ def named_candidates(names: Iterable[ModelName], known: Sequence[Candidate]) -> 
 
 
 def complete(candidate: Candidate, ours: Sequence[Candidate], texts: Sequence[str], store: PlanStore) -> Candidate:
-    """The candidate with its parameters, LoRA targets, and the characters a token of its own tokenizer over texts.
+    """The candidate with its parameters, its LoRA targets, and what its tokenizer makes of texts.
 
     What was found earlier for the same files is taken from the store, and transformers is imported only where it was
     not. Raises InputError for an architecture that cannot be built or tuned.
@@ -50,7 +51,7 @@ def complete(candidate: Candidate, ours: Sequence[Candidate], texts: Sequence[st
         try:
             found = _found(candidate, ours, texts)
         except CandidateError as error:
-            raise InputError(_as_told(candidate, error)) from None
+            raise InputError(_as_told(error)) from None
         store.write(facts, found)
     return replace(candidate, **{**found, "target_modules": tuple(found["target_modules"])})
 
@@ -75,26 +76,33 @@ def parameters_and_targets(candidate: Candidate, ours: Iterable[Candidate]) -> t
     return found.parameters, targets
 
 
+def _same(repo: str) -> str:
+    """What is the same of all spellings of a repository: the Hub takes any case, folders do not."""
+    return repo if Path(repo).is_absolute() else repo.lower()
+
+
 def _found(candidate: Candidate, ours: Sequence[Candidate], texts: Sequence[str]) -> dict[str, Any]:
     from ..workloads.models import quieten_libraries
 
     quieten_libraries()
     parameters, targets = parameters_and_targets(candidate, ours)
-    chars_per_token = _chars_per_token(candidate, texts)
-    return {"parameters": parameters, "target_modules": targets, "chars_per_token": chars_per_token}
+    return {"parameters": parameters, "target_modules": targets, **_of_tokenizer(candidate, texts)}
 
 
-def _chars_per_token(candidate: Candidate, texts: Sequence[str]) -> float | None:
-    """Characters a token; None where the tokenizer is not there or transformers cannot read it."""
+def _of_tokenizer(candidate: Candidate, texts: Sequence[str]) -> dict[str, Any]:
+    """Characters a token, and tokens of the chat template; neither where transformers cannot read the tokenizer."""
     from ..workloads.models import load_tokenizer, tokenizer_at_hand
 
-    folder = tokenizer_at_hand(candidate, None)
-    try:
-        tokenizer = load_tokenizer(candidate, str(folder), local_files_only=True) if folder else None
-        tokens = sum(len(tokenizer(text)["input_ids"]) for text in texts) if tokenizer else 0
-    except Exception:  # noqa: BLE001 - whatever is wrong with somebody's files, a case that needs them will tell
-        return None
-    return round(sum(map(len, texts)) / tokens, 2) if tokens else None
+    found: dict[str, Any] = {}
+    if (folder := tokenizer_at_hand(candidate, None)) is None:
+        return found
+    with suppress(Exception):  # whatever is wrong with somebody's files, a case that needs them will tell
+        tokenizer = load_tokenizer(candidate, str(folder), local_files_only=True)
+        tokens = sum(len(tokenizer(text)["input_ids"]) for text in texts)
+        found["chars_per_token"] = round(sum(map(len, texts)) / tokens, 2) if tokens else None
+        if candidate.text_template is None and tokenizer.chat_template:
+            found["template_tokens"] = template_of(None, tokenizer).tokens_around
+    return found
 
 
 def _facts(candidate: Candidate, texts: Sequence[str]) -> dict[str, Any]:
@@ -111,15 +119,7 @@ def _sha256(path: Path, most_bytes: int) -> str:
         raise InputError(f"{path} cannot be read ({error.strerror}): give --model another model") from None
 
 
-def _as_told(candidate: Candidate, error: CandidateError) -> object:
-    """The error; of an architecture that transformers lacks, that, and whether the repository has code of its own."""
-    from transformers import CONFIG_MAPPING
-
-    settings = candidate.architecture()
-    kind = settings["model_type"]
-    if kind in CONFIG_MAPPING:
-        return error.said
-    what = f"--model {candidate.repo} has the model type {kind!r}, which transformers {version('transformers')} lacks"
-    if "auto_map" in settings:
-        return f"{what}, and Python code of its own: read that, then write its entry by hand, with remote_code = true"
-    return f"{what}: update transformers, if a newer one has it"
+def _as_told(error: CandidateError) -> str:
+    """The error; of an architecture that only its repository's own code has, also how that may be run."""
+    is_own_code = isinstance(error.said, Message) and error.said.key == "reason.own_code"
+    return f"{error.said}{'; for that, write its entry by hand, with remote_code = true' if is_own_code else ''}"

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from statistics import median
@@ -12,15 +12,21 @@ from statistics import median
 import pytest
 
 from ..meters.meter import Tick
+from ..planner.planner import Planner
 from . import cases
+from .options import SETTINGS
 
 _SAVE, _RESTORE, _ERASE = "\x1b7", "\x1b8", "\x1b[K"
 _SECONDS_BETWEEN = 0.25
+_SECONDS_OF_A_SHORT_PLAN = 2.0
 _SECONDS_BETWEEN_SIGNS = 180.0
 """In a log."""
 _MINUTE, _MINUTES_OF_AN_HOUR = 60, 60
 _ROUGHLY = 5
 """Minutes that an estimate of hours is rounded to."""
+AS_PLANNED = "as planned"
+"""The kind of cases whose size is their planned seconds: known before the first has run, and corrected by those that
+have."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +39,33 @@ class Work:
     """How long beside others of its kind."""
 
 
-def work_of(case: pytest.Item, *, is_full_size: bool) -> Work:
-    """A case's kind: its workload, or for a plan, of which one rank does the work of all, its variant, too.
+def works_of(items: Iterable[pytest.Item], planner: Planner, *, is_full_size: bool) -> dict[str, Work]:
+    """What each case's time depends on, by its node id; a plan of one rank does the work of all.
 
-    Measured at full size it takes as long as its model is large; mini replicas are alike.
+    Measured at full size, cases take as long as planned if plans of all of them are at hand; else each as long as its
+    model is large. Mini replicas are alike.
     """
-    found = cases.case_of(case)
-    if found.is_planned:
-        return Work(f"plan {found.variant}")
-    return Work(found.workload, cases.candidate_of(case).parameters if is_full_size else 1.0)
+    plans, measured = dict[str, Work](), dict[str, pytest.Item]()
+    for item in items:
+        case = cases.case_of(item)
+        if case.is_planned:
+            plans[item.nodeid] = Work(f"plan {case.variant}")
+        else:
+            measured[item.nodeid] = item
+    planned = {nodeid: _planned_seconds(item, planner) for nodeid, item in measured.items() if is_full_size}
+    if planned and all(planned.values()):
+        return plans | {nodeid: Work(AS_PLANNED, seconds or 0.0) for nodeid, seconds in planned.items()}
+    return plans | {
+        nodeid: Work(cases.case_of(item).workload, cases.candidate_of(item).parameters if is_full_size else 1.0)
+        for nodeid, item in measured.items()
+    }
+
+
+def _planned_seconds(item: pytest.Item, planner: Planner) -> float | None:
+    """What a measured case takes by its plan, if that is at hand."""
+    variant = cases.variant_of(item)
+    seconds = planner.kept_seconds(cases.candidate_of(item), variant)
+    return seconds and seconds * (1 if variant else len(item.config.stash[SETTINGS].protocol.prompt_rows))
 
 
 class Remaining:
@@ -79,7 +103,7 @@ class Remaining:
         running, so_far = self._running, time.perf_counter() - self._began
         if running is None:
             return None
-        paces = {kind: median(found) for kind, found in self._found.items()}
+        paces = {AS_PLANNED: 1.0} | {kind: median(found) for kind, found in self._found.items()}
         if own is not None:
             paces.setdefault(running.kind, (so_far + own) / running.size)
         waiting = {kind: size for kind, size in self._waiting.items() if size > 0}
@@ -160,6 +184,22 @@ class Progress:
         self._line.show(*(", ".join(filter(None, form)) for form in forms))
 
 
+class Phases:
+    """Shows what a plan is at, once it takes longer than two seconds."""
+
+    def __init__(self, line: Line, name: str) -> None:
+        """A case called `name` begins now."""
+        self._line, self._name = line, name
+        self._next = time.perf_counter() + _SECONDS_OF_A_SHORT_PLAN
+
+    def tell(self, phase: str) -> None:
+        """Say what comes now."""
+        now = time.perf_counter()
+        if now >= self._next:
+            self._next = now + _SECONDS_BETWEEN
+            self._line.show(f"{self._name}: {phase}", phase)
+
+
 class SignOfLife:
     """Says in a log, every few minutes of a long case, at which step it is."""
 
@@ -198,6 +238,19 @@ def progress_on_terminal(
     line = _line(config)
     try:
         yield Progress(line, memory_mib, remaining.seconds, total, unit).tick
+    finally:
+        line.clear()
+
+
+@contextmanager
+def phases_on_terminal(config: pytest.Config, name: str) -> Iterator[Callable[[str], None] | None]:
+    """What to call as a plan goes on; None where nobody watches."""
+    if config.stash.get(REMAINING, None) is None:
+        yield None
+        return
+    line = _line(config)
+    try:
+        yield Phases(line, name).tell
     finally:
         line.clear()
 

@@ -8,7 +8,8 @@ import pytest
 from ..inputs.cases import INFERENCE
 from ..report import digits
 from ..results.record import Record, record_of
-from .progress import REMAINING, Remaining, is_watched, what_is_left, work_of
+from .fixtures import PLANNER
+from .progress import REMAINING, Remaining, is_watched, what_is_left, works_of
 
 
 class TerminalHooks:
@@ -27,7 +28,7 @@ class TerminalHooks:
     def begin(self, items: Iterable[pytest.Item], *, is_full_size: bool) -> None:
         """Before the first of these cases: settle how their progress is told."""
         if is_watched(self._config):
-            works = {item.nodeid: work_of(item, is_full_size=is_full_size) for item in items}
+            works = works_of(items, self._config.stash[PLANNER], is_full_size=is_full_size)
             self._remaining = self._config.stash[REMAINING] = Remaining(works)
         elif self._verbosity == 0 and self._config.pluginmanager.has_plugin("terminalreporter"):
             self._is_raised = True

@@ -58,7 +58,10 @@ def mini_architecture(architecture: Mapping[str, Any], vocabulary: int, special_
             mini[key] = [_size(key, each, architecture, vocabulary) for each in value]
         else:
             mini[key] = _size(key, value, architecture, vocabulary)
-    mini |= {key: len(kept) for key in _LAYERS if type(architecture.get(key)) is int}
+    layers = len(kept)
+    if per_stack := architecture.get("num_layers_per_stack"):  # stacks that a step goes through again and again
+        mini["num_layers_per_stack"], layers = 1, count // per_stack
+    mini |= {key: layers for key in _LAYERS if type(architecture.get(key)) is int}
     mini |= _heads(architecture)
     ids = ("bos_token_id", "eos_token_id", "pad_token_id")
     return {**mini, **dict.fromkeys(ids, special_token_id), "vocab_size": vocabulary}
