@@ -141,6 +141,7 @@ def test_lora_qlora_and_full_runs_with_checkpointing_on_an_a100_are_planned_as_t
     ):
         off = Compared("", "", planned_mib * 2**20, measured_bytes)
         assert abs(off.off_percent) <= MOST_OFF_PERCENT[run.method]
+    assert abs(Compared("", "", plan.seconds, run.seconds).off_percent) <= MOST_OFF_PERCENT_SECONDS
 
 
 def test_what_full_runs_have_left_is_six_bytes_for_each_parameter_of_the_architecture():

@@ -22,6 +22,7 @@ from ..base.installation import DATA
 from ..base.units import MIB
 from ..inputs.gpu_profiles import Gpu, choose_profile, read_profiles
 from ..inputs.variants import read_variants
+from ..planner.seconds import Work, seconds_of
 from .compared import Compared
 
 FOLDER = DATA / "reference" / "fms-acceleration"
@@ -29,6 +30,7 @@ CARD = Gpu("NVIDIA A100-SXM4-80GB", (8, 0), 81920)
 """The card of all runs."""
 TOKENS = 4096
 """Of every row: they are packed."""
+PUBLISHED_STEPS = 100
 STEPS = 2
 """The first makes the optimizer's states; each further one is like the second."""
 
@@ -45,6 +47,8 @@ class Published:
     """`max_memory_allocated` of the training."""
     allocated_after_bytes: int
     """`memory_allocated` once it has ended."""
+    seconds: float
+    """Of 100 steps."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Planned:
 
     peak_allocated_mib: float
     allocated_after_mib: float
+    seconds: float
 
 
 def published(folder: Path = FOLDER) -> list[Published]:
@@ -67,6 +72,7 @@ def compare(folder: Path = FOLDER) -> Iterator[Compared]:
         plan, name = planned(run.method, run.rows), f"{run.method}, batch {run.rows}"
         yield Compared(name, "peak allocated", plan.peak_allocated_mib, run.peak_allocated_bytes / MIB)
         yield Compared(name, "allocated after", plan.allocated_after_mib, run.allocated_after_bytes / MIB)
+        yield Compared(name, f"{PUBLISHED_STEPS} steps", plan.seconds, run.seconds, "s")
 
 
 @cache
@@ -75,6 +81,7 @@ def planned(method: str, rows: int) -> Planned:
     import torch
     from peft import LoraConfig, get_peft_model
 
+    from ..planner.candidate_planner import optimizer_bytes
     from ..planner.meta_kernels import MetaKernels
     from ..planner.on_meta import gradients_labelled, storages_traced
     from ..planner.quantised import bitsandbytes_on_meta, load_quantised
@@ -109,7 +116,14 @@ def planned(method: str, rows: int) -> Planned:
             optimizer.step()
             optimizer.zero_grad()
             loop.mark(f"after step {step}")
-    return Planned(loop.peak("loaded").allocated_mib, loop.at(f"after step {STEPS - 1}").allocated_mib)
+    of_optimizer = optimizer_bytes(sum(each.numel() for each in trained), is_full=method == "full")
+    work = loop.work("after step 0", "after step 1") + Work(made_bytes=of_optimizer)
+    assert profile.pace is not None
+    return Planned(
+        loop.peak("loaded").allocated_mib,
+        loop.at("after step 1").allocated_mib,
+        PUBLISHED_STEPS * seconds_of(work, profile.pace).seconds,
+    )
 
 
 def _step(model: Any, rows: int) -> None:
