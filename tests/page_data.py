@@ -306,7 +306,7 @@ def too_large():
     for number, candidate in enumerate(chosen):
         own = [each for each in planned if each.case.candidate == candidate.name]
         needed = min(each.needs_device_mib for each in own if each.case.variant)
-        budget_mib = (needed - 2000, needed - 4000, BUDGET_MIB)[number]
+        budget_mib = (needed - 2000, needed - 2500, BUDGET_MIB)[number]
         changes = _changes(needed, enough=number == 0) if number < 2 else None
         for each in own:
             over = number < 2 and each.case.variant

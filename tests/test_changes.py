@@ -121,6 +121,8 @@ def test_without_bitsandbytes_its_changes_are_named_and_not_planned(settings, mo
         "8-bit AdamW and QLoRA were not planned without bitsandbytes: pip install 'bitsandbytes>=0.50'",
     )
     assert said(change.added[-1].told) == ("batch 1 x 4", "gradient checkpointing")
+    settings.budget_mib = change.added[1].needs_device_mib  # without them it fits, so there is nothing to install
+    assert found(settings).not_planned == ()
 
 
 def test_what_a_library_refuses_is_told_and_the_next_change_is_tried(settings, monkeypatch):

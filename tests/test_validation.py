@@ -9,7 +9,7 @@ from made import made
 
 from ohlora_fixtures.base.installation import REFERENCE
 from ohlora_fixtures.planner.seconds import calibrated, seconds_of
-from ohlora_fixtures.validation import study
+from ohlora_fixtures.validation import fms_acceleration, study
 from ohlora_fixtures.validation.__main__ import main
 from ohlora_fixtures.validation.compared import Compared
 from ohlora_fixtures.validation.peft_metamathqa import USUAL_TOKENS, planned, published
@@ -125,3 +125,27 @@ def test_a_folder_without_records_is_said(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     out, err = capsys.readouterr()
     assert (out, "no readable records.jsonl" in err) == ("", True)
+
+
+MOST_OFF_PERCENT = {"lora": 0.05, "full": 0.05, "qlora": 0.2}
+"""Of fms-acceleration's runs; autocast's copies of the adapters are not planned (its README.md)."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", fms_acceleration.published(), ids=lambda run: f"{run.method}-{run.rows}")
+def test_lora_qlora_and_full_runs_with_checkpointing_on_an_a100_are_planned_as_they_were_measured(run):
+    plan = fms_acceleration.planned(run.method, run.rows)
+    for planned_mib, measured_bytes in (
+        (plan.peak_allocated_mib, run.peak_allocated_bytes),
+        (plan.allocated_after_mib, run.allocated_after_bytes),
+    ):
+        off = Compared("", "", planned_mib * 2**20, measured_bytes)
+        assert abs(off.off_percent) <= MOST_OFF_PERCENT[run.method]
+    assert abs(Compared("", "", plan.seconds, run.seconds).off_percent) <= MOST_OFF_PERCENT_SECONDS
+
+
+def test_what_full_runs_have_left_is_six_bytes_for_each_parameter_of_the_architecture():
+    parameters = sum(each.numel() for each in fms_acceleration._model().parameters())
+    assert parameters == 3_510_819_072
+    left = [run.allocated_after_bytes - 6 * parameters for run in fms_acceleration.published() if run.method == "full"]
+    assert all(0 < each < 30 * 2**20 for each in left)

@@ -7,6 +7,7 @@ what is said of it is what planning that variant says.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
@@ -84,9 +85,12 @@ class Changer:
 
     def changes(self) -> Changes:
         """Add changes up until it fits, and drop what is not needed."""
-        added, not_planned = [self._change(())], list(self._not_installed())
+        added, not_planned, lacking = [self._change(())], list[Message](), list[Message]()
         taken: tuple[str, ...] = ()
         for name in self._possible():
+            if name in _NEED_BITSANDBYTES and "bitsandbytes" not in versions():
+                lacking.append(self._told(name))
+                continue
             try:
                 changed = self._change((*taken, name))
             except Exception as error:  # noqa: BLE001 - what a library refuses is no change, and the next may do
@@ -97,17 +101,19 @@ class Changer:
             taken = (*taken, name)
             added.append(changed)
             if self._fits(changed):
-                break
-        enough = self._enough(taken) if self._fits(added[-1]) else None
-        return Changes(self._variant.name, tuple(added), enough, tuple(not_planned))
+                return Changes(self._variant.name, tuple(added), self._enough(taken), tuple(not_planned))
+        if lacking:
+            not_planned.append(message("changed.not_installed", changes=lacking))
+        return Changes(self._variant.name, tuple(added), None, tuple(not_planned))
 
     def _enough(self, taken: Sequence[str]) -> Change:
         """What of the changes taken is needed, the last of them among it: those that cost most are dropped first."""
         needed = tuple(taken)
         for name in reversed(taken[:-1]):
             without = tuple(each for each in needed if each != name)
-            if self._fits(self._change(without)):
-                needed = without
+            with suppress(Exception):  # of what a library refuses, nothing is known: the change stays
+                if self._fits(self._change(without)):
+                    needed = without
         if _ROWS not in needed:
             return self._change(needed)
         short, whole = (self._change(needed, tokens).needs_device_mib for tokens in (self._shortest_cut, self._uncut))
@@ -123,15 +129,8 @@ class Changer:
         if self._shortest_cut < self._uncut:
             yield _ROWS
         for name, make in _MAKING.items():
-            is_there = name not in _NEED_BITSANDBYTES or "bitsandbytes" in versions()
-            if is_there and make(self._variant, self._variant.protocol(self._planner.protocol)) is not None:
+            if make(self._variant, self._variant.protocol(self._planner.protocol)) is not None:
                 yield name
-
-    @staticmethod
-    def _not_installed() -> Iterator[Message]:
-        if "bitsandbytes" not in versions():
-            changes = [message(f"changed.{name}") for name in _NEED_BITSANDBYTES]
-            yield message("changed.not_installed", changes=changes)
 
     def _fits(self, change: Change) -> bool:
         return change.needs_device_mib <= self._limit_mib

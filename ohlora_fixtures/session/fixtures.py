@@ -120,8 +120,9 @@ def plan(
         )
         name = f"{candidate.name} {variant.name if variant else 'inference'}"
         with told_in_one_sentence(), phases_on_terminal(request.config, name) as watch:
+            draft.plan = planner.plan(candidate, variant, watch=watch)
             draft.plan = replace(
-                planner.plan(candidate, variant, watch=watch),
+                draft.plan,
                 advice=planner.advice(candidate, variant, watch),
                 changes=planner.changes(candidate, variant, watch),
             )

@@ -11,11 +11,15 @@ from types import MappingProxyType
 from ..base.errors import InputError
 from ..base.installation import DATA, REFERENCE
 from ..results.folder import RECORDS
-from . import peft_metamathqa, study
+from . import fms_acceleration, peft_metamathqa, study
 from .compared import Compared, compare_records
 
 TABLES: Mapping[str, Callable[[Path], Iterator[Compared]]] = MappingProxyType(
-    {peft_metamathqa.FOLDER.name: peft_metamathqa.compare, REFERENCE.name: study.compare}
+    {
+        fms_acceleration.FOLDER.name: fms_acceleration.compare,
+        peft_metamathqa.FOLDER.name: peft_metamathqa.compare,
+        REFERENCE.name: study.compare,
+    }
 )
 """By its folder's name, what plans the runs of a published table."""
 
