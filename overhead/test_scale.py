@@ -23,7 +23,7 @@ from ohlora_fixtures.report import files
 from ohlora_fixtures.report.layout import Terminal
 from ohlora_fixtures.results import comparison
 from ohlora_fixtures.results.environment import Environment
-from ohlora_fixtures.results.record import Experiment, Measured, MemoryReading, Outcome, Record
+from ohlora_fixtures.results.record import Assessment, Experiment, Measured, MemoryReading, Outcome, Record
 
 ROOT = Path(__file__).parents[1]
 FEW, MANY = 250, 1000
@@ -66,10 +66,11 @@ def write_candidates(folder, count):
     return path
 
 
-def records_of(name):
+def records_of(name, *, is_judged=False):
     """One candidate's ten records: inference and fine-tuning in four variants, each planned and measured."""
+    score = int(name.rpartition("-")[2]) % 97.0 if is_judged else None
     experiment = Experiment({}, "0123456789ab", (), "", 12288.0)
-    environment = Environment({"torch": "2.13.0"}, "full", "random", "NVIDIA T4")
+    environment = Environment({"torch": "2.13.0"}, "full", "hub" if is_judged else "random", "NVIDIA T4")
     measured = Measured(
         tokenizer="stand-in",
         seconds=60.0,
@@ -86,7 +87,8 @@ def records_of(name):
     )
     for variant in (None, *VARIANTS):
         case = answering_case(name, variant)
-        yield Record(case, Outcome("passed"), experiment, environment, measured)
+        quality = Assessment(score)
+        yield Record(case, Outcome("passed"), experiment, environment, measured, quality=quality)
         yield Record(case.planned, Outcome("passed"), experiment, environment, plan=plan)
 
 
@@ -122,12 +124,13 @@ def test_1000_candidates_are_collected_within_seconds(tmp_path, capsys):
     assert seconds[MANY] < MOST_SECONDS
 
 
-def test_the_table_of_10000_records_is_made_within_seconds(tmp_path, capsys):
+@pytest.mark.parametrize("is_judged", [False, True])
+def test_the_table_of_10000_records_is_made_within_seconds(tmp_path, capsys, is_judged):
     """Sorted into rows and chosen among; every file, the page too, and what a terminal is told."""
     seconds = {}
     for count in (FEW, MANY):
         candidates = read_candidates(write_candidates(tmp_path, count))
-        records = [record for candidate in candidates for record in records_of(candidate.name)]
+        records = [record for each in candidates for record in records_of(each.name, is_judged=is_judged)]
 
         def draw(candidates=candidates, records=records):
             found = comparison.compare(candidates, VARIANTS, records, {})
@@ -139,7 +142,8 @@ def test_the_table_of_10000_records_is_made_within_seconds(tmp_path, capsys):
 
         seconds[count] = seconds_of(draw)
     with capsys.disabled():
-        print(f"\ntable: {seconds[FEW]:.2f} s of {10 * FEW} records, {seconds[MANY]:.2f} s of {10 * MANY}")
+        what = "judged" if is_judged else "not judged"
+        print(f"\ntable, {what}: {seconds[FEW]:.2f} s of {10 * FEW} records, {seconds[MANY]:.2f} s of {10 * MANY}")
     assert seconds[MANY] < MOST_SECONDS
 
 

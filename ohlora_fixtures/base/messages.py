@@ -54,8 +54,8 @@ class Message:
     key: str
     """Its text's key in `sentences.toml`, such as `reason.above_budget`."""
     values: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """What the text's braces name: others' text, figures (whose digits the text says), further messages, or several in
-    a row. JSON can hold them all."""
+    """What the text's braces name: others' text, paths (told from the present or home folder), figures (whose digits
+    the text says), further messages, or several in a row. JSON can hold them all."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", {name: _value(each) for name, each in self.values.items()})

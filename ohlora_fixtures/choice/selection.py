@@ -183,7 +183,8 @@ def select(
     judged = [each for each in found if source and _quality(qualities, each, source)]
     obstacle = _obstacle(found, judged, excluded)
     compared = [] if obstacle else judged
-    rest = [each for each in found if each not in compared]
+    names = {(each.candidate.name, each.variant) for each in compared}
+    rest = [each for each in found if (each.candidate.name, each.variant) not in names]
     bases = {name: shared_basis(name, compared or found) for name in BASES} if found else {}
     # a tie goes by the candidate's name, and then by the order of the variants
     options = _options(compared, bases, qualities, weights, source)

@@ -45,7 +45,12 @@ def front(points: Sequence[Sequence[float]]) -> list[int]:
     def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
         return all(a <= b for a, b in zip(one, other, strict=True)) and tuple(one) != tuple(other)
 
-    return [at for at, point in enumerate(points) if not any(dominates(other, point) for other in points)]
+    found: list[int] = []
+    for at in sorted(range(len(points)), key=lambda at: tuple(points[at])):
+        # whatever dominates it comes before it, and so does a point of the front that dominates that
+        if not any(dominates(points[other], points[at]) for other in found):
+            found.append(at)
+    return sorted(found)
 
 
 def ahead(option: Scores, own: Sequence[Scores], weights: Mapping[str, float], criterion: str) -> tuple[float, float]:

@@ -65,7 +65,8 @@ class Resumed:
 
     def notes(self, now: Iterable[Record]) -> tuple[Message, ...]:
         """What the comparison of the session's records, `now`, must say of those that are not its own."""
-        count = sum(any(record is each for each in self.records) for record in now)
+        own = set(map(id, self.records))
+        count = sum(id(record) in own for record in now)
         notes = [message("note.resumed_one" if count == 1 else "note.resumed", count=count)] if count else []
         if self.differences:
             notes.append(message("note.resumed_anyway", difference=self.differences))
