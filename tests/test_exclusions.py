@@ -1,5 +1,7 @@
 """The choice's hard conditions: each exclusion is named, with its reason."""
 
+from dataclasses import replace
+
 import pytest
 from choices import BOUND, VARIANTS, candidate, chosen, exclusions, fine_tuning, inference, judged, name_of, plan
 
@@ -114,7 +116,9 @@ def test_a_rehearsals_quality_is_no_quality(tmp_path):
         found = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(
             compare([candidate("x")], VARIANTS, records, {}), {}, tmp_path
         )
-        assert (found.choice and found.choice.quality) == (judged(70.0) if is_judged else None)
+        assert (found.choice and found.choice.quality) == (
+            replace(judged(70.0), is_matched=False) if is_judged else None
+        )
 
 
 def test_a_grade_is_the_scores_whatever_a_record_says(tmp_path):
