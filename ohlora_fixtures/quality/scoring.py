@@ -135,7 +135,7 @@ def matched_of(shares: Sequence[float]) -> float | None:
     """How far beyond chance answers are likelier after their own prompts, 0 to 1; None without any share.
 
     Somers' D of two outcomes, 2 AUC - 1: 0 for a model to which every prompt is the same. It asks which likelihood is
-    the larger, so that an answer's length and its own likelihood do not count, nor how sure a model is of itself.
+    the larger, not by how much, so that an answer's length and its own likelihood do not count.
     """
     return max(0.0, 2 * fmean(shares) - 1) if shares else None
 
