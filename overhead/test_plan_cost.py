@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MOST_IMPORTS, MOST_IMPORTS_OF_ONE, MOST_IMPORTS_AGAIN, MOST_RSS_MIB = 30, 8, 2, 2048
+MOST_IMPORTS, MOST_IMPORTS_OF_ONE, MOST_IMPORTS_AGAIN, MOST_RSS_MIB = 10, 2.5, 1, 2048
 _IMPORT = "from transformers import Trainer, AutoModelForCausalLM; import peft"
 
 _ON_ONE_CORE = (

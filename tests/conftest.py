@@ -9,11 +9,16 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from forked import Forking
 from hypothesis import settings
+
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # bitsandbytes compiles nothing, and a process starts 1 s earlier
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers do not wait for each other's threads
 
 pytest_plugins = ["pytester"]
 
@@ -156,9 +161,29 @@ def heavy_imports() -> Callable[..., str]:
     return run
 
 
+@pytest.fixture(scope="session")
+def forking() -> Iterator[Callable[[], Forking]]:
+    """Gives the process that forks sessions."""
+    started: list[Forking] = []
+
+    def get() -> Forking:
+        if not started:
+            started.append(Forking())
+        return started[0]
+
+    yield get
+    for each in started:
+        each.end()
+
+
 @pytest.fixture
-def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A pytest session's folder with the suite's own benches and settings, and no network."""
+def suite(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, forking: Callable[[], Forking]
+) -> pytest.Pytester:
+    """A pytest session's folder with the suite's own benches and settings, and no network.
+
+    `suite.runpytest_forked` is as `suite.runpytest_subprocess`, with the heavy libraries imported already.
+    """
     shutil.copytree(ROOT / "benches", pytester.path / "benches")
     shutil.copy(ROOT / "pytest.ini", pytester.path)
     shutil.copy(ROOT / "conftest.py", pytester.path)
@@ -168,6 +193,18 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")  # imports all of hypothesis at a session's end
+
+    def run_forked(*arguments: object) -> pytest.RunResult:
+        began, number = time.perf_counter(), len([*pytester.path.glob("forked-*")])
+        folder = pytester.mkdir(f"forked-{number}")
+        out, errors = folder / "stdout", folder / "stderr"
+        status = forking().run([f"--basetemp={folder / 'temporary'}", *arguments], out, errors)
+        lines = [path.read_text(encoding="utf-8").splitlines() for path in (out, errors)]
+        print(*lines[0], *lines[1], sep="\n")  # noqa: T201 - shown if the test fails
+        return pytest.RunResult(status, *lines, time.perf_counter() - began)
+
+    is_safe = sys.platform == "linux"  # elsewhere libraries do not survive a fork
+    pytester.runpytest_forked = run_forked if is_safe else pytester.runpytest_subprocess  # type: ignore[attr-defined]
     return pytester
 
 

@@ -261,7 +261,7 @@ def test_a_session_says_what_it_understood_and_how_many_rows_it_used(suite, tiny
     (suite.path / "mine.json").write_text(json.dumps(rows), encoding="utf-8")
     chosen = ("--columns", "prompt=question_text,answer=reply", "--rows", "random 20", "--report-lang", "ko")
     planned = ("benches", "-k", "plan and r16", "--candidates", tiny(), "--results-dir", "out")
-    result = suite.runpytest_subprocess(*planned, "--dataset", "mine.json", *chosen)
+    result = suite.runpytest_forked(*planned, "--dataset", "mine.json", *chosen)
     result.assert_outcomes(passed=1, deselected=7)
     result.stdout.fnmatch_lines(
         [

@@ -20,7 +20,7 @@ SMALLEST = ["--protocol", "epochs=1", "--protocol", "fine_tuning_rows=0:4", "--p
 
 
 def run(suite, *arguments):
-    return suite.runpytest_subprocess(*MEASURED, "--results-dir", "out", *arguments)
+    return suite.runpytest_forked(*MEASURED, "--results-dir", "out", *arguments)
 
 
 def device_with(memory):

@@ -13,11 +13,11 @@ SHORT = ["--protocol", "epochs=2"]
 def plan(suite, tiny):
     """Runs the plan of the tiny candidate; gives pytest's result and the records."""
 
-    def run(*arguments):
+    def run(*arguments, start=suite.runpytest_forked):
         folder = suite.path / "out"
         shutil.rmtree(folder, ignore_errors=True)
         arguments = ["-k", "plan", "--candidates", tiny(), "--results-dir", folder, *arguments]
-        result = suite.runpytest_subprocess("benches", *arguments)
+        result = start("benches", *arguments)
         return result, flat_records(folder) if folder.exists() else []
 
     return run
@@ -30,7 +30,7 @@ def test_a_plan_from_command_to_table_and_once_more(plan, suite):
         "def pytest_unconfigure():\n"
         "    print('HEAVY', sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)))\n"
     )
-    result, records = plan("-v", "--gpu-profile", "t4", *SHORT)
+    result, records = plan("-v", "--gpu-profile", "t4", *SHORT, start=suite.runpytest_subprocess)
     result.assert_outcomes(passed=4, deselected=4)
     assert [record["case"] for record in records] == [
         f"bench_plan[tiny-{x}]" for x in ("inference", "r16", "r32", "r64")
@@ -70,7 +70,7 @@ def test_a_plan_from_command_to_table_and_once_more(plan, suite):
     assert "## What the planned peak is made of" in page
     assert "| tiny, r64 |" in page
 
-    again, kept = plan("--gpu-profile", "t4", *SHORT)
+    again, kept = plan("--gpu-profile", "t4", *SHORT, start=suite.runpytest_subprocess)
     assert "HEAVY []" in again.stdout.str()
     assert kept == records
 
@@ -146,9 +146,7 @@ def test_candidates_that_cannot_be_built_do_not_stop_the_others(suite, tiny, tmp
         (tmp_path / "configs" / "tiny.json").rename(tmp_path / "configs" / f"{name}.json")
     path = tiny()
     path.write_text("".join(tables), encoding="utf-8")
-    result = suite.runpytest_subprocess(
-        "benches", "-k", "plan and inference", "--candidates", path, "--results-dir", "out"
-    )
+    result = suite.runpytest_forked("benches", "-k", "plan and inference", "--candidates", path, "--results-dir", "out")
     result.assert_outcomes(passed=1, failed=3, deselected=28)
     records = {record["candidate"]: record for record in flat_records(suite.path / "out")}
     assert records.pop("tiny")["outcome"] == "passed"
@@ -160,7 +158,7 @@ def test_candidates_that_cannot_be_built_do_not_stop_the_others(suite, tiny, tmp
 
 
 def test_a_rehearsal_shows_the_plan_beside_it(suite, tiny):
-    result = suite.runpytest_subprocess(
+    result = suite.runpytest_forked(
         "benches", "-k", "r16", "--candidates", tiny(), "--results-dir", "out", "--protocol", "epochs=1"
     )
     result.assert_outcomes(passed=2, deselected=6)
@@ -173,7 +171,7 @@ def test_a_rehearsal_shows_the_plan_beside_it(suite, tiny):
 
 
 def test_two_workers_plan(plan):
-    result, records = plan("-n", "2", "--dist", "loadgroup", *SHORT)
+    result, records = plan("-n", "2", "--dist", "loadgroup", *SHORT)  # the workers import for themselves
     result.assert_outcomes(passed=4)
     assert sorted(str(record["variant"]) for record in records) == ["None", "r16", "r32", "r64"]
 

@@ -28,7 +28,7 @@ def models(tmp_path_factory):
 def run(suite, models):
     def with_models(*arguments):
         protocol = ["--protocol", "prompt_rows=81:93", "--lora-ranks", "8", "--results-dir", "out"]
-        return suite.runpytest_subprocess(*BENCHES, *models.options, *protocol, *arguments)
+        return suite.runpytest_forked(*BENCHES, *models.options, *protocol, *arguments)
 
     return with_models
 

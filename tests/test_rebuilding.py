@@ -92,7 +92,7 @@ def test_a_session_is_reported_as_it_reported_itself(suite, tiny, report):
     options = ["--protocol", "epochs=1", "--protocol", "fine_tuning_rows=0:4", "--protocol", "prompt_rows=0:2"]
     chosen_by = ["--any-license", "--choice-weights", "inference_memory=3"]
     candidates = tiny(free_license=False)
-    result = suite.runpytest_subprocess(
+    result = suite.runpytest_forked(
         "benches", "--results-dir", "out", "--candidates", candidates, "--lora-ranks", "8", *options, *chosen_by
     )
     result.assert_outcomes(passed=4)

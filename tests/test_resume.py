@@ -23,7 +23,7 @@ def plans(suite, tiny, planned):
     command = ["-k", "plan", "--candidates", path, "--protocol", "epochs=2"]
 
     def run(*arguments, is_apart=False):
-        start = suite.runpytest_subprocess if is_apart else suite.runpytest
+        start = suite.runpytest_forked if is_apart else suite.runpytest
         return start("benches", *command, *arguments)
 
     if not list(planned.iterdir()):

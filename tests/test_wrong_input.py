@@ -100,7 +100,7 @@ def test_an_ini_setting(suite):
 
 def test_a_parameter_count_that_does_not_match_its_architecture(suite, write_candidates):
     path = write_candidates(parameters=463987713)
-    result = suite.runpytest_subprocess("benches", "--candidates", path)
+    result = suite.runpytest_forked("benches", "--candidates", path)
     refused(result, "candidate 'small' has parameters = 463987713", "small.json has 463987712: correct one of them")
 
 
@@ -126,13 +126,13 @@ def test_a_parameter_count_under_xdist(suite, write_candidates):
 
 
 def test_the_hub_without_network(suite, write_candidates):
-    result = suite.runpytest_subprocess("benches", "--candidates", write_candidates(), "--scale", "full")
+    result = suite.runpytest_forked("benches", "--candidates", write_candidates(), "--scale", "full")
     refused(result, "the Hub cannot be reached for somebody/small", "--model-dir", "--weights random")
 
 
 def test_a_weights_folder_without_the_candidate(suite):
     weights = suite.mkdir("weights")
-    result = suite.runpytest_subprocess("benches", "-k", "Fingu", "--scale", "full", "--model-dir", weights)
+    result = suite.runpytest_forked("benches", "-k", "Fingu", "--scale", "full", "--model-dir", weights)
     refused(result, "has no folder FinguAI-Chat-v1: put its weights there")
 
 
@@ -160,4 +160,4 @@ def test_a_variants_typo_is_refused_before_the_first_case(suite, tiny, adapter, 
     text = f'[[variant]]\nname = "mine"\nadapter = {adapter}\ntraining = {training}\n'
     (suite.path / "mine.toml").write_text(text, encoding="utf-8")
     arguments = ["-k", "plan", "--candidates", tiny(), "--variants-file", "mine.toml"]
-    refused(suite.runpytest_subprocess("benches", *arguments), says)
+    refused(suite.runpytest_forked("benches", *arguments), says)
