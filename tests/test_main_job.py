@@ -215,7 +215,7 @@ def test_budget_and_memory_running_out_are_verdicts_and_the_session_goes_on(suit
 
 def test_a_candidate_that_cannot_be_built_is_an_error_and_the_session_goes_on(suite):
     result = run(suite, "--candidate-group", "modern", "-k", "(kanana or Qwen3-0) and (r16 or inference)", *SMALLEST)
-    result.assert_outcomes(passed=2, errors=2, deselected=36)
+    result.assert_outcomes(passed=2, errors=2, deselected=76)
     records = {record["case"]: record for record in flat_records(suite.path / "out")}
     broken = records["bench_fine_tuning[kanana-1.5-2.1b-instruct-2505-r16]"]
     assert broken["outcome"] == "error"
