@@ -35,6 +35,7 @@ RESULTS = ROOT / "results" / "README.md"
 
 FROM_THE_NETWORK = "installs from the network; CI does it as the README says"
 MINUTES = "takes minutes; CI runs the first two"
+A_TABLE = "plans a published table; tests/test_validation.py does"
 A_GPU = "asks a GPU"
 AT_GITHUB = "acts on a repository at GitHub"
 INSTALLED = "needs the package installed; tests/test_another_project.py runs it"
@@ -66,6 +67,7 @@ NOT_RUN = {
     "python tests/real_models.py models smollm2-135m-instruct": MINUTES,
     "pytest tests/test_real_models.py": MINUTES,
     "python -m ohlora_fixtures.validation": MINUTES,
+    "python -m ohlora_fixtures.validation data/reference/fms-acceleration": A_TABLE,
     "pytest tests/test_gpu_measurement.py tests/test_gpu_replay.py": A_GPU,
     "nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.total --format=csv": A_GPU,
     "python -c import torch; print(torch.__version__, torch.cuda.is_available(), torch.cuda.get_arch_list())": A_GPU,
