@@ -206,7 +206,7 @@ def test_without_a_choice_a_terminal_is_told_what_fits_what_is_known_of_it_and_w
         "fits: llama1B, polyglot-ko-1.3b r16/r32, new r16",
         f"known from elsewhere: llama1B 30.00 중, polyglot-ko-1.3b 30.00 상 {sources}",
         "No recommendation yet: no model's answers are judged",
-        "Next: pytest benches, on a machine with a CUDA GPU, to have answers judged",
+        "Next: pytest benches with the same models and data, on a machine with a CUDA GPU, to have answers judged",
         f"Or now, by the study's published grades: {command}",
     ]
     korean = choice.markdown(selection, "ko")

@@ -103,7 +103,7 @@ def test_a_session_is_reported_as_it_reported_itself(suite, tiny, report):
     assert (status, texts(out)) == (0, before)
     assert "No recommendation yet: no model's answers are judged" in printed
     assert printed.rstrip().endswith(f"results: {out}")
-    assert "Next: pytest benches, on a machine with a CUDA GPU" in printed
+    assert "Next: pytest benches with the same models and data, on a machine with a CUDA GPU" in printed
     status, _ = report(out, "--into", suite.path / "other")
     assert (status, texts(out)) == (0, before)
     assert {name: (suite.path / "other" / name).read_bytes() for name in REBUILT} == {
