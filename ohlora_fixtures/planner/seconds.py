@@ -39,7 +39,7 @@ class Work:
     operators: int = 0
     """Operators that the host called, views among them."""
     made_bytes: int = 0
-    """Bytes of new tensors."""
+    """Bytes of new tensors, and of what an optimizer's kernels read and write in place."""
 
     @property
     def products(self) -> tuple[int, int, int]:
