@@ -45,3 +45,12 @@ def test_a_room_imports_only_from_rooms_above_it(room):
         if (found := below.intersection(imported_rooms(file)))
     }
     assert wrong == {}
+
+
+def test_names_from_before_the_rooms_are_those_of_today():
+    from ohlora_fixtures import dialogues, errors
+    from ohlora_fixtures.base.errors import CandidateError, InputError
+    from ohlora_fixtures.inputs.dataset import Dialogues, read_dialogues
+
+    assert (dialogues.Dialogues, dialogues.read_dialogues) == (Dialogues, read_dialogues)
+    assert (errors.CandidateError, errors.InputError) == (CandidateError, InputError)
