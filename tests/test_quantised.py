@@ -7,6 +7,7 @@ import bitsandbytes
 import pytest
 import torch
 from test_tracer import changes, profiled_changes
+from test_workloads import CANDIDATES, SOURCE, texts_for
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from conftest import TINY
@@ -24,7 +25,7 @@ from ohlora_fixtures.planner.quantised import bitsandbytes_on_meta, load_quantis
 from ohlora_fixtures.planner.traced_candidate import States, TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
 from ohlora_fixtures.workloads.fine_tuning import attach_adapter, forget_optimizers
-from ohlora_fixtures.workloads.models import count_parameters, quantise, untied_weights
+from ohlora_fixtures.workloads.models import count_parameters, load, quantise, untied_weights
 from ohlora_fixtures.workloads.trainer import make_trainer
 
 PROFILE = read_profiles(DATA / "gpus.toml")[0]
@@ -287,3 +288,16 @@ def test_every_weight_is_trained_where_there_is_no_adapter():
     assert trained == count_parameters(built("meta"))
     assert found.states[SHIPPED["full"]] == States(2 * 2 * trained)
     assert bytes(run.trace.categories).count(Category.GRADIENTS) == 3 * len(list(built("meta").parameters()))
+
+
+def test_a_4bit_model_that_has_answered_can_still_be_trained_on(monkeypatch):
+    monkeypatch.setattr(bitsandbytes.nn.modules, "has_avx512bf16", lambda: True)  # a CPU for which weights are packed
+    model = load(CANDIDATES["FinguAI-Chat-v1"], SOURCE, texts_for("FinguAI-Chat-v1"), QLORA.base).model
+    ids = torch.tensor([[1, 2, 3]])
+    with torch.no_grad():
+        answered = model.eval()(ids).logits
+    embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
+    trained = model.train()(inputs_embeds=embedded).logits
+    trained.sum().backward()
+    assert torch.allclose(trained.float(), answered.float(), rtol=0.05, atol=0.05)
+    assert embedded.grad.abs().sum() > 0

@@ -150,12 +150,15 @@ def load(
         outline(candidate)  # a replica of what cannot be built at full size would promise too much
     try:
         if source.weights == "hub":
-            return _load_pretrained(candidate, source, base)
-        return _build_random(candidate, source, texts, base)
+            loaded = _load_pretrained(candidate, source, base)
+        else:
+            loaded = _build_random(candidate, source, texts, base)
+        _leave_4bit_weights(loaded.model)
     except Exception as error:
         if isinstance(error, CandidateError) or is_out_of_memory(error):
             raise
         raise CandidateError(message("reason.not_loaded", candidate=candidate.name, error=one_line(error))) from error
+    return loaded
 
 
 def tokenizer_at_hand(candidate: Candidate, model_dir: Path | None) -> Path | None:
@@ -305,6 +308,13 @@ def count_parameters(model: PreTrainedModel) -> int:
     """Parameters, tied weights counted once, whatever a quantised one is packed into."""
     packed = ((each, getattr(each, "quant_state", None)) for each in model.parameters())
     return sum(each.numel() if state is None else state.shape.numel() for each, state in packed)
+
+
+def _leave_4bit_weights(model: Any) -> None:
+    """Keep bitsandbytes from packing 4-bit weights for answers, on CPUs with AVX512-BF16: none could be trained on."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _place(model: Any, device: str) -> None:
