@@ -237,7 +237,8 @@ def test_another_failure_is_kept_and_lets_go_of_the_model(suite):
         @pytest.fixture
         def prompts(candidate, loaded_model):
             MODELS.append(weakref.ref(loaded_model.model))
-            return ["안녕 " * 100] if candidate.name == "llama1B" else ["안녕"]
+            text = "안녕 " * 100 if candidate.name == "llama1B" else "안녕"
+            return [loaded_model.tokenizer(text)["input_ids"]]
 
         def pytest_runtest_logreport(report):
             if "FinguAI" in report.nodeid and report.when == "call":

@@ -7,7 +7,7 @@ from dataclasses import is_dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ from ohlora_fixtures.base.messages import Message, message, verbatim
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, select
 from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.cases import answering_case
-from ohlora_fixtures.planner.plan import Advice
+from ohlora_fixtures.planner.plan import Advice, Changes
 from ohlora_fixtures.report.files import Findings, closing, comma_separated, texts
 from ohlora_fixtures.report.layout import Terminal
 from ohlora_fixtures.results.answers import GivenAnswer, read_answers, write_answers
@@ -222,7 +222,7 @@ def anything(kind):
         wide = {name: hint for name, hint in get_type_hints(kind).items() if name not in narrower}
         return st.builds(kind, **{name: anything(hint) for name, hint in wide.items()}, **narrower)
     origin, arguments = get_origin(kind), get_args(kind)
-    if origin is UnionType:
+    if origin in (UnionType, Union):
         return st.one_of(*map(anything, arguments))
     if origin is Literal:
         return st.sampled_from(arguments)
@@ -252,6 +252,7 @@ NARROWER = {
     (Record, "schema"): st.just(SCHEMA),
     (Experiment, "budget_mib"): st.floats(1e-3, 1e15),
     (Advice, "variant"): st.just("r16"),
+    (Changes, "variant"): st.just("r16"),
 }
 RECORDS = anything(Record)
 

@@ -1,8 +1,10 @@
 """How fast a machine works: what planned seconds rest on."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 Capability = tuple[int, int]
+PaceBasis = Literal["measured", "calibrated", "rough"]
 
 OPERATOR_SECONDS = 4e-6
 """What the host takes for an operator where nobody has told: PyTorch in eager mode on a server of 2024."""
@@ -31,7 +33,7 @@ class Pace:
     """Of the card's memory."""
     spread: float = ROUGH_SPREAD
     """The factor by which planned seconds may be off, up and down."""
-    basis: str = "rough"
+    basis: PaceBasis = "rough"
     """`measured` on such a card, `calibrated` by this machine's own measurements, or `rough`, from its peaks alone."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..base.files import MOST_SETTINGS_BYTES, read_bytes, replace_text
 from ..base.messages import Message
-from ..inputs.pace import Pace
+from ..inputs.pace import Pace, PaceBasis
 from ..inputs.variants import VariantName
 from .seconds import Work, seconds_of
 
@@ -131,7 +131,7 @@ class Plan:
     """It may be as long as this."""
     seconds_a_step: float | None = None
     """Mean of a training step, None for inference."""
-    seconds_basis: str | None = None
+    seconds_basis: PaceBasis | None = None
     """What the seconds rest on: `measured` on such a card by others, `calibrated` by this machine's measurements, or
     `rough`, from the card's peaks."""
     work: Work | None = None

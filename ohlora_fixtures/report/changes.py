@@ -7,6 +7,7 @@ from typing import Any
 
 from ..base.messages import Message, message
 from ..planner.plan import Change, Changes
+from ..planner.seconds import Work
 from ..results.comparison import Comparison, Row
 from ..results.record import Record
 from . import digits
@@ -42,12 +43,12 @@ def _cost(changes: Changes, change: Change) -> Message:
     before = changes.added[0]
     if change.seconds and before.seconds:
         return message("changed.seconds", times=change.seconds / before.seconds)
-    return message("changed.flops", times=times_the_flops(changes, change))
+    return message("changed.flops", times=times_the_flops(change.work, before.work) or 1.0)
 
 
-def times_the_flops(changes: Changes, change: Change) -> float:
-    """How many times the floating-point operations of the variant as it is."""
-    return change.work.flops / changes.added[0].work.flops
+def times_the_flops(work: Work | None, other: Work | None) -> float | None:
+    """How many times the floating-point operations of other work; None where they are not known."""
+    return work.flops / other.flops if work and other and other.flops else None
 
 
 def facts(comparison: Comparison) -> list[dict[str, Any]]:
@@ -72,7 +73,7 @@ def _facts(changes: Changes, change: Change) -> dict[str, Any]:
         "max_row_tokens": change.row_tokens,
         "needs_device_mib": change.needs_device_mib,
         "seconds": change.seconds,
-        "times_the_flops": times_the_flops(changes, change),
+        "times_the_flops": times_the_flops(change.work, changes.added[0].work),
     }
 
 
@@ -106,7 +107,7 @@ def columns(comparison: Comparison, say: Say) -> list[Column]:
                 each.needs_device_mib,
                 changes.added[0].needs_device_mib,
                 each.seconds,
-                times_the_flops(changes, each),
+                times_the_flops(each.work, changes.added[0].work),
                 limit_mib,
             )
             for row, changes, limit_mib in changed(comparison)
@@ -126,7 +127,7 @@ def ways(comparison: Comparison, say: Say) -> list[Column]:
             first = known[0][2]
             for name, record, plan in known:
                 if plan.needs_device_mib is not None and first.needs_device_mib is not None:
-                    times = plan.work.flops / first.work.flops if plan.work and first.work else None
+                    times = times_the_flops(plan.work, first.work)
                     mib, other_mib = plan.needs_device_mib, first.needs_device_mib
                     lines.append(_Line(row.candidate.name, name, mib, other_mib, plan.seconds, times, record.limit_mib))
     return _columns(lines, say)

@@ -7,6 +7,7 @@ from ..base import safe_text
 from ..base.messages import Language, Message, message
 from ..choice.selection import Selection
 from ..inputs.gpu_profiles import DEFAULT, LIST
+from ..inputs.pace import PaceBasis
 from ..planner.plan import Plan
 from ..quality.grading import Quality
 from ..results.comparison import Cell, Comparison, Row
@@ -249,7 +250,7 @@ def _planned(cell: Cell, name: str) -> str:
 
 def _spread_of(plans: Iterable[Plan]) -> Iterator[Message]:
     """What planned seconds rest on, and how far they may be off."""
-    factors: dict[str, float] = {}
+    factors: dict[PaceBasis, float] = {}
     for plan in plans:
         if plan.seconds and plan.seconds_high and plan.seconds_basis:
             factors[plan.seconds_basis] = max(plan.seconds_high / plan.seconds, factors.get(plan.seconds_basis, 1.0))

@@ -70,8 +70,8 @@ class Row:
         """What would make it fit, as planned, and what it is held to, MiB; None where it fits in a variant."""
         if any(cell.fit.verdict == "fits" for case, cell in self.cells.items() if case.variant is not None):
             return None
-        found = ((plan.plan.changes, plan.limit_mib) for plan in self.plans if plan.plan and plan.plan.changes)
-        return next(found, None)
+        known = ((plan.plan.changes, plan.limit_mib) for plan in self.plans if plan.plan)
+        return next(((changes, limit_mib) for changes, limit_mib in known if changes and changes.added), None)
 
     @property
     def fit_as_measured(self) -> Fit:

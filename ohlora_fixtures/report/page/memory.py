@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ...base.messages import Message
 from ...choice.selection import Selection
 from ...meters.memory import MemoryReading
 from ...planner.plan import Plan
@@ -11,7 +12,7 @@ from .. import changes, digits
 from ..layout import Column, figures, in_mib, words
 from ..notes import plan_is_off_by
 from ..quantities import MEMORY
-from ..words import Say, head_in
+from ..words import Say, head_in, texts
 from . import svg
 from .bars import Bar, Bars, standings
 from .contents import Figure, Mark, Shown, Table, cases_of, catalogued, known_of, limits_of, subjects, verdict
@@ -38,6 +39,12 @@ def figure(found: Comparison, selection: Selection, say: Say) -> Figure | None:
     )
 
 
+def _in_short(change: Message, say: Say) -> str:
+    """A change's name for a chart; of one that this version does not know, its text."""
+    key = change.key.replace("changed.", "changes.")
+    return say(key, **change.values) if key != change.key and key in texts() else f"+ {change.text(say.language)}"
+
+
 def _changed(found: Comparison, limits: tuple[tuple[float, str], ...], say: Say) -> tuple[Bars, ...]:
     """What would make candidates fit that fit in no variant: what they need with each change more."""
     bars, ends = list[Bar](), dict[str, str]()
@@ -49,8 +56,7 @@ def _changed(found: Comparison, limits: tuple[tuple[float, str], ...], say: Say)
         for place, each in enumerate(changes.shown(known)):
             fits, mib = each.needs_device_mib <= limit_mib, digits.mib(each.needs_device_mib)
             is_added = place < len(known.added)
-            key = each.told[-1].key.rpartition(".")[2] if each.told else ""
-            added = say(f"changes.{key}", **each.told[-1].values) if key else known.variant
+            added = _in_short(each.told[-1], say) if each.told else known.variant
             over = "" if fits else say("memory.over", mib=digits.mib(each.needs_device_mib - limit_mib))
             lengths = ((each.needs_device_mib, "needs"),)
             more = say("changes.fits") if fits else ""
