@@ -12,9 +12,11 @@ from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol, Rows
 from ohlora_fixtures.inputs.variants import Variant, lora, read_variants
-from ohlora_fixtures.planner import candidate_planner, changes
+from ohlora_fixtures.planner import candidate_planner, changes, runs
 from ohlora_fixtures.planner.plan import PlanStore
 from ohlora_fixtures.planner.planner import Planner
+from ohlora_fixtures.planner.steps import NotComposableError
+from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.report import changes as told_changes
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.results.record import plain
@@ -163,6 +165,31 @@ def test_a_run_that_accumulates_gradients_is_put_together_as_it_is_traced_whole(
     assert composed.work.products == whole.work.products
     for figure in ("peak_reserved_mib", "needs_mib"):
         assert getattr(composed, figure) == pytest.approx(getattr(whole, figure), abs=4)  # segments of the small pool
+
+
+def test_of_a_long_run_that_cannot_be_put_together_its_first_steps_and_its_longest_are_traced(settings, monkeypatch):
+    def refused(*_):
+        raise NotComposableError("in this test")
+
+    monkeypatch.setattr(runs, "batch_of_each", refused)
+    settings.protocol = Protocol(epochs=4, fine_tuning_rows=Rows(120, 138))
+    variant = replace(lora(8), training=ACCUMULATING)
+    whole = planned(settings, variant)
+    monkeypatch.setattr(runs, "_MANY_STEPS", 5)
+    monkeypatch.setattr(runs, "_FEW_STEPS", 3)
+    traced = []
+    fine_tuning = TracedCandidate.fine_tuning
+    monkeypatch.setattr(
+        TracedCandidate,
+        "fine_tuning",
+        lambda *given, **named: traced.append(len(given[2])) or fine_tuning(*given, **named),
+    )
+    some = planned(settings, variant)
+    assert traced[-1] == 6 * 4 < 4 * 18
+    assert (some.peak_batch, some.peak_batch_tokens) == (whole.peak_batch, whole.peak_batch_tokens)
+    assert some.peak_allocated_mib == pytest.approx(whole.peak_allocated_mib, rel=0.001)
+    assert some.needs_mib == pytest.approx(whole.needs_mib, rel=0.05)
+    assert some.work.flops == pytest.approx(whole.work.flops, rel=0.05)
 
 
 def test_a_variant_that_accumulates_gradients_has_advice(settings):

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING
 from ..inputs.variants import Variant, by_rank, ends_of, rank_of
 from .batches import drawn_batches
 from .player import Played, play
-from .runs import CutRun, Run, StepBatches, interpolated_run, played_of, run_on_line, shape_of, shapes_of
+from .runs import (
+    CutRun,
+    Run,
+    StepBatches,
+    interpolated_run,
+    played_of,
+    run_on_line,
+    shape_of,
+    shapes_of,
+    tokens_of,
+    traced_of,
+)
 from .seconds import Work
 from .steps import NotComposableError, cut, step_at, whole_at, without_emptying
 from .traced_candidate import States
@@ -189,7 +200,8 @@ class CandidatePlanner:
         played = play(whole.trace)
         if played.peak_event < whole.begin:
             return played, None
-        return played, max(self.steps_of(variant)[bisect_right(whole.ends, played.peak_event)], key=shape_of)
+        step = traced_of(self.steps_of(variant))[bisect_right(whole.ends, played.peak_event)]
+        return played, max(step, key=shape_of)
 
     def places(self, batch: Batch) -> tuple[int, ...]:
         """The numbers of a batch's rows among those trained on, from 1, the longest row's first."""
@@ -199,6 +211,9 @@ class CandidatePlanner:
     def _traced_whole(self, variant: Variant) -> TracedRun:
         if variant not in self._whole:
             batches, epochs = self.batches_of(variant), self.protocol.epochs
+            traced, steps = traced_of(self.steps_of(variant)), self.steps_of(variant)
+            if len(traced) < len(steps):
+                batches, epochs = [[*batch] for step in traced for batch in step], 1
             self._whole = {variant: self.traced.fine_tuning(variant, batches, epochs)}  # the last one: they are long
         return self._whole[variant]
 
@@ -215,7 +230,11 @@ class CandidatePlanner:
             with suppress(NotComposableError):
                 work_of = self.run(variant).work_of
                 return [work_of[shapes_of(step)] for step in steps]
-        return self._traced_whole(variant).work_each
+        each, traced = self._traced_whole(variant).work_each, traced_of(steps)
+        if len(traced) == len(steps):
+            return each
+        total, tokens = sum(each, Work()), sum(map(tokens_of, traced))
+        return [Work(*(value * tokens_of(step) // tokens for value in vars(total).values())) for step in steps]
 
     def inference_work(self, answers: Sequence[AnswerLength]) -> list[Work]:
         """What each answer computes and moves: one forward pass over the prompt, and one for each further token.

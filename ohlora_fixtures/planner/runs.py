@@ -24,7 +24,7 @@ StepShape = tuple[Shape, ...]
 
 _FEW_SHAPES = 4
 """With no more there is nothing to save."""
-_MANY_STEPS = 64
+_FEW_STEPS, _MANY_STEPS = 8, 64
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,23 @@ def played_of(steps: list[StepBatches]) -> list[StepBatches]:
         return steps
     by_length = sorted(range(_MANY_STEPS, len(steps)), key=lambda number: max(shapes_of(steps[number])))
     return [steps[number] for number in (*range(_MANY_STEPS), *sorted(by_length[-_MANY_STEPS:]))]
+
+
+def traced_of(steps: list[StepBatches]) -> list[StepBatches]:
+    """The steps that are traced of a run that cannot be put together from a few.
+
+    All are, unless gradients are accumulated: of more than 128 steps, the first 8, and the 8 with the longest batches.
+    """
+    if played_of(steps) is steps:
+        return steps
+    whole = [step for step in steps if len(step) == len(steps[0])]
+    by_length = sorted(range(_FEW_STEPS, len(whole)), key=lambda number: max(shapes_of(whole[number])))
+    return [whole[number] for number in (*range(_FEW_STEPS), *sorted(by_length[-_FEW_STEPS:]))]
+
+
+def tokens_of(step: StepBatches) -> int:
+    """What a step's batches are padded to, in all."""
+    return sum(rows * tokens for rows, tokens in shapes_of(step))
 
 
 def interpolated_run(
