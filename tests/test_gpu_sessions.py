@@ -57,7 +57,7 @@ def session(suite, tiny):
             text = path.read_text(encoding="utf-8")
             path.write_text(text + text.replace('"tiny"', '"another"'), encoding="utf-8")
         selected = ["-k", "not plan", "--candidates", path, "--results-dir", folder]
-        result = suite.runpytest_subprocess("benches", *selected, *SHORT, *arguments)
+        result = suite.runpytest_forked("benches", *selected, *SHORT, *arguments)
         return result, flat_records(folder)
 
     return run
