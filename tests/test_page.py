@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+import page_changes
 import page_data
 import page_selection
 import pytest
@@ -28,7 +29,7 @@ STATES = {
     "troubles": page_data.with_troubles,
     "rehearsal": page_data.rehearsal,
     "plan only": page_data.plan_only,
-    "too large": page_data.too_large,
+    "too large": page_changes.too_large,
     "empty": page_data.empty,
 }
 VOID = {"meta", "br", "img", "link", "input", "hr"}

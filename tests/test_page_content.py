@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import page_changes
 import page_data
 import page_selection
 from made import changed
@@ -143,7 +144,7 @@ def test_what_does_not_fit_is_said_in_words():
 
 
 def test_what_would_make_a_candidate_fit_is_drawn_and_listed():
-    comparison = page_data.too_large()
+    comparison = page_changes.too_large()
     page = page_of(comparison)
     charts = re.findall(r'<figure class="bars".*?</figure>', page, re.DOTALL)
     (drawn,) = (chart for chart in charts if "What would make it fit" in chart)
