@@ -11,6 +11,7 @@ import pytest
 import yaml
 from chat_templates import tokenizer_with
 from made import made
+from peft import PeftModel
 from test_workloads import CANDIDATES, SOURCE, texts_for
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -83,8 +84,7 @@ def test_the_chosen_case_trains_ones_rows_and_what_has_learned_answers(variant, 
     else:
         kept = json.loads((trained / "adapter_config.json").read_text())
         assert (kept["r"], kept["lora_alpha"], kept["peft_type"]) == (16, 16, "LORA")
-        model = AutoModelForCausalLM.from_pretrained(mini)
-        model.load_adapter(str(trained))
+        model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(mini), str(trained))
     tokenizer = AutoTokenizer.from_pretrained(trained)
     asked = tokenizer("안녕?", return_tensors="pt", return_token_type_ids=False)
     answer = model.generate(**asked, max_new_tokens=4, min_new_tokens=4)
