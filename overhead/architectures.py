@@ -21,9 +21,10 @@ from ohlora_fixtures.base.errors import CandidateError, one_line
 from ohlora_fixtures.base.installation import DATA, versions
 from ohlora_fixtures.base.safe_text import markdown
 from ohlora_fixtures.inputs.candidates import Candidate
-from ohlora_fixtures.inputs.dataset import encode_all, prompt_text, read_dialogues
+from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import parse_protocol
+from ohlora_fixtures.inputs.templates import encode_all
 from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.planner.plan import PlanStore
 from ohlora_fixtures.planner.planner import Planner
@@ -133,8 +134,8 @@ def rehearse(candidate: Candidate) -> None:
     template = candidate.text_template
     source = models.ModelSource("mini", "random", None, allow_remote_code=False, device="cpu", seed=0)
     loaded = models.load(candidate, source, dialogues.texts(template))
-    examples = encode_all(loaded.tokenizer, template, dialogues.rows(PROTOCOL.fine_tuning_rows), 64)
-    prompts = [prompt_text(template, row.prompt) for row in dialogues.rows(PROTOCOL.prompt_rows)]
+    examples = encode_all(loaded.template, dialogues.rows(PROTOCOL.fine_tuning_rows), 64)
+    prompts = loaded.template.prompts(dialogues.rows(PROTOCOL.prompt_rows))
     answer(loaded.model, loaded.tokenizer, prompts, PROTOCOL, lambda: None)
     adapted = attach_adapter(loaded.model, lora(8), candidate.target_modules, PROTOCOL)
     fine_tune(adapted, loaded.tokenizer, examples, PROTOCOL, lambda: None).end()

@@ -11,9 +11,10 @@ import torch
 
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.inputs.candidates import read_candidates, select_group
-from ohlora_fixtures.inputs.dataset import encode_all, read_dialogues
+from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.pace import Pace
 from ohlora_fixtures.inputs.protocol import Protocol
+from ohlora_fixtures.inputs.templates import encode_all
 from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.planner.allocator import Trace
 from ohlora_fixtures.planner.seconds import Work, calibrated, seconds_of
@@ -50,7 +51,7 @@ def work_and_seconds(candidate):
     source = ModelSource("mini", "random", None, allow_remote_code=False, device="cpu", seed=PROTOCOL.seed)
     loaded = load(candidate, source, dialogues.texts(candidate.text_template))
     rows = dialogues.rows(PROTOCOL.fine_tuning_rows)
-    examples = encode_all(loaded.tokenizer, candidate.text_template, rows, PROTOCOL.max_row_tokens)
+    examples = encode_all(loaded.template, rows, PROTOCOL.max_row_tokens)
 
     def train():
         adapted = attach_adapter(loaded.model, lora(16), candidate.target_modules, PROTOCOL)

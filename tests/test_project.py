@@ -1,6 +1,8 @@
 """What the project says of itself."""
 
 import re
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -50,3 +52,12 @@ def test_the_ini_file_shows_every_weight_of_the_choice_at_its_default():
     text = settings["pytest"]["choice_weights"]
     assert {part.partition("=")[0] for part in text.split()} == set(DEFAULT_WEIGHTS)
     assert parse_weights(text) == DEFAULT_WEIGHTS
+
+
+def test_what_overhead_measures_can_be_imported_and_the_table_of_architectures_made():
+    def printed(*arguments):
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, encoding="utf-8").stdout
+
+    assert "test_scale.py" in printed("-m", "pytest", "overhead", "--collect-only", "-q")
+    assert "| llama | yes | yes |" in printed("overhead/architectures.py", "llama")
