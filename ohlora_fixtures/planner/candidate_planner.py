@@ -211,7 +211,8 @@ class CandidatePlanner:
     def _traced_whole(self, variant: Variant) -> TracedRun:
         if variant not in self._whole:
             batches, epochs = self.batches_of(variant), self.protocol.epochs
-            traced, steps = traced_of(self.steps_of(variant)), self.steps_of(variant)
+            steps = self.steps_of(variant)
+            traced = traced_of(steps)
             if len(traced) < len(steps):
                 batches, epochs = [[*batch] for step in traced for batch in step], 1
             self._whole = {variant: self.traced.fine_tuning(variant, batches, epochs)}  # the last one: they are long
