@@ -45,6 +45,7 @@ NOT_RUN = {
     "python3 -m venv .venv": FROM_THE_NETWORK,
     "pip install -q -c constraints.txt -e .": FROM_THE_NETWORK,
     "pip install -q -c constraints.txt -e .[test]": FROM_THE_NETWORK,
+    "pip install -q -c constraints.txt -e .[qlora]": FROM_THE_NETWORK,
     "pip install -q tox": FROM_THE_NETWORK,
     "python -m ohlora_fixtures recipe results/20260102T030405Z-0a1b2c": TRAINS,
     "python results/20260102T030405Z-0a1b2c/recipe/train.py ROWS.csv": TRAINS,
