@@ -48,7 +48,7 @@ def test_the_memory_tables_numbers_are_the_records():
         assert near(row["allocated after, MiB"], memory.allocated_after_mib)
         assert near(row["peak device, MiB"], memory.peak_device_mib)
         off = record.plan.peak_reserved_mib / memory.peak_reserved_mib - 1
-        assert abs(float(row["plan off by"].rstrip("%")) - 100 * off) <= 0.005
+        assert abs(float(row["peak reserved, off by"].rstrip("%")) - 100 * off) <= 0.005
 
 
 def test_the_other_tables_numbers_are_the_records():

@@ -11,7 +11,8 @@ from ..planner.seconds import Work
 from ..results.comparison import Comparison, Row
 from ..results.record import Record
 from . import digits
-from .layout import Column, figures, in_mib, words
+from .layout import figures, in_mib, words
+from .tables import Table
 from .words import Say
 
 WAYS = ("r16", "r16-accumulation", "r16-checkpointing", "r16-adamw8bit", "r16-qlora")
@@ -97,27 +98,25 @@ class _Line:
     limit_mib: float
 
 
-def columns(comparison: Comparison, say: Say) -> list[Column]:
-    """A row for each change that was planned, its headings in English."""
-    return _columns(
-        [
-            _Line(
-                row.candidate.name,
-                in_words(changes, each, say),
-                each.needs_device_mib,
-                changes.added[0].needs_device_mib,
-                each.seconds,
-                times_the_flops(each.work, changes.added[0].work),
-                limit_mib,
-            )
-            for row, changes, limit_mib in changed(comparison)
-            for each in shown(changes)
-        ],
-        say,
-    )
+def added(comparison: Comparison, say: Say) -> Table:
+    """A row for each change that was planned."""
+    lines = [
+        _Line(
+            row.candidate.name,
+            in_words(changes, each, say),
+            each.needs_device_mib,
+            changes.added[0].needs_device_mib,
+            each.seconds,
+            times_the_flops(each.work, changes.added[0].work),
+            limit_mib,
+        )
+        for row, changes, limit_mib in changed(comparison)
+        for each in shown(changes)
+    ]
+    return _table(say("changes.caption"), lines, say)
 
 
-def ways(comparison: Comparison, say: Say) -> list[Column]:
+def ways(comparison: Comparison, say: Say) -> Table:
     """A row for each planned variant, against its candidate's first; none where all are one variant at many ranks."""
     lines = []
     for row in comparison.rows:
@@ -130,7 +129,7 @@ def ways(comparison: Comparison, say: Say) -> list[Column]:
                     times = times_the_flops(plan.work, first.work)
                     mib, other_mib = plan.needs_device_mib, first.needs_device_mib
                     lines.append(_Line(row.candidate.name, name, mib, other_mib, plan.seconds, times, record.limit_mib))
-    return _columns(lines, say)
+    return _table(say("changes.ways"), lines, say)
 
 
 def _but_rank(record: Record) -> str:
@@ -140,16 +139,18 @@ def _but_rank(record: Record) -> str:
     return json.dumps({**settings, "adapter": adapter}, sort_keys=True, default=str)
 
 
-def _columns(lines: Sequence[_Line], say: Say) -> list[Column]:
-    return [
-        words("candidate", (each.candidate for each in lines)),
-        words("variant", (each.way for each in lines)),
-        in_mib("needed", (each.needs_mib for each in lines)),
-        in_mib("saved", (each.compared_mib - each.needs_mib for each in lines)),
-        figures("s", (digits.seconds(each.seconds) for each in lines)),
-        figures("FLOPs, times", (digits.score(each.times_the_flops) for each in lines)),
-        words("fits", (say("listing.yes") if each.needs_mib <= each.limit_mib else "" for each in lines)),
-    ]
+def _table(caption: str, lines: Sequence[_Line], say: Say) -> Table:
+    fits = (say("listing.yes") if each.needs_mib <= each.limit_mib else "" for each in lines)
+    columns = (
+        words(say("head.candidate"), (each.candidate for each in lines)),
+        words(say("head.variant"), (each.way for each in lines)),
+        in_mib(say("head.needs_device"), (each.needs_mib for each in lines), "needs_device"),
+        in_mib(say("changes.saved"), (each.compared_mib - each.needs_mib for each in lines)),
+        figures(say("head.seconds"), (digits.seconds(each.seconds) for each in lines), "planned_seconds"),
+        figures(say("changes.flops"), (digits.score(each.times_the_flops) for each in lines)),
+        words(say("changes.fits"), fits),
+    )
+    return Table(caption, columns)
 
 
 def shown(changes: Changes) -> tuple[Change, ...]:

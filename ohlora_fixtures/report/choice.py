@@ -31,7 +31,7 @@ _MOST_RANKED = 100
 
 def terminal(selection: Selection, terminal: Terminal) -> str:
     """The choice for a terminal, itself last: for `-v` with all its reasons, for `-q` without any."""
-    said = _cautions(selection) if terminal.verbosity == 0 else _reasons(selection) if terminal.verbosity > 0 else ()
+    said = () if terminal.verbosity < 0 else _reasons(selection, is_brief=terminal.verbosity == 0)
     choice, *others = map(str, conclusion(selection))
     told = [*map(terminal.noted, map(str, said)), terminal.filled(choice, "bold"), *map(terminal.filled, others)]
     return "\n".join(told)
@@ -102,21 +102,25 @@ def source_of(quality: Quality) -> Message:
     return message(f"source.{quality.source}")
 
 
-def fits(selection: Selection) -> Message | None:
-    """What remains possible, by variant; None where that is nothing, or where there is a choice."""
-    if not selection.possible or selection.choice is not None:
-        return None
-    is_unchecked = any(each.key.startswith("unknown.budget") for each in selection.unknown)
-    key = "choice.possible" if is_unchecked else "choice.fits"
-    return message(key, options=names_of(selection.possible))
+def remaining(selection: Selection) -> Iterator[Message]:
+    """Without a choice: what remains possible, by variant, and what is known of it from elsewhere."""
+    if selection.possible and selection.choice is None:
+        is_unchecked = any(each.key.startswith("unknown.budget") for each in selection.unknown)
+        key = "choice.possible" if is_unchecked else "choice.fits"
+        yield message(key, options=names_of(selection.possible))
+    if selection.elsewhere is not None:
+        yield selection.elsewhere
 
 
-def _reasons(selection: Selection) -> Iterator[Message]:
+def _reasons(selection: Selection, *, is_brief: bool = False) -> Iterator[Message]:
+    """What is no option and what remains, how firm a choice is, what is not known and what speaks against one.
+
+    In brief, what must be known with the choice.
+    """
     yield from selection.doubts
-    yield from _excluded(selection)
-    if selection.choice is None:
-        yield from filter(None, (fits(selection), selection.elsewhere))
-    else:
+    yield from _excluded(selection, _MOST_EXCLUDED if is_brief else None)
+    yield from remaining(selection)
+    if selection.choice is not None and not is_brief:
         weights = ", ".join(f"{name}={weight:g}" for name, weight in selection.weights.items())
         yield message("choice.weights", weights=weights)
         if selection.front:
@@ -124,19 +128,7 @@ def _reasons(selection: Selection) -> Iterator[Message]:
         yield from _turns(selection.shifts)
         if selection.reserve is not None and {each.criterion for each in selection.shifts} != {*CRITERIA}:
             yield message("choice.no_other_weight" if selection.shifts else "choice.no_weight")
-    yield from (*selection.unknown, *selection.cautions, *selection.agreement)
-
-
-def _cautions(selection: Selection) -> Iterator[Message]:
-    """What must be known with the choice: who was no option at all, what is not known, what speaks against one.
-
-    Without a choice: what is no option, what remains, and what is known of it from elsewhere.
-    """
-    yield from selection.doubts
-    yield from _excluded(selection, most=_MOST_EXCLUDED)
-    if selection.choice is None:
-        yield from filter(None, (fits(selection), selection.elsewhere))
-    else:
+    if selection.choice is not None or not is_brief:
         yield from (*selection.unknown, *selection.cautions)
     yield from selection.agreement
 
@@ -200,13 +192,11 @@ def _columns(selection: Selection, language: Language) -> list[Column]:
         of = message(f"criterion.{name}")
         return message("choice.weighed", criterion=of, weight=f"{selection.weights[name]:g}").text(language)
 
-    sources = (source_of(each.quality).text(language) if each.quality else digits.NONE for each in options)
-    heads = (message(f"choice.head_{name}").text(language) for name in ("option", "total", "source"))
-    option, total, source = heads
+    option, total, source = (message(f"choice.head_{name}").text(language) for name in ("option", "total", "source"))
     return [
         words(option, (f"{each.name}{'*' if id(each) in front else ''}" for each in options)),
         figures(total, (digits.points(each.total) for each in options)),
-        words(source, sources),
+        words(source, (source_of(each.quality).text(language) if each.quality else digits.NONE for each in options)),
         *(figures(weighed(name), [_figure(each, name) for each in options]) for name in CRITERIA),
     ]
 

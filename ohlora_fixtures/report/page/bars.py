@@ -7,9 +7,9 @@ from itertools import groupby
 
 from ...choice.selection import Selection
 from .. import digits
+from ..tables import Table
 from ..words import Say
 from . import svg
-from .contents import Table
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Bars:
         """Where figures lie along the axis, percent."""
         highest = max((length for bar in self.bars for length, _ in bar.lengths), default=0.0)
         near = [at for at, _ in self.limits if not highest or at <= highest * _FAR]
-        return svg.scale(0, max([highest, *near]) or 1.0, 0, 100, most_ticks=5)
+        return svg.scale(0, max([highest, *near]) or 1.0, 0, 100)
 
     @property
     def groups(self) -> list[tuple[str, list[Bar]]]:

@@ -1,14 +1,14 @@
 """The choice as the page tells it: two cards, why, what was left out, and how firm it is."""
 
-from ...base.messages import Message
+from ...base.messages import message
 from ...choice.contenders import Option
 from ...choice.selection import CRITERIA, Selection
 from ...quality.grading import Quality
 from .. import digits
-from ..choice import fits, written
+from ..choice import written
 from ..layout import figures, words
+from ..tables import Table
 from ..words import Say
-from .contents import Table
 
 TERMS = {
     "quality": "quality",
@@ -49,13 +49,8 @@ def figure(option: Option, criterion: str, basis: str, say: Say) -> str:
 def _quality(quality: Quality, say: Say) -> str:
     interval = "" if quality.interval is None else f" ({digits.interval(quality.interval)})"
     whose = say("choice.of_tuned" if quality.is_tuned else "choice.of_untuned")
-    source = say.name("source", quality.source)
-    return f"{digits.points(quality.score)}{interval} · {say.name('grade', quality.grade)} · {whose} · {source}"
-
-
-def remaining(selection: Selection) -> list[Message]:
-    """Without a choice: what remains possible, and what is known of it from elsewhere."""
-    return [each for each in (fits(selection), selection.elsewhere) if each is not None]
+    judged = message(f"judged_by.{quality.source}", grade=say.name("grade", quality.grade)).text(say.language)
+    return f"{digits.points(quality.score)}{interval} · {judged} · {whose}"
 
 
 def why(selection: Selection, say: Say) -> list[str]:

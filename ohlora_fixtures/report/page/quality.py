@@ -11,9 +11,10 @@ from ...choice.selection import Selection
 from ...results.comparison import Comparison
 from .. import digits
 from ..layout import figures, words
+from ..tables import Shown, Table, trained
 from ..words import Say
 from . import svg
-from .contents import Figure, Mark, Panel, Shown, Table, trained
+from .contents import Figure, Mark, Panel
 
 _CHOSEN = ("choice", "reserve")
 _KINDS = (*_CHOSEN, "front", "option", "excluded")

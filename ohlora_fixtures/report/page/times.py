@@ -12,10 +12,11 @@ from ...results.record import Record
 from .. import digits
 from ..layout import figures, words
 from ..quantities import PLANNED_SECONDS
+from ..tables import Shown, Table, cases_of, catalogued, known_of, outcome, subjects
 from ..words import Say
 from . import svg
 from .bars import Bar, Bars, standings
-from .contents import Figure, Mark, Shown, Table, cases_of, catalogued, known_of, outcome, subjects
+from .contents import Figure, Mark
 
 
 @dataclass(frozen=True)
