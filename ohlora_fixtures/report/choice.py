@@ -11,8 +11,10 @@ from ..choice.selection import CRITERIA, Selection
 from ..choice.sensitivity import Shift
 from ..quality.grading import Quality
 from . import digits
-from .layout import Column, Terminal, as_markdown, figures, words
+from .layout import Terminal, as_markdown, figures, words
 from .notes import listed
+from .tables import Table
+from .words import Say
 
 _FORMS: Mapping[str, Callable[[float], str]] = {
     "quality": digits.points,
@@ -21,6 +23,15 @@ _FORMS: Mapping[str, Callable[[float], str]] = {
     "memory": lambda size: f"{digits.mib(size)} MiB",
 }
 """By the end of a criterion's name, how its figure is written."""
+TERMS = {
+    "quality": "quality",
+    "leaderboard": "leaderboard",
+    "fine_tuning_seconds": "seconds",
+    "fine_tuning_memory": "peak_device",
+    "inference_seconds": "steady",
+    "inference_memory": "peak_device",
+}
+"""By criterion, the page's glossary entry for its figure."""
 _MOST_EXCLUDED = 4
 """Candidates named with one reason where there is little room."""
 _OVER = ("reason.above_budget", "reason.over_budget", "reason.out_of_memory")
@@ -39,10 +50,12 @@ def terminal(selection: Selection, terminal: Terminal) -> str:
 
 def markdown(selection: Selection, language: Language = "en") -> str:
     """The choice as a section of a Markdown page."""
-    told, *others = (safe_text.markdown(each.text(language)) for each in conclusion(selection))
-    parts = [f"## {message('choice.heading').text(language)}", "\n\n".join(f"**{each}**" for each in (told, *others))]
+    told = (safe_text.markdown(each.text(language)) for each in conclusion(selection))
+    heading = message("choice.heading").text(language)
+    parts = [f"## {heading}", *(f"**{each}**" for each in told)]
     if selection.ranking:
-        parts += [as_markdown(_columns(selection, language)), message("choice.in_brackets").text(language)]
+        table = ranking(selection, Say(language))
+        parts += [as_markdown(table.columns), message("choice.in_brackets").text(language)]
     parts.append("\n".join(f"- {safe_text.markdown(each.text(language))}" for each in _reasons(selection)))
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -184,21 +197,27 @@ def written(criterion: str, figure: float) -> str:
     return _FORMS[criterion.rpartition("_")[2]](figure)
 
 
-def _columns(selection: Selection, language: Language) -> list[Column]:
-    front = [id(option) for option in selection.front]
-    options = selection.ranking
+def criterion_in(name: str, say: Say) -> str:
+    """What a criterion is called."""
+    return message(f"criterion.{name}").text(say.language)
+
+
+def ranking(selection: Selection, say: Say) -> Table:
+    """Every option, best first: its figures, and in brackets the scores that they come to."""
+    options, front = selection.ranking, [id(option) for option in selection.front]
 
     def weighed(name: str) -> str:
-        of = message(f"criterion.{name}")
-        return message("choice.weighed", criterion=of, weight=f"{selection.weights[name]:g}").text(language)
+        weight = f"{selection.weights[name]:g}"
+        return message("choice.weighed", criterion=criterion_in(name, say), weight=weight).text(say.language)
 
-    option, total, source = (message(f"choice.head_{name}").text(language) for name in ("option", "total", "source"))
-    return [
-        words(option, (f"{each.name}{'*' if id(each) in front else ''}" for each in options)),
-        figures(total, (digits.points(each.total) for each in options)),
-        words(source, (source_of(each.quality).text(language) if each.quality else digits.NONE for each in options)),
-        *(figures(weighed(name), [_figure(each, name) for each in options]) for name in CRITERIA),
-    ]
+    sources = (source_of(each.quality).text(say.language) if each.quality else digits.NONE for each in options)
+    columns = (
+        words(say("head.option"), (f"{each.name}{'*' if id(each) in front else ''}" for each in options)),
+        figures(say("head.total"), (digits.points(each.total) for each in options), "total"),
+        words(say("head.source"), sources),
+        *(figures(weighed(name), [_figure(each, name) for each in options], TERMS[name]) for name in CRITERIA),
+    )
+    return Table(say("choice.ranking_caption"), columns)
 
 
 def _figure(option: Option, criterion: str) -> str:

@@ -17,7 +17,7 @@ from ...results.answers import Answers
 from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import details, digits
-from ..choice import remaining
+from ..choice import TERMS, criterion_in, ranking, remaining
 from ..notes import devices_of, distinct, held_to_least, listed, mixed_notes, rows_used
 from ..tables import Table, cases_of
 from ..words import Say, texts
@@ -81,6 +81,9 @@ def html(
         selection=selection,
         choice=choice,
         remaining=remaining(selection),
+        ranking=ranking(selection, say),
+        criteria=TERMS,
+        criterion=criterion_in,
         prompts=[(prompt, given, listings.dataset_answer(given)) for prompt, given in prompts[:MOST_PROMPTS]],
         asked=len(prompts),
         notes=[each.text(language) for each in (*comparison.notes, *mixed_notes(comparison))],

@@ -5,20 +5,10 @@ from ...choice.contenders import Option
 from ...choice.selection import CRITERIA, Selection
 from ...quality.grading import Quality
 from .. import digits
-from ..choice import written
-from ..layout import figures, words
+from ..choice import criterion_in, written
+from ..layout import words
 from ..tables import Table
 from ..words import Say
-
-TERMS = {
-    "quality": "quality",
-    "leaderboard": "leaderboard",
-    "fine_tuning_seconds": "seconds",
-    "fine_tuning_memory": "peak_device",
-    "inference_seconds": "steady",
-    "inference_memory": "peak_device",
-}
-"""By criterion, the glossary's entry for its figure."""
 
 
 def facts(option: Option, say: Say) -> list[tuple[str, str]]:
@@ -29,7 +19,7 @@ def facts(option: Option, say: Say) -> list[tuple[str, str]]:
         (say("head.binding_license"), candidate.binding_license),
     ]
     if option.quality is not None:
-        told.append((say("criterion.quality"), _quality(option.quality, say)))
+        told.append((criterion_in("quality", say), _quality(option.quality, say)))
     if option.quality is not None and option.untuned is not None:
         both = {"was": digits.points(option.untuned.score), "now": digits.points(option.quality.score)}
         told.append((say("choice.tuning"), say("choice.before_and_after", **both)))
@@ -64,7 +54,7 @@ def why(selection: Selection, say: Say) -> list[str]:
         if ours is not None and theirs is not None and ours != theirs and selection.weights.get(name):
             both = {"ours": digits.score(ours), "theirs": digits.score(theirs)}
             key = "choice.ahead" if ours > theirs else "choice.behind"
-            said[key].append(say("choice.against", criterion=say.name("criterion", name), **both))
+            said[key].append(say("choice.against", criterion=criterion_in(name, say), **both))
     return [say(key, criteria=", ".join(names)) for key, names in said.items() if names]
 
 
@@ -77,18 +67,3 @@ def exclusions(selection: Selection, say: Say) -> Table:
         words(say("head.reason"), (each.reason.text(say.language) for each in excluded)),
     )
     return Table(say("choice.excluded_caption"), columns, is_open=True)
-
-
-def ranking(selection: Selection, say: Say) -> Table:
-    """Every option, best first."""
-    options = selection.ranking
-    scores = (
-        figures(say.name("criterion", name), (digits.score(each.scores.get(name)) for each in options), TERMS[name])
-        for name in CRITERIA
-    )
-    columns = (
-        words(say("head.option"), (each.name for each in options)),
-        figures(say("head.total"), (digits.points(each.total) for each in options), "total"),
-        *scores,
-    )
-    return Table(say("choice.ranking_caption"), columns)
