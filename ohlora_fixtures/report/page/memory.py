@@ -9,9 +9,8 @@ from .. import changes, details, digits
 from ..notes import held_to_least
 from ..tables import Shown, cases_of, verdict
 from ..words import Say, texts
-from . import svg
-from .bars import Bar, Bars, standings
-from .contents import Figure, Mark
+from .bars import Bar, Bars, figure_of, standings
+from .contents import Figure
 
 
 def figure(found: Comparison, selection: Selection, say: Say) -> Figure | None:
@@ -22,18 +21,13 @@ def figure(found: Comparison, selection: Selection, say: Say) -> Figure | None:
     limits = tuple(_limit(record, say) for record in held_to_least(found.records))
     bars = tuple(_bar(case, say) for case in cases)
     drawn = Bars(say("memory.title"), say("axis.mib"), "needs_device", bars, standings(selection, say), limits)
-    changed = _changed(found, limits, say)
-    kinds = dict.fromkeys(kind for bar in bars for _, kind in bar.lengths)
-    legend = tuple(Mark(svg.bar_sample(kind), say(f"memory.legend_{kind}")) for kind in kinds)
     tables = (
         details.breakdown(cases, say),
         details.memory(cases, say),
         details.advice(cases, say),
         changes.ways(found, say),
     )
-    return Figure(
-        say("memory.lead"), (), legend, tuple(table for table in tables if table.rows), bars=(drawn, *changed)
-    )
+    return figure_of("memory", (drawn, *_changed(found, limits, say)), tables, say)
 
 
 def _limit(record: Record, say: Say) -> tuple[float, str]:
