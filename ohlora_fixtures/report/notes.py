@@ -49,9 +49,10 @@ def doubt_of(basis: str | None) -> Message | str:
 def held_to_least(records: Iterable[Record]) -> list[Record]:
     """For each budget the record that is held to least: a plan, if one process cannot have that much of its card."""
     least: dict[float, Record] = {}
-    for record in sorted(records, key=lambda each: each.limit_mib):
-        least.setdefault(record.experiment.budget_mib, record)
-    return [least[budget_mib] for budget_mib in sorted(least)]
+    for record in records:
+        budget_mib = record.experiment.budget_mib
+        least[budget_mib] = min(record, least.get(budget_mib, record), key=lambda each: each.limit_mib)
+    return list(least.values())
 
 
 def budgets_of(records: Iterable[Record]) -> list[Message]:
