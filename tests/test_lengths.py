@@ -62,7 +62,9 @@ def test_they_are_said_of_the_best_tokenizer_that_is_known_of_each_candidate():
     own = made("b", protocol=lengths, tokenizer="own", long_answers=24)
     rows = [made(name, "r16", is_planned=True, protocol=lengths, tokenizer="own", rows_cut=12) for name in "ab"]
     none = made("c", is_planned=True, protocol=lengths, tokenizer="own", long_answers=0)
-    told = [note.text for note in notes(compare([], (), [own, *plans, *rows, none], {})) if "max_" in note.text]
+    told = [
+        str(note.told) for note in notes(compare([], (), [own, *plans, *rows, none], {})) if "max_" in str(note.told)
+    ]
     assert told == [
         "own answers of 20 of 25 prompts do not fit in 80 tokens (max_length): a",
         "own answers of 24 of 25 prompts do not fit in 80 tokens (max_length): b",

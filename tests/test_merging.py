@@ -170,7 +170,7 @@ def test_a_torn_line_is_set_aside_and_said(tmp_path, shard, merge, environment):
 def test_what_cannot_be_merged_is_told_in_one_sentence(tmp_path, shard, merge):
     folder = shard("a", record("mine"))
     for arguments, options, sentence in (
-        ([folder], (), rf"candidate 'mine' of {folder} is not in the candidates file .*: give --candidates the file"),
+        ([folder], (), rf"candidate 'mine' of {folder} is not among the candidates: give --candidates the file"),
         ([tmp_path / "none"], (), r"results folder .*none has no readable records\.jsonl"),
         ([folder], ("--candidates", tmp_path / "c.toml"), r"candidates file .*c\.toml does not exist"),
     ):
@@ -197,7 +197,7 @@ def test_answers_of_another_make_are_refused(tmp_path, shard, merge):
 def test_no_candidate_of_a_folder_leads_out_of_the_new_one(tmp_path, shard, merge, name):
     status, printed = merge(shard("a", record(name, None)))
     assert status == 2
-    assert "is not in the candidates file" in printed
+    assert "is not among the candidates" in printed
     assert [each for each in printed if is_obeyed(each) and each != "\n"] == []
     assert not (tmp_path / "all").exists()
 

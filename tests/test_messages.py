@@ -67,7 +67,7 @@ def test_every_text_stands_in_each_language_with_the_same_values(key):
 
 
 BY_A_NAME = re.compile(
-    "criterion|source|by|changed|judged_by|turn|choice.head|ending|scale|weights|tokenizer|file.|note.(kept_|weights|protocol_hash|dataset_sha256)|taint.(un)?corrected_"
+    "criterion|source|by|changed|judged_by|turn|ending|scale|weights|tokenizer|file.|note.(kept_|weights|protocol_hash|dataset_sha256)|taint.(un)?corrected_"
     "|stored.other_|table.seconds_planned_"
     "|reason.(over_budget|out_of_memory|error|failed|skipped)$"
 )

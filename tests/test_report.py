@@ -255,8 +255,8 @@ def test_a_plan_stands_beside_what_was_measured():
         found, 300
     )
     page = markdown(found)
-    assert "| bench_fine_tuning[gemma-2-2b-it-r16] | 8,000 | 8,160 | +2.00% | 7,000 | 7,035 | +0.50% | 500 |" in page
-    assert "| bench_fine_tuning[gemma-2-2b-it-r16] | 49.5 | 5% | 71 | 1,350 |" in page
+    assert "| r16 | - | 7,000 | 8,000 | 500 | 9,000 | 8,160 | +2.00% | 7,035 | +0.50% | fits |" in page
+    assert "| r16 | passed | 49.5 | 5% | 71 | 1,350 |" in page
 
 
 def test_a_case_that_did_not_end_is_set_beside_no_plan():

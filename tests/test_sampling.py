@@ -87,9 +87,9 @@ def test_what_was_used_is_kept_and_told():
     assert record_of(made("x").as_dict()).measured.sampling is None
 
     def told(*records):
-        found = [note for note in notes(compare([], (), records, {})) if "sampled" in note.text]
+        found = [note for note in notes(compare([], (), records, {})) if "sampled" in str(note.told)]
         assert {note.is_caution for note in found} <= {len(found) > 1}
-        return [note.text for note in found]
+        return [str(note.told) for note in found]
 
     usual = "answers sampled with temperature 1, top_k 50, top_p 1, repetition_penalty 1: x"
     assert told(one, one) == [usual]

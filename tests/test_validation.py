@@ -11,7 +11,7 @@ from ohlora_fixtures.base.installation import REFERENCE
 from ohlora_fixtures.planner.seconds import calibrated, seconds_of
 from ohlora_fixtures.validation import fms_acceleration, study
 from ohlora_fixtures.validation.__main__ import main
-from ohlora_fixtures.validation.compared import Compared
+from ohlora_fixtures.validation.compared import Compared, model_on_meta
 from ohlora_fixtures.validation.peft_metamathqa import USUAL_TOKENS, planned, published
 
 MOST_OFF_PERCENT_PEAK, MOST_OFF_PERCENT_MEAN = 0.25, 0.2
@@ -145,7 +145,7 @@ def test_lora_qlora_and_full_runs_with_checkpointing_on_an_a100_are_planned_as_t
 
 
 def test_what_full_runs_have_left_is_six_bytes_for_each_parameter_of_the_architecture():
-    parameters = sum(each.numel() for each in fms_acceleration._model().parameters())
+    parameters = sum(each.numel() for each in model_on_meta(fms_acceleration.ARCHITECTURE).parameters())
     assert parameters == 3_510_819_072
     left = [run.allocated_after_bytes - 6 * parameters for run in fms_acceleration.published() if run.method == "full"]
     assert all(0 < each < 30 * 2**20 for each in left)

@@ -1,6 +1,6 @@
 """Who may be chosen: candidates in a variant, what stands in their way, and their figures at full size."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..base.messages import Message, message
@@ -104,22 +104,25 @@ def shared_basis(criterion: str, contenders: Sequence[Contender]) -> str:
     )
 
 
-def contenders(comparison: Comparison, *, any_license: bool) -> Iterator[Contender | Exclusion]:
-    """Each candidate in each variant that was measured or planned at full size; instead, what is none, and why.
+def contenders(comparison: Comparison, *, any_license: bool) -> tuple[list[Contender], list[Exclusion]]:
+    """Each candidate in each variant that was measured or planned at full size; and what is none, with the reason.
 
     The hard conditions: a free licence unless any will do, a model that can be built, a peak within the budget.
     """
+    found, excluded = list[Contender](), list[Exclusion]()
     for row in comparison.rows:
         name, obstacle = row.candidate.name, _obstacle(row, any_license=any_license)
         cells = {} if obstacle else {variant: row.cell(variant) for variant in comparison.variants}
         known = {variant: cell for variant, cell in cells.items() if _at_full_size(cell).records}
         if not known:
-            yield Exclusion(name, None, obstacle or message("reason.nothing_known"))
+            excluded.append(Exclusion(name, None, obstacle or message("reason.nothing_known")))
         inference = _at_full_size(row.cell(None))
         for variant, cell in known.items():
-            reason = cell.fit.reason
-            contender = Contender(row.candidate, variant, _at_full_size(cell), inference)
-            yield contender if reason is None else Exclusion(name, variant, reason)
+            if (reason := cell.fit.reason) is None:
+                found.append(Contender(row.candidate, variant, _at_full_size(cell), inference))
+            else:
+                excluded.append(Exclusion(name, variant, reason))
+    return found, excluded
 
 
 def _at_full_size(cell: Cell) -> Cell:

@@ -40,7 +40,7 @@ def steps(
         yield message("step.grade", folder=folder)
     elif names or not excluded:
         yield message("step.measure")
-    if graded == names or len(graded) > 1:
-        yield from [message("step.published", folder=folder)] if graded else []
+    if graded and (graded == names or len(graded) > 1):
+        yield message("step.published", folder=folder)
     if not names and any(each.reason.key == "reason.licence" for each in excluded):
         yield message("step.any_license", folder=folder)

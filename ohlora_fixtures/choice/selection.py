@@ -176,9 +176,7 @@ def select(
     is not known of an option counts as the mean of what is known of the others, so that it neither helps nor harms.
     Only options whose answers one and the same source has judged are compared.
     """
-    sorted_out = list(contenders(comparison, any_license=any_license))
-    found = [each for each in sorted_out if isinstance(each, Contender)]
-    excluded = [each for each in sorted_out if isinstance(each, Exclusion)]
+    found, excluded = contenders(comparison, any_license=any_license)
     source = _shared_source(found, qualities)
     judged = [each for each in found if source and _quality(qualities, each, source)]
     obstacle = _obstacle(found, judged, excluded)
@@ -192,8 +190,8 @@ def select(
     possible = [replace(each, total=None) for each in _options(rest, bases, qualities, weights, source)]
     led = [option for option in ranked if option.total is not None]
     others = [option for option in led if option.candidate != led[0].candidate]
-    overlooked = {each: _judged_by(each, compared, qualities) for each in _SOURCES[: _SOURCES.index(source or PERSON)]}
-    overlooked = {source: own for source, own in overlooked.items() if own}
+    outranking = _SOURCES[: _SOURCES.index(source or PERSON)]
+    overlooked = {each: own for each in outranking if (own := _judged_by(each, compared, qualities))}
     doubts = caveats.doubts(ranked, possible if compared else (), overlooked)
     return Selection(
         choice=led[0] if led else None,
@@ -244,16 +242,9 @@ def _qualities(case: Case, record: Record | None, sources: Iterable[Judged]) -> 
     for source in sources:
         if (quality := source.quality(case)) is not None:
             yield quality
-    if record is not None and record.quality.score is not None and _is_trained(record):
-        score, is_matched = record.quality.score, "matched" in (record.quality.parts or {})
-        yield Quality(
-            score,
-            record.quality.interval,
-            grade_of(score),
-            COMPUTED,
-            is_tuned=case.variant is not None,
-            is_matched=is_matched,
-        )
+    if record is not None and (score := record.quality.score) is not None and _is_trained(record):
+        about = {"is_tuned": case.variant is not None, "is_matched": "matched" in (record.quality.parts or {})}
+        yield Quality(score, record.quality.interval, grade_of(score), COMPUTED, **about)
 
 
 def _agreement(source: Judged, measured: Mapping[Case, Record]) -> Message | None:

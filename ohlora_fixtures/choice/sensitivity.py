@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from .contenders import Option
 
@@ -35,8 +36,7 @@ class Shift:
 def total(scores: Scores, weights: Mapping[str, float]) -> float | None:
     """Weighted mean of the scores, 0 to 100; None if none of them has a weight."""
     known = {name: score for name, score in scores.items() if score is not None and weights[name] > 0}
-    weight = sum(weights[name] for name in known)
-    return round(100 * sum(weights[name] * score for name, score in known.items()) / weight, _DIGITS) if known else None
+    return round(100 * fmean(known.values(), [weights[name] for name in known]), _DIGITS) if known else None
 
 
 def front(points: Sequence[Sequence[float]]) -> list[int]:

@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..base import safe_text
 from ..base.errors import InputError
 from ..base.files import exists, is_folder
 from ..base.installation import DATA
-from ..inputs.candidates import DEFAULT_GROUP, Candidate, read_candidates
+from ..inputs.candidates import DEFAULT_GROUP, read_candidates
 from ..inputs.families import Family
 from ..inputs.settings import option_named
 from ..report.layout import Column, for_terminal
@@ -22,7 +23,7 @@ from .candidates_file import write_candidates
 from .criteria import KOREAN_NOT_KNOWN, Criteria, Screening
 from .leaderboard import read_leaderboard
 from .printing import say
-from .shortlist import Shortlist, shortlist
+from .shortlist import WRONG_SIZE, Shortlist, shortlist
 
 _NOTHING_TO_WRITE = 1
 """The exit status where a command came to nothing."""
@@ -77,7 +78,7 @@ def _run(given: argparse.Namespace) -> int:
         criteria,
         download=given.download_configs,
     )
-    count = len(found.kept) - len(found.incomplete)
+    count = sum(each.candidate is not None for each in found.kept)
     if count:
         write_shortlist(found, into, given.leaderboard.name, criteria)
     say(_text(found, criteria, len(found.models) if count == 0 else _MOST_LISTED, shutil.get_terminal_size().columns))
@@ -91,16 +92,16 @@ def _run(given: argparse.Namespace) -> int:
 def _text(found: Shortlist, criteria: Criteria, most: int, width: int) -> str:
     """The shortlist for a terminal of `width` characters; lists of more than `most` models are cut short."""
     kept = found.kept
+    incomplete, *dropped = (_listed(title, models, most) for title, models in found.left_out.items())
     blocks = [
         _filled([f"{found.board.rows} rows of {len(found.models)} models; criteria: {criteria}"], width),
         f"kept: {len(kept)}, best average first" if kept else "kept: none",
         for_terminal(_columns(kept), width) if kept else "",
         _filled(_footnotes(kept), width),
-        _filled(_listed("kept, but not in the candidates file", found.incomplete, most), width),
+        _filled(incomplete, width),
         _filled(_counts(found), width),
-        _filled(_listed("dropped for other reasons than a wrong size", found.near_misses, most), width),
-        _filled(_listed("dropped for a wrong size", found.of_wrong_size, _MOST_OF_WRONG_SIZE), width),
-        _filled(_advice(found), width),
+        *(_filled(models, width) for models in dropped),
+        _filled(_advice(kept, found.dropped), width),
     ]
     return "\n\n".join(filter(None, blocks))
 
@@ -148,6 +149,7 @@ def _footnotes(kept: Sequence[Screening]) -> Iterable[str]:
 def _listed(title: str, models: Sequence[Screening], most: int) -> Iterable[str]:
     if not models:
         return
+    most = min(most, _MOST_OF_WRONG_SIZE) if title == WRONG_SIZE else most
     yield f"{title}: {len(models)}"
     yield from (f"  {model.in_words}" for model in models[:most])
     if len(models) > most:
@@ -163,14 +165,13 @@ def _counts(found: Shortlist) -> Iterable[str]:
         yield f"rows that name no repository of the Hub: {len(found.board.unnamed)}, such as {some}"
 
 
-def _advice(found: Shortlist) -> Iterable[str]:
-    if found.incomplete:
+def _advice(kept: Iterable[Screening], dropped: Iterable[Screening]) -> Iterable[str]:
+    if not all(model.candidate for model in kept):
         yield (
             "a config.json tells exact parameters and LoRA targets: put one as <owner>--<name>.json into a folder and "
             "give it to --configs, or have it downloaded with --download-configs"
         )
-    count = sum(model.reasons == [KOREAN_NOT_KNOWN] for model in found.near_misses)
-    if count:
+    if count := sum(model.reasons == [KOREAN_NOT_KNOWN] for model in dropped):
         yield (
             f"{count} would be kept if known to support Korean: look at the cards, or keep all such models with "
             "--assume-korean"
@@ -184,20 +185,13 @@ def write_shortlist(found: Shortlist, path: Path, origin: str, criteria: Criteri
         f"Criteria: {criteria}.",
         f'The group is "{DEFAULT_GROUP}", the default of --candidate-group.',
     ]
-    foot = []
-    if found.incomplete:
-        foot += ["Kept, but not in this file:", *(f"- {each.in_words}" for each in found.incomplete), ""]
-    if found.near_misses:
-        foot += ["Dropped for other reasons than a wrong size:", *(f"- {each.in_words}" for each in found.near_misses)]
-    if found.of_wrong_size:
-        foot += ["", "Dropped for a wrong size:", *(f"- {each.in_words}" for each in found.of_wrong_size)]
-    entries = [(_of_board(each.candidate, origin), _basis(each)) for each in found.kept if each.candidate]
-    write_candidates(path, head, entries, foot)
-
-
-def _of_board(candidate: Candidate, origin: str) -> Candidate:
-    """The candidate, whose average is that of this export."""
-    return replace(candidate, leaderboard=None if candidate.leaderboard_average is None else origin)
+    left_out = ((title, models) for title, models in found.left_out.items() if models)
+    foot = [[f"{title.capitalize()}:", *(f"- {each.in_words}" for each in models), ""] for title, models in left_out]
+    kept = ((each.candidate, _basis(each)) for each in found.kept if each.candidate)
+    entries = [
+        (replace(each, leaderboard=None if each.leaderboard_average is None else origin), basis) for each, basis in kept
+    ]
+    write_candidates(path, head, entries, [*chain(*foot)][:-1])
 
 
 def _hint(suspect: Family) -> str:

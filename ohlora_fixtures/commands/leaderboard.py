@@ -2,20 +2,19 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 from ..base import safe_text
-from ..base.csv_files import read_table, read_text
-from ..base.errors import InputError, one_line
-from ..base.files import MOST_TEXT_BYTES, read_bytes
+from ..base.errors import InputError
 from ..base.messages import message
-from ..base.row_files import Row, json_rows, parquet_rows
+from ..inputs.dataset_files import read_file
 from ..report.notes import listed
 
+_WHAT = message("what.leaderboard")
 _REPO = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
 _LINK = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/(?!datasets/|spaces/)(?P<repo>[^?#]*?)/?(?:[?#].*)?")
 _MOST_CHARACTERS = 96
@@ -79,17 +78,20 @@ The heads are those of the Open LLM and Open Ko-LLM Leaderboards, and near spell
 
 
 def read_leaderboard(path: Path) -> Leaderboard:
-    """Read an export: CSV, JSON, JSON lines or Parquet, by the file's ending.
+    """Read an export: CSV, JSON, JSON lines or Parquet.
 
     Of several rows of one repository the one with the best average counts.
 
-    Raises InputError for a file that cannot be read, and for a missing column, naming it and those there are.
+    Raises InputError for a file that cannot be read or has no rows, and for a missing column, naming it and those
+    there are.
     """
-    rows = _read_rows(path)
-    heads = _heads(rows, path)
+    found = read_file(path, what=_WHAT)
+    if not found.rows:
+        raise InputError(message("mistake.empty", what=_WHAT, path=path))
+    heads = _heads(dict.fromkeys(found.heads), path)
     best: dict[str, Listed] = {}
     unnamed = []
-    for row in rows:
+    for _, row in found.rows:
         facts: dict[str, Any] = {field: _text(row.get(head)) for field, head in heads.items()}
         repo = repository(facts["repo"])
         if repo is None:
@@ -99,12 +101,11 @@ def read_leaderboard(path: Path) -> Leaderboard:
         model = Listed(**facts | {"repo": repo})
         key = repo.casefold()
         best[key] = max(best.get(key, model), model, key=_merit)
-    return Leaderboard(tuple(sorted(best.values(), key=_merit, reverse=True)), len(rows), tuple(unnamed))
+    return Leaderboard(tuple(sorted(best.values(), key=_merit, reverse=True)), len(found.rows), tuple(unnamed))
 
 
-def _heads(rows: Iterable[Row], path: Path) -> dict[str, str]:
+def _heads(there: Iterable[str], path: Path) -> dict[str, str]:
     """By field, the head of its column."""
-    there = list(dict.fromkeys(head for row in rows for head in row))
     plain = {head: re.sub(r"[^a-z0-9]", "", head.casefold()) for head in there}
     found = {}
     for field, (needed, *patterns) in _COLUMNS.items():
@@ -191,56 +192,3 @@ def _is_repo(name: str) -> bool:
     """Whether a text is a repository's id by the Hub's rules (`huggingface_hub.utils.validate_repo_id`)."""
     is_short = len(name) <= _MOST_CHARACTERS
     return is_short and _REPO.fullmatch(name) is not None and "--" not in name and ".." not in name
-
-
-def _read_rows(path: Path) -> list[Row]:
-    """Read an export in the format that its ending names."""
-    kind = path.suffix.lower().removeprefix(".")
-    read = _FORMATS.get(kind)
-    if read is None:
-        endings = ", ".join(f".{each}" for each in _FORMATS)
-        raise InputError(f"leaderboard {path} does not end in {endings}: export it as one of them")
-    try:
-        rows = list(read(path))
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"leaderboard {path} cannot be read ({error.strerror}): give the path of an export") from None
-    except Exception as error:  # noqa: BLE001 - whatever a reader finds wrong with somebody's file
-        raise InputError(f"leaderboard {path} cannot be read as {kind}: {one_line(error)}") from None
-    if not rows:
-        raise InputError(f"leaderboard {path} has no rows: export it again")
-    return rows
-
-
-def _csv(path: Path) -> Iterable[Row]:
-    table = read_table(path, message("what.leaderboard"))
-    empty = dict.fromkeys(table.heads)
-    # of columns with the same head the first counts
-    return (empty | dict(reversed([*zip(table.heads, cells, strict=False)])) for _, cells in table.rows)
-
-
-def _json(path: Path) -> Iterable[Row]:
-    return json_rows(read_text(path, message("what.leaderboard")), are_lines=False)
-
-
-def _json_lines(path: Path) -> Iterable[Row]:
-    return json_rows(read_text(path, message("what.leaderboard")), are_lines=True)
-
-
-def _parquet(path: Path) -> Iterable[Row]:
-    try:
-        return parquet_rows(read_bytes(path, MOST_TEXT_BYTES))
-    except ImportError:
-        raise InputError(
-            f"leaderboard {path} is Parquet, which needs pyarrow: pip install pyarrow, or export it as CSV or JSON"
-        ) from None
-
-
-_FORMATS: dict[str, Callable[[Path], Iterable[Row]]] = {
-    "csv": _csv,
-    "json": _json,
-    "jsonl": _json_lines,
-    "parquet": _parquet,
-}
-"""Readers by the ending of a file's name."""

@@ -23,6 +23,7 @@ from ..results.environment import published, published_command
 from ..results.folder import ENVIRONMENT, RECORDS, StoredResults, read_records
 from ..results.record import Record
 from .printing import add_verbosity, show
+from .report import check_candidate
 
 _Origin = tuple[Record, StoredResults]
 """A record and the results folder that it is from."""
@@ -65,7 +66,8 @@ def _run(given: argparse.Namespace) -> int:
     origins, clashes = _one_of_each_case(shards, given.keep)
     if not origins:
         raise InputError(f"there is no complete record in {_names(shards)}: nothing can be merged")
-    _check_candidates(origins, order, given.candidates)
+    for record, shard in origins:
+        check_candidate(record, order, shard.folder)
     _check_agreement(origins, anyway=given.anyway)
     answers = _answers(origins, shards, order)
     # sorting leaves each candidate's cases in their order
@@ -103,15 +105,6 @@ def _one_of_each_case(shards: Iterable[StoredResults], keep: str | None) -> tupl
             if keep == "last":
                 found[record.case] = record, shard
     return list(found.values()), list(clashes)
-
-
-def _check_candidates(origins: Iterable[_Origin], known: Collection[str], candidates_path: Path) -> None:
-    for record, shard in origins:
-        if record.case.candidate not in known:
-            raise InputError(
-                f"candidate {record.case.candidate!r} of {shard.folder} is not in the candidates file "
-                f"{candidates_path}: give --candidates the file it ran with"
-            )
 
 
 def _check_agreement(origins: Sequence[_Origin], *, anyway: bool) -> None:

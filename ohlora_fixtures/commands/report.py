@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..quality.grades import asked_grades
 from ..report import files
 from ..results.comparison import Comparison, compare, read_published
 from ..results.folder import SESSION, StoredResults, read_records
+from ..results.record import Record
 from .printing import add_verbosity, show
 
 
@@ -104,13 +106,18 @@ def candidates_of(stored: StoredResults, path: Path | None) -> tuple[Candidate, 
             raise InputError(f"{where} does not name its candidates: give --candidates their file")
         candidates = tuple(kept_candidate(entry, f"candidate {name!r} in {where}") for name, entry in entries.items())
     known = {candidate.name for candidate in candidates}
-    strange = next((record.case.candidate for record in stored.records if record.case.candidate not in known), None)
-    if strange is not None:
-        raise InputError(
-            f"candidate {strange!r} of {stored.folder} is not among the candidates: give --candidates the file it ran "
-            "with"
-        )
+    for record in stored.records:
+        check_candidate(record, known, stored.folder)
     return candidates
+
+
+def check_candidate(record: Record, known: Collection[str], folder: Path) -> None:
+    """Raise InputError for a record of a results folder whose candidate is not known."""
+    if record.case.candidate not in known:
+        raise InputError(
+            f"candidate {record.case.candidate!r} of {folder} is not among the candidates: give --candidates the file "
+            "it ran with"
+        )
 
 
 def _comparison(stored: StoredResults, candidates: tuple[Candidate, ...]) -> Comparison:

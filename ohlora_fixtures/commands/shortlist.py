@@ -17,6 +17,7 @@ from ..session.named_models import parameters_and_targets
 from .criteria import Criteria, Screening, screen
 from .leaderboard import Leaderboard, Listed
 
+WRONG_SIZE = "dropped for a wrong size"
 _NEEDS_CONFIG = "needs its config.json"
 
 
@@ -34,24 +35,18 @@ class Shortlist:
         return [each for each in self.models if not each.reasons]
 
     @property
-    def incomplete(self) -> list[Screening]:
-        """What of it is no candidate, for want of an architecture."""
-        return [each for each in self.kept if not each.candidate]
-
-    @property
     def dropped(self) -> list[Screening]:
         """What does not meet the criteria."""
         return [each for each in self.models if each.reasons]
 
     @property
-    def near_misses(self) -> list[Screening]:
-        """What is dropped although its size is right, or not known."""
-        return [each for each in self.dropped if each.is_near_miss]
-
-    @property
-    def of_wrong_size(self) -> list[Screening]:
-        """What else is dropped."""
-        return [each for each in self.dropped if not each.is_near_miss]
+    def left_out(self) -> dict[str, list[Screening]]:
+        """What becomes no candidate, by why: for want of an architecture, for its size, or for something else."""
+        return {
+            "kept, but not in the candidates file": [each for each in self.kept if not each.candidate],
+            "dropped for other reasons than a wrong size": [each for each in self.dropped if each.is_near_miss],
+            WRONG_SIZE: [each for each in self.dropped if not each.is_near_miss],
+        }
 
 
 def shortlist(

@@ -1,4 +1,4 @@
-"""A dataset's rows, whatever they are kept in: CSV, JSON, JSON lines, Parquet, or a repository on the Hub."""
+"""Rows, whatever they are kept in: CSV, JSON, JSON lines, Parquet, or a dataset on the Hub."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from ..base.csv_files import read_table, read_text
 from ..base.errors import InputError, one_line
 from ..base.files import MOST_TEXT_BYTES, read_bytes
-from ..base.messages import message
+from ..base.messages import Message, message
 from ..base.row_files import Row, json_rows, parquet_rows
 
 _WHAT = message("what.dataset")
@@ -41,32 +41,32 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None and not _FILE.fullmatch(Path(text).suffix)
 
 
-def read_file(path: Path, likely: Collection[str]) -> DatasetRows:
+def read_file(path: Path, likely: Collection[str] = (), what: Message = _WHAT) -> DatasetRows:
     """Read a file; of a CSV file the separator is the one that gives the most of the `likely` columns.
 
-    Raises InputError for what cannot be read, and says why in one sentence.
+    Raises InputError for what cannot be read, and says in one sentence `what` it is, and why.
     """
     try:
         data = read_bytes(path, MOST_TEXT_BYTES)
     except OSError as error:
-        raise InputError(message("mistake.unreadable", what=_WHAT, path=path, error=error.strerror)) from None
+        raise InputError(message("mistake.unreadable", what=what, path=path, error=error.strerror)) from None
     is_parquet = data.startswith(_PARQUET)
-    text = "" if is_parquet else read_text(path, _WHAT)
+    text = "" if is_parquet else read_text(path, what)
     if text.lstrip().startswith(("{", "[")):
         kind = "JSON lines" if path.suffix.lower() in _LINES else "JSON"
     else:
         kind = "Parquet" if is_parquet else "CSV"
     digest = hashlib.sha256(data).hexdigest()
     if kind == "CSV":
-        table = read_table(path, _WHAT, tuple(likely))
+        table = read_table(path, what, tuple(likely))
         cells = tuple((line, dict(zip(table.heads, row, strict=False))) for line, row in table.rows)
         return DatasetRows(kind, table.heads, cells, digest)
     try:
         rows = parquet_rows(data) if is_parquet else json_rows(text, are_lines=kind == "JSON lines" or None)
     except ImportError:
-        raise InputError(message("mistake.extra", what=_WHAT, path=path, kind=kind, package="pyarrow")) from None
+        raise InputError(message("mistake.extra", what=what, path=path, kind=kind, package="pyarrow")) from None
     except Exception as error:  # noqa: BLE001 - whatever a reader finds wrong with somebody's file
-        raise InputError(message("mistake.no_rows", what=_WHAT, path=path, kind=kind, error=one_line(error))) from None
+        raise InputError(message("mistake.no_rows", what=what, path=path, kind=kind, error=one_line(error))) from None
     return _numbered(kind, rows, digest)
 
 

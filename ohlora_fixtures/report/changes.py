@@ -1,7 +1,7 @@
 """What would make candidates fit, in a sentence, as JSON and as a table; what each variant saves and costs."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from ..planner.seconds import Work
 from ..results.comparison import Comparison, Row
 from ..results.record import Record
 from . import digits
-from .layout import Column, figures, in_mib, words
+from .layout import figures, in_mib, words
+from .tables import Table
 from .words import Say
 
 WAYS = ("r16", "r16-accumulation", "r16-checkpointing", "r16-adamw8bit", "r16-qlora")
@@ -86,51 +87,44 @@ def changed(comparison: Comparison) -> Iterator[tuple[Row, Changes, float]]:
 
 @dataclass(frozen=True)
 class _Line:
-    """A row of a table: a way to fine-tune a candidate, against the one that it is compared with."""
+    """A row of a table: a way to fine-tune a candidate, and what it takes."""
 
     candidate: str
     way: str
     needs_mib: float
-    compared_mib: float
     seconds: float | None
-    times_the_flops: float | None
+    work: Work | None
     limit_mib: float
 
 
-def columns(comparison: Comparison, say: Say) -> list[Column]:
-    """A row for each change that was planned, its headings in English."""
-    return _columns(
+def added(comparison: Comparison, say: Say) -> Table:
+    """A row for each change that was planned."""
+    lines = [
         [
             _Line(
-                row.candidate.name,
-                in_words(changes, each, say),
-                each.needs_device_mib,
-                changes.added[0].needs_device_mib,
-                each.seconds,
-                times_the_flops(each.work, changes.added[0].work),
-                limit_mib,
+                row.candidate.name, _in_words(changes, each, say), each.needs_device_mib, each.seconds, each.work, mib
             )
-            for row, changes, limit_mib in changed(comparison)
             for each in shown(changes)
-        ],
-        say,
-    )
+        ]
+        for row, changes, mib in changed(comparison)
+    ]
+    return _table(say("changes.caption"), lines, say)
 
 
-def ways(comparison: Comparison, say: Say) -> list[Column]:
+def ways(comparison: Comparison, say: Say) -> Table:
     """A row for each planned variant, against its candidate's first; none where all are one variant at many ranks."""
     lines = []
     for row in comparison.rows:
         plans = [(name, row.cell(name).plan) for name in comparison.variants]
-        known = [(name, record, record.plan) for name, record in plans if name and record and record.plan]
+        known = [(name, record, record.plan) for name, record in plans if record and record.plan]
         if len({_but_rank(record) for _, record, _ in known}) > 1:
-            first = known[0][2]
-            for name, record, plan in known:
-                if plan.needs_device_mib is not None and first.needs_device_mib is not None:
-                    times = times_the_flops(plan.work, first.work)
-                    mib, other_mib = plan.needs_device_mib, first.needs_device_mib
-                    lines.append(_Line(row.candidate.name, name, mib, other_mib, plan.seconds, times, record.limit_mib))
-    return _columns(lines, say)
+            own = [
+                _Line(row.candidate.name, name, plan.needs_device_mib, plan.seconds, plan.work, record.limit_mib)
+                for name, record, plan in known
+                if plan.needs_device_mib is not None
+            ]
+            lines.append(own)
+    return _table(say("changes.ways"), lines, say)
 
 
 def _but_rank(record: Record) -> str:
@@ -140,16 +134,21 @@ def _but_rank(record: Record) -> str:
     return json.dumps({**settings, "adapter": adapter}, sort_keys=True, default=str)
 
 
-def _columns(lines: Sequence[_Line], say: Say) -> list[Column]:
-    return [
-        words("candidate", (each.candidate for each in lines)),
-        words("variant", (each.way for each in lines)),
-        in_mib("needed", (each.needs_mib for each in lines)),
-        in_mib("saved", (each.compared_mib - each.needs_mib for each in lines)),
-        figures("s", (digits.seconds(each.seconds) for each in lines)),
-        figures("FLOPs, times", (digits.score(each.times_the_flops) for each in lines)),
-        words("fits", (say("listing.yes") if each.needs_mib <= each.limit_mib else "" for each in lines)),
-    ]
+def _table(caption: str, lines: Iterable[Sequence[_Line]], say: Say) -> Table:
+    """Each candidate's lines, against its first one."""
+    pairs = [(each, own[0]) for own in lines for each in own]
+    columns = (
+        words(say("head.candidate"), (each.candidate for each, _ in pairs)),
+        words(say("head.variant"), (each.way for each, _ in pairs)),
+        in_mib(say("head.needs_device"), (each.needs_mib for each, _ in pairs), "needs_device"),
+        in_mib(say("changes.saved"), (first.needs_mib - each.needs_mib for each, first in pairs)),
+        figures(say("head.seconds"), (digits.seconds(each.seconds) for each, _ in pairs), "planned_seconds"),
+        figures(say("changes.flops"), (digits.score(times_the_flops(each.work, first.work)) for each, first in pairs)),
+        words(
+            say("changes.fits"), (say("listing.yes") if each.needs_mib <= each.limit_mib else "" for each, _ in pairs)
+        ),
+    )
+    return Table(caption, columns)
 
 
 def shown(changes: Changes) -> tuple[Change, ...]:
@@ -158,6 +157,6 @@ def shown(changes: Changes) -> tuple[Change, ...]:
     return changes.added if changes.enough in (None, last) else (*changes.added, changes.enough)
 
 
-def in_words(changes: Changes, change: Change, say: Say) -> str:
+def _in_words(changes: Changes, change: Change, say: Say) -> str:
     """The variant, and what is changed."""
     return " + ".join([changes.variant, *(each.text(say.language) for each in change.told)])

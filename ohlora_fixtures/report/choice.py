@@ -11,8 +11,10 @@ from ..choice.selection import CRITERIA, Selection
 from ..choice.sensitivity import Shift
 from ..quality.grading import Quality
 from . import digits
-from .layout import Column, Terminal, as_markdown, figures, words
+from .layout import Terminal, as_markdown, figures, words
 from .notes import listed
+from .tables import Table
+from .words import Say
 
 _FORMS: Mapping[str, Callable[[float], str]] = {
     "quality": digits.points,
@@ -21,6 +23,15 @@ _FORMS: Mapping[str, Callable[[float], str]] = {
     "memory": lambda size: f"{digits.mib(size)} MiB",
 }
 """By the end of a criterion's name, how its figure is written."""
+TERMS = {
+    "quality": "quality",
+    "leaderboard": "leaderboard",
+    "fine_tuning_seconds": "seconds",
+    "fine_tuning_memory": "peak_device",
+    "inference_seconds": "steady",
+    "inference_memory": "peak_device",
+}
+"""By criterion, the page's glossary entry for its figure."""
 _MOST_EXCLUDED = 4
 """Candidates named with one reason where there is little room."""
 _OVER = ("reason.above_budget", "reason.over_budget", "reason.out_of_memory")
@@ -31,7 +42,7 @@ _MOST_RANKED = 100
 
 def terminal(selection: Selection, terminal: Terminal) -> str:
     """The choice for a terminal, itself last: for `-v` with all its reasons, for `-q` without any."""
-    said = _cautions(selection) if terminal.verbosity == 0 else _reasons(selection) if terminal.verbosity > 0 else ()
+    said = () if terminal.verbosity < 0 else _reasons(selection, is_brief=terminal.verbosity == 0)
     choice, *others = map(str, conclusion(selection))
     told = [*map(terminal.noted, map(str, said)), terminal.filled(choice, "bold"), *map(terminal.filled, others)]
     return "\n".join(told)
@@ -39,10 +50,12 @@ def terminal(selection: Selection, terminal: Terminal) -> str:
 
 def markdown(selection: Selection, language: Language = "en") -> str:
     """The choice as a section of a Markdown page."""
-    told, *others = (safe_text.markdown(each.text(language)) for each in conclusion(selection))
-    parts = [f"## {message('choice.heading').text(language)}", "\n\n".join(f"**{each}**" for each in (told, *others))]
+    told = (safe_text.markdown(each.text(language)) for each in conclusion(selection))
+    heading = message("choice.heading").text(language)
+    parts = [f"## {heading}", *(f"**{each}**" for each in told)]
     if selection.ranking:
-        parts += [as_markdown(_columns(selection, language)), message("choice.in_brackets").text(language)]
+        table = ranking(selection, Say(language))
+        parts += [as_markdown(table.columns), message("choice.in_brackets").text(language)]
     parts.append("\n".join(f"- {safe_text.markdown(each.text(language))}" for each in _reasons(selection)))
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -102,21 +115,25 @@ def source_of(quality: Quality) -> Message:
     return message(f"source.{quality.source}")
 
 
-def fits(selection: Selection) -> Message | None:
-    """What remains possible, by variant; None where that is nothing, or where there is a choice."""
-    if not selection.possible or selection.choice is not None:
-        return None
-    is_unchecked = any(each.key.startswith("unknown.budget") for each in selection.unknown)
-    key = "choice.possible" if is_unchecked else "choice.fits"
-    return message(key, options=names_of(selection.possible))
+def remaining(selection: Selection) -> Iterator[Message]:
+    """Without a choice: what remains possible, by variant, and what is known of it from elsewhere."""
+    if selection.possible and selection.choice is None:
+        is_unchecked = any(each.key.startswith("unknown.budget") for each in selection.unknown)
+        key = "choice.possible" if is_unchecked else "choice.fits"
+        yield message(key, options=names_of(selection.possible))
+    if selection.elsewhere is not None:
+        yield selection.elsewhere
 
 
-def _reasons(selection: Selection) -> Iterator[Message]:
+def _reasons(selection: Selection, *, is_brief: bool = False) -> Iterator[Message]:
+    """What is no option and what remains, how firm a choice is, what is not known and what speaks against one.
+
+    In brief, what must be known with the choice.
+    """
     yield from selection.doubts
-    yield from _excluded(selection)
-    if selection.choice is None:
-        yield from filter(None, (fits(selection), selection.elsewhere))
-    else:
+    yield from _excluded(selection, _MOST_EXCLUDED if is_brief else None)
+    yield from remaining(selection)
+    if selection.choice is not None and not is_brief:
         weights = ", ".join(f"{name}={weight:g}" for name, weight in selection.weights.items())
         yield message("choice.weights", weights=weights)
         if selection.front:
@@ -124,19 +141,7 @@ def _reasons(selection: Selection) -> Iterator[Message]:
         yield from _turns(selection.shifts)
         if selection.reserve is not None and {each.criterion for each in selection.shifts} != {*CRITERIA}:
             yield message("choice.no_other_weight" if selection.shifts else "choice.no_weight")
-    yield from (*selection.unknown, *selection.cautions, *selection.agreement)
-
-
-def _cautions(selection: Selection) -> Iterator[Message]:
-    """What must be known with the choice: who was no option at all, what is not known, what speaks against one.
-
-    Without a choice: what is no option, what remains, and what is known of it from elsewhere.
-    """
-    yield from selection.doubts
-    yield from _excluded(selection, most=_MOST_EXCLUDED)
-    if selection.choice is None:
-        yield from filter(None, (fits(selection), selection.elsewhere))
-    else:
+    if selection.choice is not None or not is_brief:
         yield from (*selection.unknown, *selection.cautions)
     yield from selection.agreement
 
@@ -192,23 +197,27 @@ def written(criterion: str, figure: float) -> str:
     return _FORMS[criterion.rpartition("_")[2]](figure)
 
 
-def _columns(selection: Selection, language: Language) -> list[Column]:
-    front = [id(option) for option in selection.front]
-    options = selection.ranking
+def criterion_in(name: str, say: Say) -> str:
+    """What a criterion is called."""
+    return message(f"criterion.{name}").text(say.language)
+
+
+def ranking(selection: Selection, say: Say) -> Table:
+    """Every option, best first: its figures, and in brackets the scores that they come to."""
+    options, front = selection.ranking, [id(option) for option in selection.front]
 
     def weighed(name: str) -> str:
-        of = message(f"criterion.{name}")
-        return message("choice.weighed", criterion=of, weight=f"{selection.weights[name]:g}").text(language)
+        weight = f"{selection.weights[name]:g}"
+        return message("choice.weighed", criterion=criterion_in(name, say), weight=weight).text(say.language)
 
-    sources = (source_of(each.quality).text(language) if each.quality else digits.NONE for each in options)
-    heads = (message(f"choice.head_{name}").text(language) for name in ("option", "total", "source"))
-    option, total, source = heads
-    return [
-        words(option, (f"{each.name}{'*' if id(each) in front else ''}" for each in options)),
-        figures(total, (digits.points(each.total) for each in options)),
-        words(source, sources),
-        *(figures(weighed(name), [_figure(each, name) for each in options]) for name in CRITERIA),
-    ]
+    sources = (source_of(each.quality).text(say.language) if each.quality else digits.NONE for each in options)
+    columns = (
+        words(say("head.option"), (f"{each.name}{'*' if id(each) in front else ''}" for each in options)),
+        figures(say("head.total"), (digits.points(each.total) for each in options), "total"),
+        words(say("head.source"), sources),
+        *(figures(weighed(name), [_figure(each, name) for each in options], TERMS[name]) for name in CRITERIA),
+    )
+    return Table(say("choice.ranking_caption"), columns)
 
 
 def _figure(option: Option, criterion: str) -> str:

@@ -1,131 +1,138 @@
-"""Tables beside the comparison: what else would fit, what plans are made of, plan against measurement, quality."""
+"""Tables beside the comparison, for Markdown and the page: what plans are made of, plan and measurement, quality."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 
-from ..base.messages import message
-from ..results.comparison import Comparison
+from ..base.messages import Message, message
+from ..planner.plan import Plan
+from ..results.comparison import Cell, Comparison
 from ..results.record import Record
-from . import changes, digits, quantities
+from . import changes, digits
 from .layout import Column, figures, in_mib, words
 from .notes import plan_is_off_by
-from .words import Say, head_in
+from .quantities import MEASURED, MEMORY, PLANNED, QUALITY, known
+from .tables import Shown, Table, cases_of, catalogued, figures_of, known_of, subjects, verdict
+from .words import Say
 
-_PARTS = ("said", "matched", "expected", "empty", "same", "repetition", "foreign", "cut_off", "stray_beginning", "echo")
-"""`expected` is of an earlier version's records."""
-_LIMITS = (
-    "tflops_per_second",
-    "flops_utilization",
-    "gb_per_second",
-    "bandwidth_utilization",
-    "highest_temperature_c",
-    "lowest_sm_clock_mhz",
-)
+_OF_A_PEAK = (*(each.name for each in MEMORY[1:]), "needs_device_mib", "optimizer_states_mib", "paged_mib")
+_LIMITS = [each for each in MEASURED if each.term in ("utilization", "condition")]
 
 
-def sections(comparison: Comparison, say: Say) -> Iterator[tuple[str, str, list[Column]]]:
-    """The title, the heading and the columns of each table that has a row."""
-    lead, advised = advice(comparison, say)
-    found = (
-        ("plans", None, _plan_against_measurement(comparison)),
-        ("limits", None, _limits(comparison)),
-        ("advice", lead, advised),
-        ("changes", None, changes.columns(comparison, say)),
-        ("ways", None, changes.ways(comparison, say)),
-        ("breakdown", None, _breakdown(comparison, say)),
-        ("quality", None, _quality(comparison, say)),
+def sections(found: Comparison, say: Say) -> Iterator[tuple[str, str, Table]]:
+    """Of each table that has a row: its title, what must be known to read it, and the table."""
+    cases = cases_of(found, say)
+    tables = {
+        "plans": memory([case for case in cases if case.full_size and _is_compared(case.full_size)], say),
+        "limits": _limits(cases, say),
+        "advice": advice(cases, say),
+        "changes": changes.added(found, say),
+        "ways": changes.ways(found, say),
+        "breakdown": breakdown(cases, say),
+        "quality": quality(cases, say),
+    }
+    for name, table in tables.items():
+        if table.rows:
+            lead = advice_lead(found) if name == "advice" else message(f"file.{name}_lead")
+            yield message(f"file.{name}").text(say.language), lead.text(say.language) if lead else "", table
+
+
+def advice_lead(found: Comparison) -> Message | None:
+    """What the advice is about; None if there is none."""
+    advised = ((record.limit_mib, record.plan.advice) for record in found.plans if record.plan)
+    told = next(((limit_mib, advice) for limit_mib, advice in advised if advice), None)
+    if told is None:
+        return None
+    limit_mib, first = told
+    return message("file.advice_lead", mib=limit_mib, variant=first.variant, batch=first.batch_size)
+
+
+def advice(cases: Iterable[Shown], say: Say) -> Table:
+    """What else would fit: a row for each candidate that has been advised."""
+    cases, advised = known_of(cases, lambda case: case.plan.advice if case.plan else None)
+    columns = (
+        words(say("head.candidate"), (case.candidate for case in cases)),
+        words(say("head.variant"), (each.variant for each in advised), "plan"),
+        *(
+            figures(say(f"advice.{name}"), (digits.count(getattr(each, name) or None) for each in advised), "plan")
+            for name in ("batch_size", "row_tokens", "largest_batch", "largest_rank")
+        ),
+        in_mib(say("advice.checkpointing_saves"), (each.checkpointing_saves_mib for each in advised), "plan"),
     )
-    for name, told, columns in found:
-        if columns[0].cells:
-            title, heading = (
-                message(f"file.{name}").text(say.language),
-                told or message(f"file.{name}_lead").text(say.language),
-            )
-            yield title, heading, [replace(each, head=head_in(each.head, say)) for each in columns]
+    return Table(say("advice.caption"), columns)
 
 
-def advice(comparison: Comparison, say: Say) -> tuple[str, list[Column]]:
-    """What the advice is about, empty if there is none, and a row for each candidate that has been advised."""
-    advised = [(record, record.plan.advice) for record in comparison.plans if record.plan and record.plan.advice]
-    found = [each for _, each in advised]
-    heading = ""
-    if advised:
-        mib, first = advised[0][0].limit_mib, found[0]
-        told = {"mib": mib, "variant": first.variant, "batch": first.batch_size}
-        heading = message("file.advice_lead", **told).text(say.language)
-    return heading, [
-        words("candidate", (record.case.candidate for record, _ in advised)),
-        figures("longest\nrow", (digits.count(each.row_tokens) for each in found)),
-        figures("largest\nbatch", (digits.count(each.largest_batch or None) for each in found)),
-        figures("largest\nrank", (digits.count(each.largest_rank or None) for each in found)),
-        in_mib("gradient checkpointing\nsaves MiB", (each.checkpointing_saves_mib for each in found)),
-    ]
+def breakdown(cases: Iterable[Shown], say: Say) -> Table:
+    """What each planned peak is made of."""
+    cases, plans = known_of(cases, lambda case: case.plan)
+    parts = [each.breakdown_mib or {} for each in plans]
+    columns = (
+        *subjects(cases, say),
+        *(
+            in_mib(say.name("breakdown", name), (each.get(name) for each in parts), "breakdown")
+            for name in dict.fromkeys(name for each in parts for name in each)
+        ),
+        in_mib(say("breakdown.unsplit"), map(_unsplit_mib, plans), "breakdown"),
+        *catalogued([each for each in PLANNED if each.name in _OF_A_PEAK], cases, say),
+        words(say("head.verdict"), (verdict(Cell(plan=case.cell.plan), say) for case in cases)),
+    )
+    return Table(say("memory.planned_caption"), columns)
 
 
-def _breakdown(comparison: Comparison, say: Say) -> list[Column]:
-    found = [(record, record.plan) for record in comparison.plans if record.plan and record.plan.breakdown_mib]
-    names = dict.fromkeys(name for _, plan in found for name in plan.breakdown_mib or ())
-    return [
-        words("case", (_name(record, say("case.inference")) for record, _ in found)),
-        *(in_mib(_words(name), ((plan.breakdown_mib or {}).get(name) for _, plan in found)) for name in names),
-        in_mib("allocated", (plan.peak_allocated_mib for _, plan in found)),
-        in_mib("reserved", (plan.peak_reserved_mib for _, plan in found)),
-        in_mib("card", (plan.peak_device_mib for _, plan in found)),
-        in_mib("needed", (plan.needs_device_mib for _, plan in found)),
-    ]
+def _unsplit_mib(plan: Plan) -> float | None:
+    """What is reserved and not allocated."""
+    if plan.peak_reserved_mib is None or plan.peak_allocated_mib is None:
+        return None
+    return plan.peak_reserved_mib - plan.peak_allocated_mib
 
 
-def _plan_against_measurement(comparison: Comparison) -> list[Column]:
-    """A row for each case that has been planned and measured."""
-    names = ("peak_reserved_mib", "peak_allocated_mib")
-    records = [record for record in comparison.measured if None not in [plan_is_off_by(record, name) for name in names]]
-    columns = [words("case", (each.case.id for each in records))]
-    for name in names:
-        measured = (getattr(each.measured.memory, name) for each in records)
+def memory(cases: Iterable[Shown], say: Say) -> Table:
+    """What each case at full size was measured to need, beside the plan for the very lengths of its run."""
+    cases, records = known_of(cases, lambda case: case.full_size)
+    columns = [*subjects(cases, say), *catalogued(MEMORY, cases, say)]
+    for name in ("peak_reserved", "peak_allocated"):
+        planned = (getattr(record.plan, f"{name}_mib", None) for record in records)
+        off_by = (plan_is_off_by(record, f"{name}_mib") for record in records)
         columns += [
-            in_mib(f"{_words(name.removesuffix('_mib'))}: measured", measured),
-            in_mib("planned", (getattr(each.plan, name) for each in records)),
-            figures("off by", (digits.difference(plan_is_off_by(each, name)) for each in records)),
+            in_mib(say(f"head.planned_{name}"), planned, name),
+            figures(say(f"head.{name}_off_by"), map(digits.difference, off_by), "plan"),
         ]
-    return [*columns, in_mib("CUDA context: measured", (each.measured.memory.context_mib for each in records))]
+    columns.append(words(say("head.verdict"), (verdict(Cell(record), say) for record in records)))
+    return Table(say("memory.measured_caption"), tuple(columns))
 
 
-def _limits(comparison: Comparison) -> list[Column]:
-    """A row for each case of which it is known how near the card's limits it came."""
-    shown = quantities.known((each for each in quantities.MEASURED if each.name in _LIMITS), comparison.measured)
-    records = [record for record in comparison.measured if quantities.known(shown, [record])]
-    return [
-        words("case", (record.case.id for record in records)),
-        *(figures(_words(each.name), map(each.write, records)) for each in shown),
+def _is_compared(record: Record) -> bool:
+    return None not in (plan_is_off_by(record, name) for name in ("peak_reserved_mib", "peak_allocated_mib"))
+
+
+def _limits(cases: Iterable[Shown], say: Say) -> Table:
+    """How near the card's limits each case came of which that is known."""
+    near = known_of(cases, lambda case: case.cell.measured if known(_LIMITS, case.cell.records[:1]) else None)
+    return figures_of("", *near, _LIMITS, say)
+
+
+def quality(cases: Iterable[Shown], say: Say) -> Table:
+    """How good each model at full size is, and what its computed score is made of; the untuned model first."""
+    untuned_first = sorted(cases, key=lambda case: (case.number, case.variant is not None))
+    judged = (case for case in untuned_first if case.full_size and known(QUALITY, [case.full_size]))
+    cases, records = known_of(judged, lambda case: case.full_size)
+    columns = [
+        words(say("head.candidate"), (case.candidate for case in cases)),
+        words(say("head.case"), (case.variant or say("answers.untuned") for case in cases)),
     ]
+    for each in known(QUALITY, records):
+        if each.name == "quality_grade":
+            grades = (say.name("grade", each.write(record)) for record in records)
+            columns += [words(say("head.quality_grade"), grades, each.term), *_parts(records, say)]
+        else:
+            columns += catalogued([each], cases, say)
+        if each.name == "quality_score":
+            intervals = (digits.interval(record.quality.interval) for record in records)
+            columns.append(figures(say("head.interval"), intervals, each.term))
+    overfitted = (say("listing.yes") if record.quality.is_overfitted else "" for record in records)
+    columns.append(words(say("head.overfitted"), overfitted, "overfitted"))
+    return Table(say("listing.quality"), tuple(columns))
 
 
-def _quality(comparison: Comparison, say: Say) -> list[Column]:
-    """A row for each judged model, untuned or tuned."""
-    records = [record for record in comparison.measured if record.quality.score is not None]
-    found = [record.quality for record in records]
-    parts = [part for part in _PARTS if any(part in (each.parts or {}) for each in found)]
-    trained = ((each.untuned_trained_nats_per_character, each.trained_nats_per_character) for each in found)
-    held_out = ((each.untuned_held_out_nats_per_character, each.held_out_nats_per_character) for each in found)
-    return [
-        words("model", (_name(record, say("answers.untuned")) for record in records)),
-        figures("score", (digits.points(each.score) for each in found)),
-        figures("95 %", (" to ".join(map(digits.points, each.interval or ())) for each in found)),
-        words("grade", (each.grade or "" for each in found)),
-        *(figures(_words(part), (digits.score((each.parts or {}).get(part)) for each in found)) for part in parts),
-        figures("nats, trained rows", map(_before_and_after, trained)),
-        figures("nats, held-out rows", map(_before_and_after, held_out)),
-        words("overfitted", (say("listing.yes") if each.is_overfitted else "" for each in found)),
-    ]
-
-
-def _before_and_after(nats: Sequence[float | None]) -> str:
-    return " → ".join(digits.nats(each) for each in nats if each is not None) or digits.NONE
-
-
-def _name(record: Record, without_variant: str) -> str:
-    return f"{record.case.candidate}, {record.case.variant or without_variant}"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _parts(records: Sequence[Record], say: Say) -> Iterator[Column]:
+    for part in dict.fromkeys(part for record in records for part in record.quality.parts or ()):
+        shares = (digits.share((record.quality.parts or {}).get(part)) for record in records)
+        yield figures(say.name("part", part), shares, "quality_parts")

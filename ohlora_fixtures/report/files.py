@@ -16,6 +16,7 @@ from . import changes, choice, details, page, table
 from .layout import Terminal, as_markdown, for_terminal
 from .notes import REHEARSAL, notes, together
 from .quantities import MEASURED, PLANNED, QUALITY
+from .tables import cases_of
 from .words import Say
 
 _YES_OR_NO = {"fits": True, "over": False, "failed": False, "not_judged": None}
@@ -51,9 +52,10 @@ def closing(comparison: Comparison, selection: Selection | None, terminal: Termi
     parts.append(table.terminal(comparison, selection, terminal))
     told: list[str] = []
     if terminal.verbosity > 0:
-        heading, advised = details.advice(comparison, Say("en"))
-        parts += [terminal.filled(heading), for_terminal(advised, terminal.width)] if heading else []
-        told = [note.text for note in notes(comparison)]
+        if (lead := details.advice_lead(comparison)) is not None:
+            advice = details.advice(cases_of(comparison, Say("en")), Say("en"))
+            parts += [terminal.filled(str(lead)), for_terminal(advice.columns, terminal.width)]
+        told = [str(note.told) for note in notes(comparison)]
     elif terminal.verbosity == 0:
         told = [str(note.brief or note.told) for note in notes(comparison) if note.is_caution]
     parts.append("\n".join(map(terminal.noted, told)))
@@ -67,8 +69,8 @@ def _markdown(found: Findings, language: Language) -> str:
     parts = [f"# {message('file.comparison').text(language)}"]
     parts += [f"> **{REHEARSAL.text(language)}**"] if comparison.is_rehearsal else []
     parts += [table.markdown(comparison, found.selection, language), "\n".join(f"- {each}" for each in told)]
-    for title, heading, columns in details.sections(comparison, Say(language)):
-        parts += [f"## {title}", heading, as_markdown(columns)]
+    for title, lead, told_in in details.sections(comparison, Say(language)):
+        parts += [f"## {title}", lead, as_markdown(told_in.columns)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -99,16 +101,16 @@ def _fit_facts(case: Case, cell: Cell) -> dict[str, Any]:
 
 def comma_separated(comparison: Comparison) -> str:
     """The comparison as CSV: a line a candidate, plain numbers, an empty cell for what is not known."""
+    lines = [_line(comparison, row) for row in comparison.rows]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_line(comparison, None))
-    writer.writerows(map(_plain, _line(comparison, row).values()) for row in comparison.rows)
+    writer.writerow(lines[0] if lines else ["candidate"])
+    writer.writerows(map(_plain, line.values()) for line in lines)
     return buffer.getvalue()
 
 
-def _line(comparison: Comparison, row: Row | None) -> dict[str, object]:
-    """A candidate's cells by column; without one, the columns."""
-    candidate = row.candidate if row else None
+def _line(comparison: Comparison, row: Row) -> dict[str, object]:
+    """A candidate's cells by column."""
     names = (
         "parameters",
         "unverified",
@@ -122,26 +124,26 @@ def _line(comparison: Comparison, row: Row | None) -> dict[str, object]:
         "korean_benchmark",
         "korean_benchmark_source",
     )
-    line: dict[str, object] = {"candidate": candidate and candidate.name}
-    line |= {name: getattr(candidate, name, None) for name in names}
+    line: dict[str, object] = {"candidate": row.candidate.name}
+    line |= {name: getattr(row.candidate, name) for name in names}
     for variant in comparison.columns:
         prefix = "inference" if variant is None else f"fine_tuning_{variant}"
-        cell = row.cell(variant) if row else None
-        record, plan, published = (cell.measured, cell.plan, cell.published) if cell else (None, None, None)
+        cell = row.cell(variant)
+        record, plan = cell.measured, cell.plan
         line |= {f"{prefix}_outcome": record and record.outcome.kind}
         line |= {f"{prefix}_{each.name}": each.read(record) for each in (*MEASURED, *QUALITY)}
         line |= {f"{prefix}_taints": record and "; ".join(map(str, record.taints))}
         line |= {f"plan_{prefix}_outcome": plan and plan.outcome.kind}
         line |= {f"plan_{prefix}_{each.name}": each.read(plan) for each in PLANNED}
         line |= {
-            f"study_{prefix}_{name}": getattr(published, name, None) for name in ("seconds", "allocated_after_mib")
+            f"study_{prefix}_{name}": getattr(cell.published, name, None) for name in ("seconds", "allocated_after_mib")
         }
-    measured, plans = (row.measured, row.plans) if row else ([], [])
+    measured, plans = row.measured, row.plans
     return {
         **line,
-        "verdict": row and table.verdict_of(row),
-        "within_budget": row and _YES_OR_NO[row.fit_as_measured.verdict],
-        "plan_within_budget": row and _YES_OR_NO[row.fit_as_planned.verdict],
+        "verdict": table.verdict_of(row),
+        "within_budget": _YES_OR_NO[row.fit_as_measured.verdict],
+        "plan_within_budget": _YES_OR_NO[row.fit_as_planned.verdict],
         "scale": together(record.environment.scale for record in measured),
         "weights": together(record.environment.weights for record in measured),
         "device": together(record.environment.device for record in measured),

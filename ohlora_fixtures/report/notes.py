@@ -30,11 +30,6 @@ class Note:
     brief: Message | None = None
     """The sentence where there is little room; None for the same."""
 
-    @property
-    def text(self) -> str:
-        """In English."""
-        return str(self.told)
-
 
 def distinct(values: Iterable[str | None]) -> list[str]:
     """Each value once, in their order; None is left out."""
@@ -51,23 +46,24 @@ def doubt_of(basis: str | None) -> Message | str:
     return "" if basis in (None, "measured") else message("mib.assumed" if basis == "assumed" else "mib.estimated")
 
 
-def budgets_of(records: Iterable[Record]) -> list[Message]:
-    """Each budget of records, and if a plan is held to less, what one process can have of the card."""
+def held_to_least(records: Iterable[Record]) -> list[Record]:
+    """For each budget the record that is held to least: a plan, if one process cannot have that much of its card."""
     least: dict[float, Record] = {}
     for record in records:
         budget_mib = record.experiment.budget_mib
         least[budget_mib] = min(record, least.get(budget_mib, record), key=lambda each: each.limit_mib)
-    return [
-        message("mib.budget", mib=budget_mib)
-        if record.limit_mib >= budget_mib
-        else message(
-            "mib.held_to",
-            budget=budget_mib,
-            mib=record.limit_mib,
-            doubt=doubt_of(record.environment.usable_basis),
-        )
-        for budget_mib, record in least.items()
-    ]
+    return list(least.values())
+
+
+def budgets_of(records: Iterable[Record]) -> list[Message]:
+    """Each budget of records, and if a plan is held to less, what one process can have of the card."""
+    found = []
+    for record in held_to_least(records):
+        budget_mib, doubt = record.experiment.budget_mib, doubt_of(record.environment.usable_basis)
+        is_less = record.limit_mib < budget_mib
+        held_to = message("mib.held_to", budget=budget_mib, mib=record.limit_mib, doubt=doubt)
+        found.append(held_to if is_less else message("mib.budget", mib=budget_mib))
+    return found
 
 
 def together(values: Iterable[str | None]) -> str | None:
@@ -240,7 +236,7 @@ def _on_planned(comparison: Comparison) -> Iterator[Message]:
     yield message("note.plan", card=cards)
     if len(cards) == 1 and context_mib is not None:
         yield message("note.context", mib=context_mib, doubt=doubt_of(some.environment.context_basis))
-    if not changes.ways(comparison, Say("en"))[0].cells:
+    if not changes.ways(comparison, Say("en")).rows:
         yield message("note.ways", option=f"--variants {','.join(changes.WAYS)}")
     if estimated:
         is_every = len(estimated) == len(comparison.rows)

@@ -75,13 +75,13 @@ def markdown(comparison: Comparison, selection: Selection | None, language: Lang
     glance, say = _Glance(comparison, selection), Say(language)
     names = Column("candidate", [row.candidate.name for row in comparison.rows])
     offers = list(glance.offers())
-    columns = [replace(each, cells=[_said(cell, say) for cell in each.cells]) for each in _columns(offers)]
+    columns = [replace(each, cells=[in_language(cell, say) for cell in each.cells]) for each in _columns(offers)]
     headed = [replace(each, head=head_in(each.head, say)) for each in (names, *columns)]
     told = [safe_text.markdown(glance.meaning(offers).text(language))] if comparison.rows else []
     return "\n\n".join([as_markdown(headed), *told])
 
 
-def _said(cell: str, say: Say) -> str:
+def in_language(cell: str, say: Say) -> str:
     """A verdict or the end of a case in a language; every other cell as it is."""
     if cell.startswith("only "):
         return say("verdict.only", which=cell.removeprefix("only "))

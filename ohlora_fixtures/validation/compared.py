@@ -1,12 +1,19 @@
-"""A planned figure beside a measured one."""
+"""A planned figure beside a measured one; reading what was published, and building a model to plan."""
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
 
 from ..results.folder import read_records
+
+_Run = TypeVar("_Run")
 
 
 @dataclass(frozen=True)
@@ -42,3 +49,20 @@ def compare_records(folder: Path) -> Iterator[Compared]:
         ):
             if planned_mib and measured_mib:
                 yield Compared(record.case.id, quantity, planned_mib, measured_mib)
+
+
+def published_runs(folder: Path, kind: type[_Run]) -> list[_Run]:
+    """The runs of a folder's `runs.csv`; an empty cell is None."""
+    with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
+        rows = [{name: text or None for name, text in row.items()} for row in csv.DictReader(file)]
+    return msgspec.convert(rows, list[kind], strict=False)  # type: ignore[valid-type]
+
+
+def model_on_meta(architecture: Path) -> Any:
+    """The model of a config.json, in bf16, on the meta device."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    settings = json.loads(architecture.read_text(encoding="utf-8"))
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(**settings), dtype=torch.bfloat16)

@@ -7,8 +7,6 @@ what was measured.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,16 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ..base.installation import DATA
 from ..base.units import MIB
 from ..inputs.gpu_profiles import Gpu, choose_profile, read_profiles
 from ..inputs.variants import read_variants
 from ..planner.seconds import Work, seconds_of
-from .compared import Compared
+from .compared import Compared, model_on_meta, published_runs
 
 FOLDER = DATA / "reference" / "fms-acceleration"
+ARCHITECTURE = FOLDER / "PowerLM-3b.json"
 CARD = Gpu("NVIDIA A100-SXM4-80GB", (8, 0), 81920)
 """The card of all runs."""
 TOKENS = 4096
@@ -61,9 +58,8 @@ class Planned:
 
 
 def published(folder: Path = FOLDER) -> list[Published]:
-    """The runs of `runs.csv`."""
-    with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
-        return msgspec.convert(list(csv.DictReader(file)), list[Published], strict=False)
+    """The runs, as they were published."""
+    return published_runs(folder, Published)
 
 
 def compare(folder: Path = FOLDER) -> Iterator[Compared]:
@@ -88,7 +84,7 @@ def planned(method: str, rows: int) -> Planned:
     from ..planner.tracing import TracedLoop
 
     profile = choose_profile(None, read_profiles(DATA / "gpus.toml"), CARD, FOLDER)
-    model = _model()
+    model = model_on_meta(ARCHITECTURE)
     is_quantised = method == "qlora"
     with ExitStack() as stack:
         stack.enter_context(bitsandbytes_on_meta())
@@ -140,12 +136,3 @@ def _step(model: Any, rows: int) -> None:
     loss = torch.nn.functional.cross_entropy(shifted.view(-1, logits.shape[-1]), shifted_labels.view(-1))
     del hidden, logits, shifted, shifted_labels
     loss.backward()
-
-
-def _model() -> Any:
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    architecture = json.loads((FOLDER / "PowerLM-3b.json").read_text(encoding="utf-8"))
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(AutoConfig.for_model(**architecture), dtype=torch.bfloat16)

@@ -6,7 +6,6 @@ The loop is that of `method_comparison/MetaMathQA/run.py` in huggingface/peft at
 
 from __future__ import annotations
 
-import csv
 import json
 import statistics
 from collections.abc import Iterator
@@ -16,17 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ..base.installation import DATA
 from ..base.units import MIB
 from ..inputs.gpu_profiles import Gpu, choose_profile, read_profiles
 from ..planner.seconds import Work, seconds_of
-from .compared import Compared
+from .compared import Compared, model_on_meta, published_runs
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
 
     from ..planner.tracing import TracedLoop
 
@@ -88,10 +84,8 @@ class Planned:
 
 
 def published(folder: Path = FOLDER) -> list[Published]:
-    """The runs of `runs.csv`."""
-    with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
-        rows = [{name: text or None for name, text in row.items()} for row in csv.DictReader(file)]
-    return msgspec.convert(rows, list[Published], strict=False)
+    """The runs, as they were published."""
+    return published_runs(folder, Published)
 
 
 @cache
@@ -129,7 +123,7 @@ def planned(run: str, *, adapter_off: bool = True) -> Planned:
     from ..planner.tracing import tracing
 
     profile = choose_profile(None, read_profiles(DATA / "gpus.toml"), CARD, FOLDER)
-    model: Any = _model()
+    model = model_on_meta(FOLDER / "Llama-3.2-3B.json")
     with tracing(model, profile, has_device_map=True) as trace:
         adapter = adapters()[run]
         if adapter is not None:
@@ -153,18 +147,6 @@ def _step_work(trace: TracedLoop, trainable: int, *, is_full: bool) -> Work:
     whole = trace.work(since=_after(USUAL_STEPS.start - 1), until=_after(USUAL_STEPS.stop - 1))
     each = Work(*(value // len(USUAL_STEPS) for value in vars(whole).values()))
     return each + Work(made_bytes=optimizer_bytes(trainable, is_full=is_full))
-
-
-def _model() -> PreTrainedModel:
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    architecture = json.loads((FOLDER / "Llama-3.2-3B.json").read_text(encoding="utf-8"))
-    with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(
-            AutoConfig.for_model(**architecture), dtype=torch.bfloat16
-        )
-    return model
 
 
 def _optimizer(run: str, model: Any) -> torch.optim.Optimizer:

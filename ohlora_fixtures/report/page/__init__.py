@@ -16,11 +16,13 @@ from ...inputs.cases import Case
 from ...results.answers import Answers
 from ...results.comparison import Comparison
 from ...results.record import Record
-from .. import digits
-from ..notes import devices_of, distinct, listed, mixed_notes, rows_used
+from .. import details, digits
+from ..choice import TERMS, criterion_in, ranking, remaining
+from ..notes import devices_of, distinct, held_to_least, listed, mixed_notes, rows_used
+from ..tables import Table, cases_of
 from ..words import Say, texts
 from . import choice, listings, losses, memory, quality, svg, times
-from .contents import Figure, Table, budgets_of
+from .contents import Figure
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -78,6 +80,10 @@ def html(
         sections=_sections(comparison, selection, answers, environment, say),
         selection=selection,
         choice=choice,
+        remaining=remaining(selection),
+        ranking=ranking(selection, say),
+        criteria=TERMS,
+        criterion=criterion_in,
         prompts=[(prompt, given, listings.dataset_answer(given)) for prompt, given in prompts[:MOST_PROMPTS]],
         asked=len(prompts),
         notes=[each.text(language) for each in (*comparison.notes, *mixed_notes(comparison))],
@@ -157,7 +163,7 @@ def _charts(found: Comparison, selection: Selection, say: Say) -> list[Section]:
         ("quality", quality.figure(found, selection, say), unjudged),
         ("loss", losses.figure(found, say), say("loss.replicas" if is_replica else "loss.nothing")),
     )
-    parts = listings.quality(found, say)
+    parts = details.quality(cases_of(found, say), say)
     sections, missing = [], []
     for name, figure, nothing in charts:
         tables = (parts,) if name == "quality" and parts.rows else ()
@@ -184,7 +190,7 @@ def _facts(found: Comparison, environment: Mapping[str, Any] | None, say: Say) -
     facts = {
         "fact.candidates": digits.count(len(found.rows)) if found.rows else "",
         "fact.variants": names(found.variants),
-        "fact.budget": " / ".join(budgets_of(found.records, say)),
+        "fact.budget": " / ".join(_budget(record, say) for record in held_to_least(found.records)),
         "fact.measured_on": names(devices_of(found.measured)),
         "fact.planned_for": names(_cards(found.plans, say)),
         "fact.rows": " / ".join(used.text(say.language) for used in rows_used(found.records)),
@@ -192,6 +198,13 @@ def _facts(found: Comparison, environment: Mapping[str, Any] | None, say: Say) -
         "fact.protocol": names(record.experiment.protocol_hash for record in found.records),
     }
     return [(say(key), text) for key, text in facts.items() if text]
+
+
+def _budget(record: Record, say: Say) -> str:
+    """A record's budget, with what one process can have of the card if that is less."""
+    budget_mib, limit_mib = record.experiment.budget_mib, record.limit_mib
+    key = "fact.mib" if limit_mib == budget_mib else "fact.held_to"
+    return say(key, budget=digits.mib(budget_mib), mib=digits.mib(limit_mib))
 
 
 def _cards(plans: Iterable[Record], say: Say) -> Iterable[str]:

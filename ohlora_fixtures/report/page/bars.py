@@ -1,15 +1,16 @@
 """Bars of every candidate and variant on one axis: HTML, whose text keeps its size on a phone, and no drawing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
 from ...choice.selection import Selection
 from .. import digits
+from ..tables import Table
 from ..words import Say
 from . import svg
-from .contents import Table
+from .contents import Figure, Mark
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Bars:
         """Where figures lie along the axis, percent."""
         highest = max((length for bar in self.bars for length, _ in bar.lengths), default=0.0)
         near = [at for at, _ in self.limits if not highest or at <= highest * _FAR]
-        return svg.scale(0, max([highest, *near]) or 1.0, 0, 100, most_ticks=5)
+        return svg.scale(0, max([highest, *near]) or 1.0, 0, 100)
 
     @property
     def groups(self) -> list[tuple[str, list[Bar]]]:
@@ -85,6 +86,16 @@ class Bars:
         return (
             f"{self.title}: {'; '.join(f'{bar.group} {bar.name} {bar.said} {bar.wrong}'.strip() for bar in self.bars)}"
         )
+
+
+def figure_of(
+    section: str, charts: tuple[Bars, ...], tables: Iterable[Table], say: Say, notes: tuple[str, ...] = ()
+) -> Figure:
+    """Charts with what their kinds of bars are, if there are several, and those of the tables that have a row."""
+    kinds = dict.fromkeys(kind for chart in charts for bar in chart.bars for _, kind in bar.lengths if kind != "cpu")
+    legend = tuple(Mark(svg.bar_sample(kind), say(f"{section}.legend_{kind}")) for kind in kinds)
+    known = tuple(table for table in tables if table.rows)
+    return Figure(say(f"{section}.lead"), (), legend if len(kinds) > 1 else (), known, notes, bars=charts)
 
 
 def standings(selection: Selection, say: Say) -> dict[str, str]:

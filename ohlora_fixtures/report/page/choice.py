@@ -1,24 +1,14 @@
 """The choice as the page tells it: two cards, why, what was left out, and how firm it is."""
 
-from ...base.messages import Message
+from ...base.messages import message
 from ...choice.contenders import Option
 from ...choice.selection import CRITERIA, Selection
 from ...quality.grading import Quality
 from .. import digits
-from ..choice import fits, written
-from ..layout import figures, words
+from ..choice import criterion_in, written
+from ..layout import words
+from ..tables import Table
 from ..words import Say
-from .contents import Table
-
-TERMS = {
-    "quality": "quality",
-    "leaderboard": "leaderboard",
-    "fine_tuning_seconds": "seconds",
-    "fine_tuning_memory": "peak_device",
-    "inference_seconds": "steady",
-    "inference_memory": "peak_device",
-}
-"""By criterion, the glossary's entry for its figure."""
 
 
 def facts(option: Option, say: Say) -> list[tuple[str, str]]:
@@ -29,7 +19,7 @@ def facts(option: Option, say: Say) -> list[tuple[str, str]]:
         (say("head.binding_license"), candidate.binding_license),
     ]
     if option.quality is not None:
-        told.append((say("criterion.quality"), _quality(option.quality, say)))
+        told.append((criterion_in("quality", say), _quality(option.quality, say)))
     if option.quality is not None and option.untuned is not None:
         both = {"was": digits.points(option.untuned.score), "now": digits.points(option.quality.score)}
         told.append((say("choice.tuning"), say("choice.before_and_after", **both)))
@@ -49,13 +39,8 @@ def figure(option: Option, criterion: str, basis: str, say: Say) -> str:
 def _quality(quality: Quality, say: Say) -> str:
     interval = "" if quality.interval is None else f" ({digits.interval(quality.interval)})"
     whose = say("choice.of_tuned" if quality.is_tuned else "choice.of_untuned")
-    source = say.name("source", quality.source)
-    return f"{digits.points(quality.score)}{interval} · {say.name('grade', quality.grade)} · {whose} · {source}"
-
-
-def remaining(selection: Selection) -> list[Message]:
-    """Without a choice: what remains possible, and what is known of it from elsewhere."""
-    return [each for each in (fits(selection), selection.elsewhere) if each is not None]
+    judged = message(f"judged_by.{quality.source}", grade=say.name("grade", quality.grade)).text(say.language)
+    return f"{digits.points(quality.score)}{interval} · {judged} · {whose}"
 
 
 def why(selection: Selection, say: Say) -> list[str]:
@@ -69,7 +54,7 @@ def why(selection: Selection, say: Say) -> list[str]:
         if ours is not None and theirs is not None and ours != theirs and selection.weights.get(name):
             both = {"ours": digits.score(ours), "theirs": digits.score(theirs)}
             key = "choice.ahead" if ours > theirs else "choice.behind"
-            said[key].append(say("choice.against", criterion=say.name("criterion", name), **both))
+            said[key].append(say("choice.against", criterion=criterion_in(name, say), **both))
     return [say(key, criteria=", ".join(names)) for key, names in said.items() if names]
 
 
@@ -82,18 +67,3 @@ def exclusions(selection: Selection, say: Say) -> Table:
         words(say("head.reason"), (each.reason.text(say.language) for each in excluded)),
     )
     return Table(say("choice.excluded_caption"), columns, is_open=True)
-
-
-def ranking(selection: Selection, say: Say) -> Table:
-    """Every option, best first."""
-    options = selection.ranking
-    scores = (
-        figures(say.name("criterion", name), (digits.score(each.scores.get(name)) for each in options), TERMS[name])
-        for name in CRITERIA
-    )
-    columns = (
-        words(say("head.option"), (each.name for each in options)),
-        figures(say("head.total"), (digits.points(each.total) for each in options), "total"),
-        *scores,
-    )
-    return Table(say("choice.ranking_caption"), columns)

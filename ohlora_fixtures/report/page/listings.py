@@ -7,14 +7,14 @@ from typing import Any
 from ...inputs.candidates import Candidate
 from ...inputs.cases import INFERENCE, Case
 from ...results.answers import Answers, GivenAnswer
-from ...results.comparison import Comparison, Row
+from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
-from ..layout import Column, figures, in_mib, words
-from ..quantities import MEASURED, PLANNED, QUALITY, Quantity, known
-from ..table import verdict_of
+from ..layout import figures, in_mib, words
+from ..quantities import MEASURED, PLANNED
+from ..table import in_language, verdict_of
+from ..tables import Table, cases_of, figures_of, known_of, outcome, subjects
 from ..words import Say
-from .contents import Shown, Table, cases_of, catalogued, known_of, outcome, subjects
 
 
 def candidates(found: Comparison, say: Say) -> Table:
@@ -34,7 +34,7 @@ def candidates(found: Comparison, say: Say) -> Table:
         words(say("head.free_license"), is_free, "license"),
         words(say("head.license_source"), (each.license_source or digits.NONE for each in all_of), "license"),
         words(say("head.license_evidence"), (each.license_evidence or digits.NONE for each in all_of), "license"),
-        words(say("head.verdict"), (_verdict(row, say) for row in found.rows), "budget"),
+        words(say("head.verdict"), (in_language(verdict_of(row), say) for row in found.rows), "budget"),
     )
     return Table(say("listing.candidates"), columns)
 
@@ -44,34 +44,16 @@ def _benchmark(candidate: Candidate) -> str:
     return f"{figure} ({source})" if figure and source else figure or digits.NONE
 
 
-def _verdict(row: Row, say: Say) -> str:
-    word = verdict_of(row)
-    which = word.removeprefix("only ")
-    return say(f"verdict.{word.replace(' ', '_')}") if which == word else say("verdict.only", which=which)
-
-
 def measured(found: Comparison, say: Say) -> Table:
     """Every measured case's figures, replicas' included."""
     caption = say("listing.measured_replicas" if found.is_rehearsal else "listing.measured")
-    return _figures(caption, *known_of(cases_of(found, say), lambda case: case.measured), MEASURED, say)
+    return figures_of(caption, *known_of(cases_of(found, say), lambda case: case.cell.measured), MEASURED, say)
 
 
 def planned(found: Comparison, say: Say) -> Table:
     """Every planned case's figures."""
     planned = known_of(cases_of(found, say), lambda case: case.cell.plan)
-    return _figures(say("listing.planned"), *planned, PLANNED, say)
-
-
-def _figures(
-    caption: str, cases: Sequence[Shown], records: Sequence[Record], catalogue: Sequence[Quantity], say: Say
-) -> Table:
-    outcomes = (outcome(record, say) + ("*" if record.taints else "") for record in records)
-    columns = (
-        *subjects(cases, say),
-        words(say("head.outcome"), outcomes),
-        *catalogued(known(catalogue, records), cases, say),
-    )
-    return Table(caption, columns)
+    return figures_of(say("listing.planned"), *planned, PLANNED, say)
 
 
 def published(found: Comparison, say: Say) -> Table:
@@ -99,33 +81,6 @@ def _comparable_seconds(record: Record | None) -> float | None:
         return record.measured.seconds
     each = record.measured.seconds_each
     return sum(each) / len(each) if each else None
-
-
-def quality(found: Comparison, say: Say) -> Table:
-    """How good each model is, and what its computed score is made of; the untuned model first."""
-    untuned_first = sorted(cases_of(found, say), key=lambda case: (case.number, case.variant is not None))
-    judged = (case for case in untuned_first if case.full_size and known(QUALITY, [case.full_size]))
-    cases, records = known_of(judged, lambda case: case.full_size)
-    columns = [
-        words(say("head.candidate"), (case.candidate for case in cases)),
-        words(say("head.case"), (case.variant or say("answers.untuned") for case in cases)),
-    ]
-    for each in known(QUALITY, records):
-        if each.name == "quality_grade":
-            grades = (say.name("grade", each.write(record)) for record in records)
-            columns += [words(say("head.quality_grade"), grades, each.term), *_parts(records, say)]
-        else:
-            columns += catalogued([each], cases, say)
-        if each.name == "quality_score":
-            intervals = (digits.interval(record.quality.interval) for record in records)
-            columns.append(figures(say("head.interval"), intervals, each.term))
-    return Table(say("listing.quality"), tuple(columns))
-
-
-def _parts(records: Sequence[Record], say: Say) -> Iterator[Column]:
-    for part in dict.fromkeys(part for record in records for part in record.quality.parts or ()):
-        shares = (digits.share((record.quality.parts or {}).get(part)) for record in records)
-        yield figures(say.name("part", part), shares, "quality_parts")
 
 
 def failures(found: Comparison, say: Say) -> Table:

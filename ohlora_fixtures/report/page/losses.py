@@ -10,9 +10,10 @@ from ...results.comparison import Comparison
 from ...results.record import Record
 from .. import digits
 from ..layout import figures, words
+from ..tables import Shown, Table, known_of, subjects, trained
 from ..words import Say
 from . import svg
-from .contents import Figure, Mark, Panel, Shown, Table, known_of, subjects, trained
+from .contents import Figure, Mark, Panel
 
 _HEIGHT = 190.0
 _MOST_POINTS = 150

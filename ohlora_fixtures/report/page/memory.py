@@ -1,21 +1,16 @@
 """Memory of every candidate and variant on one axis: what is needed as planned, and what was measured."""
 
-from collections.abc import Iterable
-from dataclasses import replace
-
 from ...base.messages import Message
 from ...choice.selection import Selection
 from ...meters.memory import MemoryReading
-from ...planner.plan import Plan
-from ...results.comparison import Cell, Comparison
-from .. import changes, digits
-from ..layout import Column, figures, in_mib, words
-from ..notes import plan_is_off_by
-from ..quantities import MEMORY
-from ..words import Say, head_in, texts
-from . import svg
-from .bars import Bar, Bars, standings
-from .contents import Figure, Mark, Shown, Table, cases_of, catalogued, known_of, limits_of, subjects, verdict
+from ...results.comparison import Comparison
+from ...results.record import Record
+from .. import changes, details, digits
+from ..notes import held_to_least
+from ..tables import Shown, cases_of, verdict
+from ..words import Say, texts
+from .bars import Bar, Bars, figure_of, standings
+from .contents import Figure
 
 
 def figure(found: Comparison, selection: Selection, say: Say) -> Figure | None:
@@ -23,20 +18,23 @@ def figure(found: Comparison, selection: Selection, say: Say) -> Figure | None:
     cases = [case for case in cases_of(found, say) if _lengths(case) or case.cell.fit.reason is not None]
     if not cases:
         return None
-    limits = tuple(
-        (mib, say("memory.budget_short" if mib == budget else "memory.card_short", mib=digits.mib(mib)))
-        for budget, mib in limits_of(found.records)
-    )
+    limits = tuple(_limit(record, say) for record in held_to_least(found.records))
     bars = tuple(_bar(case, say) for case in cases)
     drawn = Bars(say("memory.title"), say("axis.mib"), "needs_device", bars, standings(selection, say), limits)
-    changed = _changed(found, limits, say)
-    kinds = dict.fromkeys(kind for bar in bars for _, kind in bar.lengths)
-    legend = tuple(Mark(svg.bar_sample(kind), say(f"memory.legend_{kind}")) for kind in kinds)
-    ways = _table("ways", changes.ways(found, say), say)
-    tables = (_planned_table(cases, say), _measured_table(cases, say), _advice_table(cases, say), ways)
-    return Figure(
-        say("memory.lead"), (), legend, tuple(table for table in tables if table.rows), bars=(drawn, *changed)
+    tables = (
+        details.breakdown(cases, say),
+        details.memory(cases, say),
+        details.advice(cases, say),
+        changes.ways(found, say),
     )
+    return figure_of("memory", (drawn, *_changed(found, limits, say)), tables, say)
+
+
+def _limit(record: Record, say: Say) -> tuple[float, str]:
+    """What a record is held to, and which limit that is: the budget's, or the card's."""
+    mib = record.limit_mib
+    is_budget = mib == record.experiment.budget_mib
+    return mib, say("memory.budget_short" if is_budget else "memory.card_short", mib=digits.mib(mib))
 
 
 def _in_short(change: Message, say: Say) -> str:
@@ -63,15 +61,8 @@ def _changed(found: Comparison, limits: tuple[tuple[float, str], ...], say: Say)
             bars.append(Bar(name, added if is_added else say("changes.enough"), lengths, mib, more, over))
     if not bars:
         return ()
-    table = _table("caption", changes.columns(found, say), say)
-    return (Bars(say("changes.title"), say("axis.mib"), "needs_device", tuple(bars), ends, limits, table),)
-
-
-def _table(name: str, columns: Iterable[Column], say: Say) -> Table:
-    return Table(say(f"changes.{name}"), tuple(replace(each, head=head_in(each.head, say)) for each in columns))
-
-
-_Sizes = Plan | MemoryReading
+    table, axis = changes.added(found, say), say("axis.mib")
+    return (Bars(say("changes.title"), axis, "needs_device", tuple(bars), ends, limits, table),)
 
 
 def _lengths(case: Shown) -> tuple[tuple[float, str], ...]:
@@ -103,57 +94,3 @@ def _bar(case: Shown, say: Say) -> Bar:
         more = say("memory.takes_short", mib=mib["takes"])
     wrong = verdict(case.cell, say) if case.cell.fit.reason else ""
     return Bar(case.candidate, case.name, lengths, said, more, wrong)
-
-
-def _unsplit_mib(sizes: _Sizes) -> float | None:
-    if sizes.peak_reserved_mib is None or sizes.peak_allocated_mib is None:
-        return None
-    return sizes.peak_reserved_mib - sizes.peak_allocated_mib
-
-
-def _planned_table(cases: Iterable[Shown], say: Say) -> Table:
-    cases, plans = known_of(cases, lambda case: case.plan)
-    columns = (
-        *subjects(cases, say),
-        *(
-            in_mib(say.name("breakdown", name), ((plan.breakdown_mib or {}).get(name) for plan in plans), "breakdown")
-            for name in dict.fromkeys(name for plan in plans for name in plan.breakdown_mib or ())
-        ),
-        in_mib(say("breakdown.unsplit"), map(_unsplit_mib, plans), "breakdown"),
-        in_mib(say("head.context"), (plan.context_mib for plan in plans), "context"),
-        in_mib(say("head.peak_device"), (plan.peak_device_mib for plan in plans), "peak_device"),
-        in_mib(say("head.needs_device"), (plan.needs_device_mib for plan in plans), "needs_device"),
-        in_mib(say("head.optimizer_states"), (plan.optimizer_states_mib for plan in plans), "optimizer_states"),
-        in_mib(say("head.paged"), (plan.paged_mib for plan in plans), "paged"),
-        words(say("head.verdict"), (verdict(Cell(plan=case.cell.plan), say) for case in cases)),
-    )
-    return Table(say("memory.planned_caption"), columns)
-
-
-def _measured_table(cases: Iterable[Shown], say: Say) -> Table:
-    """What each case was measured to need, beside the plan for the very lengths of its run."""
-    cases, records = known_of(cases, lambda case: case.full_size)
-    reserved = (record.plan.peak_reserved_mib if record.plan else None for record in records)
-    off_by = (plan_is_off_by(record, "peak_reserved_mib") for record in records)
-    columns = (
-        *subjects(cases, say),
-        *catalogued(MEMORY, cases, say),
-        in_mib(say("head.planned_reserved"), reserved, "peak_reserved"),
-        figures(say("head.off_by"), map(digits.difference, off_by), "plan"),
-        words(say("head.verdict"), (verdict(Cell(record), say) for record in records)),
-    )
-    return Table(say("memory.measured_caption"), columns)
-
-
-def _advice_table(cases: Iterable[Shown], say: Say) -> Table:
-    cases, advice = known_of(cases, lambda case: case.plan.advice if case.plan else None)
-    columns = (
-        words(say("head.candidate"), (case.candidate for case in cases)),
-        words(say("head.variant"), (each.variant for each in advice), "plan"),
-        *(
-            figures(say(f"advice.{name}"), (digits.count(getattr(each, name) or None) for each in advice), "plan")
-            for name in ("batch_size", "row_tokens", "largest_batch", "largest_rank")
-        ),
-        in_mib(say("advice.checkpointing_saves"), (each.checkpointing_saves_mib for each in advice), "plan"),
-    )
-    return Table(say("advice.caption"), columns)

@@ -11,9 +11,10 @@ from ...choice.selection import Selection
 from ...results.comparison import Comparison
 from .. import digits
 from ..layout import figures, words
+from ..tables import Shown, Table, trained
 from ..words import Say
 from . import svg
-from .contents import Figure, Mark, Panel, Shown, Table, trained
+from .contents import Figure, Mark, Panel
 
 _CHOSEN = ("choice", "reserve")
 _KINDS = (*_CHOSEN, "front", "option", "excluded")
@@ -126,11 +127,11 @@ def _kin(placed: Sequence[_Placed]) -> list[Markup]:
 
 def _marker(point: Point, x: float, y: float) -> Markup:
     hint = f"{point.case.full_name}: {digits.points(point.quality)}"
-    return svg.marker(svg.shape(point.case.place), x, y, _class(point.kind, is_on_front=point.is_on_front), hint)
+    return svg.marker(svg.shape(point.case.place), x, y, _class(point), hint)
 
 
-def _class(kind: str, *, is_on_front: bool) -> str:
-    return f"point {kind} on-front" if is_on_front else f"point {kind}"
+def _class(point: Point) -> str:
+    return f"point {point.kind} on-front" if point.is_on_front else f"point {point.kind}"
 
 
 def _labels(placed: Sequence[_Placed], say: Say) -> list[Markup]:
@@ -172,10 +173,9 @@ def _legend(points: Sequence[Point], say: Say) -> tuple[Mark, ...]:
     variants = sorted({(point.case.place, point.case.name) for point in points})
     marks = [Mark(svg.sample(svg.marker(svg.shape(place), 9, 6, "point option")), name) for place, name in variants]
     for kind in _KINDS:
-        of_kind = [point for point in points if point.kind == kind]
+        of_kind = sorted((point for point in points if point.kind == kind), key=lambda point: not point.is_on_front)
         if of_kind:
-            class_ = _class(kind, is_on_front=any(point.is_on_front for point in of_kind))
-            marks.append(Mark(svg.sample(svg.marker("circle", 9, 6, class_)), say(f"quality.{kind}")))
+            marks.append(Mark(svg.sample(svg.marker("circle", 9, 6, _class(of_kind[0]))), say(f"quality.{kind}")))
     if any(point.interval for point in points):
         marks.append(Mark(svg.sample(svg.line([(9, 0), (9, 12)], "error-bar")), say("quality.legend_interval")))
     if any(point.is_on_front for point in points):

@@ -74,13 +74,13 @@ def element(tag: str, *children: str, **attributes: object) -> Markup:
     return Markup(f"<{tag}{said}>{inner}</{tag}>" if inner else f"<{tag}{said}/>")  # noqa: S704 - escaped above
 
 
-def drawing(height: float, description: str, parts: Iterable[Markup], width: float = WIDTH) -> Markup:
+def drawing(height: float, description: str, parts: Iterable[Markup]) -> Markup:
     """A picture with a description for those who do not see it."""
     return element(
         "svg",
         *parts,
         xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {_short(width)} {_short(height)}",
+        viewBox=f"0 0 {WIDTH} {_short(height)}",
         role="img",
         aria_label=description,
     )

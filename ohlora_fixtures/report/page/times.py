@@ -12,10 +12,10 @@ from ...results.record import Record
 from .. import digits
 from ..layout import figures, words
 from ..quantities import PLANNED_SECONDS
+from ..tables import Shown, Table, cases_of, catalogued, known_of, outcome, subjects
 from ..words import Say
-from . import svg
-from .bars import Bar, Bars, standings
-from .contents import Figure, Mark, Shown, Table, cases_of, catalogued, known_of, outcome, subjects
+from .bars import Bar, Bars, figure_of, standings
+from .contents import Figure
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,12 @@ def figure(found: Comparison, selection: Selection, say: Say) -> Figure | None:
     """The figure; None where nothing was timed at full size, and no time was planned."""
     cases = [case for case in cases_of(found, say) if case.full_size is not None or _planned(case) is not None]
     marks = standings(selection, say)
-    charts = [each for each in (_runs(cases, marks, say), _prompts(cases, marks, say)) if each is not None]
+    charts = tuple(each for each in (_runs(cases, marks, say), _prompts(cases, marks, say)) if each is not None)
     if not charts:
         return None
-    kinds = dict.fromkeys(kind for chart in charts for bar in chart.bars for _, kind in bar.lengths if kind != "cpu")
-    legend = tuple(Mark(svg.bar_sample(kind), say(f"time.legend_{kind}")) for kind in kinds) if "needs" in kinds else ()
-    records = [case.full_size for case in cases if case.full_size is not None]
-    notes = (say("time.cpu"),) if any(record.environment.is_cpu for record in records) else ()
-    tables = tuple(each for each in (_planned_table(cases, say), _table(cases, say)) if each.rows)
-    return Figure(say("time.lead"), (), legend, tables, notes, bars=tuple(charts))
+    is_on_cpu = any(case.full_size.environment.is_cpu for case in cases if case.full_size is not None)
+    notes = (say("time.cpu"),) if is_on_cpu else ()
+    return figure_of("time", charts, (_planned_table(cases, say), _table(cases, say)), say, notes)
 
 
 def _planned(case: Shown) -> Plan | None:
