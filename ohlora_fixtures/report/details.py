@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..base.messages import message
+from ..quality.scoring import Marks
 from ..results.comparison import Comparison
 from ..results.record import Record
 from . import changes, digits, quantities
@@ -11,7 +12,7 @@ from .layout import Column, figures, in_mib, words
 from .notes import plan_is_off_by
 from .words import Say, head_in
 
-_PARTS = ("said", "matched", "expected", "empty", "same", "repetition", "foreign", "cut_off", "stray_beginning", "echo")
+_PARTS = ("said", "matched", "expected", *Marks._fields)
 """`expected` is of an earlier version's records."""
 _LIMITS = (
     "tflops_per_second",
