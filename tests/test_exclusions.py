@@ -6,6 +6,8 @@ import pytest
 from choices import BOUND, VARIANTS, candidate, chosen, exclusions, fine_tuning, inference, judged, name_of, plan
 
 from ohlora_fixtures.choice.selection import DEFAULT_WEIGHTS, Choosing
+from ohlora_fixtures.report import table
+from ohlora_fixtures.report.layout import Terminal
 from ohlora_fixtures.results.comparison import compare
 
 FREE = candidate("free")
@@ -21,6 +23,17 @@ def test_a_licence_that_binds_excludes_a_candidate_unless_any_will_do():
     )
     found = chosen([FREE, BOUND], records, any_license=True)
     assert (name_of(found.choice), name_of(found.reserve), found.excluded) == (("bound", "r16"), ("free", "r16"), ())
+
+
+def test_what_is_excluded_keeps_its_grade_in_the_table():
+    records = [fine_tuning("free"), fine_tuning("bound")]
+    found = chosen([FREE, BOUND], records, {"free": judged(50.0), "bound": judged(90.0)})
+    (besides, *_) = found.judged_besides
+    assert (besides.candidate, besides.quality.grade, besides.total) == (BOUND, "최상", None)
+    lines = table.terminal(compare([FREE, BOUND], VARIANTS, records, {}), found, Terminal(120, 0)).splitlines()
+    assert [line.split()[2] for line in lines if line.startswith(("free ", "bound "))] == ["중", "최상"]
+    other = chosen([FREE, BOUND], records, {"free": judged(50.0), "bound": judged(90.0, "person")})
+    assert other.judged_besides == ()
 
 
 @pytest.mark.parametrize(

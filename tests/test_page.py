@@ -224,7 +224,7 @@ def test_every_text_that_is_asked_for_exists_and_none_exists_that_nobody_asks_fo
     bases = {"fine_tuning_memory": "planned peak_device_mib", "inference_memory": "allocated_after_mib"}
     lacking = {"ranking": (), "shifts": (), "front": ()}
     candidates = [row.candidate for row in comparison.rows]
-    parts = dict.fromkeys(("stray_beginning", "echo", "matched", "expected"), 0.5)
+    parts = dict.fromkeys(("stray_beginning", "echo", "off_topic", "matched", "expected"), 0.5)
     for grade in ("최상", "하", "최하"):
         records = [
             each if each.case.is_planned else changed(each, quality_grade=grade, quality_parts=parts) for each in capped

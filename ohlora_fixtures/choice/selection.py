@@ -67,6 +67,8 @@ class Selection:
     """Without a choice: what others have published of what remains possible, with its source."""
     steps: tuple[Message, ...] = ()
     """Without a choice: what to type next."""
+    judged_besides: tuple[Option, ...] = ()
+    """What is excluded, as far as the source that judges the options has judged it, too."""
 
 
 Qualities = Mapping[Case, Sequence[Quality]]
@@ -193,6 +195,13 @@ def select(
     outranking = _SOURCES[: _SOURCES.index(source or PERSON)]
     overlooked = {each: own for each in outranking if (own := _judged_by(each, compared, qualities))}
     doubts = caveats.doubts(ranked, possible if compared else (), overlooked)
+    options_of = {(each.candidate.name, each.variant) for each in found}
+    shut_out = [
+        Contender(row.candidate, variant, row.cell(variant), row.cell(None))
+        for row in comparison.rows
+        for variant in comparison.variants
+        if (row.candidate.name, variant) not in options_of
+    ]
     return Selection(
         choice=led[0] if led else None,
         reserve=others[0] if others else None,
@@ -209,6 +218,7 @@ def select(
         agreement=agreement,
         any_license=any_license,
         obstacle=obstacle or (None if led else message("no_choice.no_weight")),
+        judged_besides=tuple(_judged_by(source, shut_out, qualities)) if compared and source else (),
     )
 
 

@@ -1,10 +1,12 @@
 """How good a model's answers are: stated measures of what it says and of what it understands, and one score of both.
 
-What it says is measured on the surface of its answers, which cannot tell fluent nonsense from sense. What it
-understands is told by how often it finds the dataset's own answers likelier after their own prompts than after others.
+What it says is measured on the surface of its answers, and by the words that they share with what was asked; neither
+tells fluent nonsense on the subject from sense. What it understands is told by how often it finds the dataset's own
+answers likelier after their own prompts than after others.
 Nothing here knows the candidates: what a good answer looks like is read from the dataset.
 """
 
+import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -61,12 +63,15 @@ class Marks(NamedTuple):
     """1 if it begins with a digit or symbol that fewer than 5 % of the dataset's answers begin with."""
     echo: float
     """Share of its four-character sequences that stand in its prompt, beyond that of the dataset's own answers."""
+    off_topic: float
+    """Share of the other prompts that it is more like than its own, each taken with the dataset's answer to it; a tie
+    is half a one. 0 where the dataset's answer is not known."""
 
     @property
     def good(self) -> float:
         """What is left of the answer, 0 to 1: a wrong beginning or end halves it, the rest takes its share."""
-        share = (1 - self.empty) * (1 - self.same) * (1 - self.repetition) * (1 - self.foreign) * (1 - self.echo)
-        return share * (1 - self.cut_off / 2) * (1 - self.stray_beginning / 2)
+        shares = (self.empty, self.same, self.repetition, self.foreign, self.echo, self.off_topic)
+        return math.prod(1 - share for share in shares) * (1 - self.cut_off / 2) * (1 - self.stray_beginning / 2)
 
 
 def reference_of(rows: Sequence[Dialogue]) -> Reference:
@@ -86,7 +91,7 @@ def marks_of(given: Sequence[GivenAnswer], reference: Reference) -> list[Marks]:
     for each, text in zip(given, texts, strict=True):
         askers[text].add(each.prompt)
     answered = {prompt for text, prompts in askers.items() if not _is_empty(text) for prompt in prompts}
-    marks = []
+    subjects, marks = _Subjects(given), []
     for each, text in zip(given, texts, strict=True):
         letters = [script for script in map(_script, text) if script is not None]
         sign, is_empty = _beginning(text), _is_empty(text)
@@ -100,9 +105,39 @@ def marks_of(given: Sequence[GivenAnswer], reference: Reference) -> list[Marks]:
                 cut_off=float(bool(each.is_cut_off)),
                 stray_beginning=float(sign is not None and sign not in reference.beginnings),
                 echo=max(0.0, _echo(_plain(each.prompt), text) - reference.echo) / (1 - reference.echo),
+                off_topic=0.0 if is_empty else subjects.off_topic(each.prompt, text),
             )
         )
     return marks
+
+
+class _Subjects:
+    """What each prompt is about: pairs of letters in it and in the dataset's answers to it, rare ones weighing more."""
+
+    def __init__(self, given: Sequence[GivenAnswer]) -> None:
+        texts: dict[str, str] = {}
+        for each in given:
+            if each.dataset_answer:
+                texts[each.prompt] = f"{texts.get(each.prompt, each.prompt)} {each.dataset_answer}"
+        pairs = {prompt: _pairs(_plain(text)) for prompt, text in texts.items()}
+        self._holders: dict[str, list[str]] = defaultdict(list)
+        for prompt, held in pairs.items():
+            for pair in held:
+                self._holders[pair].append(prompt)
+        self._weights = {pair: math.log(len(pairs) / len(held)) ** 2 for pair, held in self._holders.items()}
+        lengths = {prompt: math.sqrt(sum(self._weights[pair] for pair in held)) for prompt, held in pairs.items()}
+        self._lengths = {prompt: length or 1.0 for prompt, length in lengths.items()}
+
+    def off_topic(self, prompt: str, answer: str) -> float:
+        """Share of the other prompts that an answer is more like than its own."""
+        likeness = dict.fromkeys(self._lengths, 0.0)
+        if prompt not in likeness or len(likeness) == 1:
+            return 0.0
+        for pair in _pairs(answer):
+            for holder in self._holders.get(pair, ()):
+                likeness[holder] += self._weights[pair] / self._lengths[holder]
+        own = likeness.pop(prompt)
+        return fmean(1.0 if other > own else (other == own) / 2 for other in likeness.values())
 
 
 def judge(given: Sequence[GivenAnswer], held_out: Sequence[Likelihood], reference: Reference) -> Assessment:
@@ -181,6 +216,12 @@ def _echo(prompt: str, answer: str) -> float:
 
 def _sequences(text: str) -> list[str]:
     return [text[at : at + _LENGTH] for at in range(len(text) - _LENGTH + 1)]
+
+
+def _pairs(text: str) -> dict[str, None]:
+    """Neighbouring letters of its words, a word's ends among them, once each and in order."""
+    words = (f" {word} " for word in re.findall(r"\w+", text.casefold()))
+    return dict.fromkeys(word[at : at + 2] for word in words for at in range(len(word) - 1))
 
 
 def _script(sign: str) -> str | None:

@@ -112,7 +112,7 @@ class _Glance:
     def __init__(self, comparison: Comparison, selection: Selection | None) -> None:
         self._comparison = comparison
         self._ran, self._planned = comparison.measured, comparison.plans
-        options = selection.ranking if selection else ()
+        options = (*selection.ranking, *selection.judged_besides) if selection else ()
         self._qualities: dict[tuple[str, str], Quality] = {
             (each.candidate.name, each.variant): each.quality for each in options if each.quality
         }
