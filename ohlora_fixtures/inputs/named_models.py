@@ -100,16 +100,6 @@ class Card:
     languages: str = ""
 
 
-@dataclass(frozen=True)
-class _Description:
-    """A model as its name, its card and its config.json describe it."""
-
-    name: str
-    base: str
-    architecture: str
-    languages: str
-
-
 def parse_name(text: str, start: Path) -> ModelName:
     """What a text names: a folder, relative to `start`, if there is one, and else an id on the Hub.
 
@@ -187,16 +177,16 @@ def candidate_of(named: ModelName, files: Path, commit: str | None, ours: Iterab
     )
     check_architecture(candidate, f"--model {named.text}")
     settings, card = candidate.architecture(), read_card(files)
-    kinds = " ".join(_texts(settings.get("architectures")))
-    described = _Description(Path(named.repo).name, " ".join(card.bases), kinds, card.languages)
-    bases = tuple(bases_of(described, {each.repo.lower(): each for each in ours}, settings))
+    kinds, by_repo = " ".join(_texts(settings.get("architectures"))), {each.repo.lower(): each for each in ours}
+    name = Path(named.repo).name
+    bases = bases_of(name, " ".join(card.bases), kinds, settings, by_repo)
     terms = terms_of(card.license or NOT_STATED, bases)
     return replace(
         candidate,
         card_license=card.license or NOT_STATED,
         binding_license=terms.license,
         free_license=bool(terms.free),
-        korean=korean_of(described, bases).level or "unknown",
+        korean=korean_of(name, card.languages, bases).level or "unknown",
         base_model=card.bases[0] if card.bases else None,
     )
 
