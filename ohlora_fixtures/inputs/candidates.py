@@ -22,7 +22,7 @@ DEFAULT_GROUP = "seed"
 _MOST_LISTED = 30
 """Names in one sentence."""
 _MOST = {r"layer|block": 1000, r"expert": 10_000, r"label": 100_000, r"": 2**31}
-"""Most that an architecture's number can be, by its name: each of the first is a module or more, built one by one."""
+"""The most that a number in a config.json can be, by a pattern of its name: layers and experts are built one by one."""
 
 _OTHER_HEAD = re.compile(
     r"For(MaskedLM|PreTraining|NextSentencePrediction|MultipleChoice|QuestionAnswering|(Sequence|Token)Classification)$"

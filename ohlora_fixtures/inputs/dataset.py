@@ -59,7 +59,7 @@ class Dialogues:
     def held_out(self, trained: Rows) -> tuple[Dialogue, ...]:
         """Rows to judge a fine-tuned model by: valid rows, or where none is usable, unseen train rows.
 
-        Of more than 50 as many, evenly spaced: neighbours are often about the same.
+        At most 50, evenly spaced: neighbours are often alike.
         """
         there = self._in_order(trained.of)
         unseen = (*there[: trained.start], *there[trained.stop :])
@@ -119,7 +119,7 @@ class Dialogues:
         return tuple(random.Random(_SEED).sample(rows, len(rows))) if of == "random" else rows  # noqa: S311
 
     def texts(self, template: str | None) -> list[str]:
-        """Usable train rows in a text template, or the suite's, as many and as much as tell how the texts look."""
+        """Some usable train rows in a text template, or in the suite's: enough for a tokenizer to learn from."""
         return [whole_text(template, row)[:_LONGEST_TEXT] for row in self.usable_train_rows[:_MOST_TEXTS]]
 
 

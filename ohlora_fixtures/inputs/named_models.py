@@ -56,7 +56,7 @@ class ModelName:
 
     @property
     def short(self) -> str:
-        """A name for cases and files, the same wherever and beside whatever the model is named."""
+        """A name for cases and files, which is the same in every session."""
         parts = [Path(self.repo).name, *([self.revision[:_LONGEST_NAME]] if self.revision else [])]
         plain = "-".join(parts)
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("._-")[:_LONGEST_NAME]

@@ -60,7 +60,7 @@ class Terms:
     is_card_alone: bool = False
     """Whether the card is all that speaks for it: of what the model was made, nothing is known."""
     suspect: Family | None = None
-    """Then a base that is not free and has as many parameters, to the last one."""
+    """In that case, a base that is not free and has exactly as many parameters."""
 
 
 @dataclass(frozen=True)

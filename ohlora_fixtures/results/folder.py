@@ -72,7 +72,7 @@ class StoredResults:
         return read_object(self.folder / ENVIRONMENT)
 
     def answers(self, known: Iterable[str]) -> Answers:
-        """What those of its candidates have answered that are `known`: another's name may lead to any file.
+        """The answers of those of its candidates that are `known`: the name of another may lead to any file.
 
         Raises InputError for a file that is there and cannot be read.
         """
