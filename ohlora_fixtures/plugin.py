@@ -107,7 +107,7 @@ class SessionHooks:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """After collecting: leave out what an earlier session has done."""
-        cases.leave_out(items, self._worker.kept if self._worker else self._kept_ids)
+        cases.leave_out(items, set(self._worker.kept) if self._worker else self._kept_ids)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

@@ -15,14 +15,21 @@ from pathlib import Path
 
 import pytest
 from forked import Forking
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # bitsandbytes compiles nothing, and a process starts 1 s earlier
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers do not wait for each other's threads
 
 pytest_plugins = ["pytester"]
 
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150, database=None)
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    max_examples=150,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is
+)
 settings.register_profile("dev", settings.get_profile("ci"), max_examples=25)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 

@@ -8,8 +8,7 @@ from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.commands.criteria import Criteria, screen
 from ohlora_fixtures.commands.leaderboard import Listed
 from ohlora_fixtures.inputs.candidates import read_candidates
-from ohlora_fixtures.inputs.families import all_families, families, same_count
-from ohlora_fixtures.inputs.terms import _licenses, card_terms
+from ohlora_fixtures.inputs.terms import _licenses, all_families, card_terms, families, same_count
 
 OURS = {each.repo.lower(): each for each in read_candidates(DATA / "candidates.toml")}
 

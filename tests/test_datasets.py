@@ -13,7 +13,6 @@ from ohlora_fixtures.inputs.conversations import Turn
 from ohlora_fixtures.inputs.dataset import OWN_DATASET, Dialogue, read_dialogues
 from ohlora_fixtures.inputs.dataset_files import is_id
 from ohlora_fixtures.inputs.protocol import Rows, parse_protocol
-from ohlora_fixtures.inputs.splits import rows_settings
 
 ONE = [Dialogue("하나?", "둘!")]
 
@@ -229,17 +228,17 @@ def test_one_line_says_what_was_understood(dataset):
 
 def test_rows_are_chosen_and_prompts_that_are_not_among_them(dataset):
     found = dataset(numbered(40))
-    protocol = parse_protocol(rows_settings("all", found))
+    protocol = parse_protocol(found.settings_for("all"))
     assert found.rows(protocol.fine_tuning_rows) == found.usable_train_rows
     assert found.rows(protocol.prompt_rows) == found.usable_valid_rows
-    assert rows_settings("first 20", found) == ["fine_tuning_rows=0:20", "prompt_rows=valid 0:4"]
+    assert found.settings_for("first 20") == ["fine_tuning_rows=0:20", "prompt_rows=valid 0:4"]
 
 
 def test_without_valid_rows_the_prompts_come_from_the_rows_after_those_trained_on(dataset):
     found = dataset(numbered(40, split="train"))
-    assert rows_settings("first 20", found) == ["fine_tuning_rows=0:20", "prompt_rows=20:40"]
-    assert rows_settings("random 5", found) == ["fine_tuning_rows=random 0:5", "prompt_rows=random 5:30"]
-    assert rows_settings("all", found) == ["fine_tuning_rows=0:40", "prompt_rows=0:25"]
+    assert found.settings_for("first 20") == ["fine_tuning_rows=0:20", "prompt_rows=20:40"]
+    assert found.settings_for("random 5") == ["fine_tuning_rows=random 0:5", "prompt_rows=random 5:30"]
+    assert found.settings_for("all") == ["fine_tuning_rows=0:40", "prompt_rows=0:25"]
 
 
 def test_random_rows_are_others_than_the_first_the_same_each_time_and_the_rest_is_held_out(dataset):
@@ -253,7 +252,7 @@ def test_random_rows_are_others_than_the_first_the_same_each_time_and_the_rest_i
 @pytest.mark.parametrize("asked", ["20", "first", "first 0", "random -1", "last 5", ""])
 def test_other_rows_are_refused(dataset, asked):
     with pytest.raises(InputError, match="is none of all, first N and random N, such as --rows 'first 200'"):
-        rows_settings(asked, dataset(numbered(10)))
+        dataset(numbered(10)).settings_for(asked)
 
 
 def test_a_session_says_what_it_understood_and_how_many_rows_it_used(suite, tiny):

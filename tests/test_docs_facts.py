@@ -13,7 +13,8 @@ from test_preflight import CU126, CU130, M6000, T4
 
 from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.base.installation import DATA
-from ohlora_fixtures.inputs.gpu_profiles import NATIVE_BF16, read_profiles
+from ohlora_fixtures.inputs.gpu_profiles import read_profiles
+from ohlora_fixtures.inputs.pace import NATIVE_BF16
 from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.session.preflight import check_card, has_kernels
 

@@ -10,7 +10,7 @@ from test_wrong_input import USAGE_ERROR
 from ohlora_fixtures.__main__ import main
 from ohlora_fixtures.base import csv_files
 from ohlora_fixtures.base.errors import InputError
-from ohlora_fixtures.base.files import MIB
+from ohlora_fixtures.base.files import MIB, read_object
 from ohlora_fixtures.base.installation import REFERENCE
 from ohlora_fixtures.base.units import parse_size_mib
 from ohlora_fixtures.commands.leaderboard import read_leaderboard
@@ -21,7 +21,7 @@ from ohlora_fixtures.inputs.protocol import parse_protocol
 from ohlora_fixtures.inputs.variants import read_variants, variants_of_ranks
 from ohlora_fixtures.quality.grades import read_grades
 from ohlora_fixtures.results.answers import read_answers
-from ohlora_fixtures.results.folder import read_object, read_records
+from ohlora_fixtures.results.folder import read_records
 
 LONG, DIGITS = "n" * 300, "9" * 5000
 READERS = {

@@ -28,6 +28,7 @@ from ohlora_fixtures.results.answers import GivenAnswer, read_answers, write_ans
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.results.folder import read_records
 from ohlora_fixtures.results.record import SCHEMA, Experiment, Record
+from ohlora_fixtures.session.resume import entry_of
 
 UNTUNED, R16, R32 = (answering_case("gemma-2-2b-it", variant) for variant in (None, "r16", "r32"))
 ANSWERS = {
@@ -69,6 +70,20 @@ def merge(tmp_path, capsys):
         return status, printed.out + printed.err
 
     return run
+
+
+def test_a_model_that_only_its_session_knows_is_merged_and_reported(tmp_path, shard, merge):
+    own = replace(CANDIDATES[0], name="my-model")
+    folder = shard("a", record("my-model"), answers={answering_case("my-model", "r16"): ANSWERS[R16]})
+    (folder / "session.json").write_text(json.dumps({"candidates": {"my-model": entry_of(own)}}))
+    assert merge(folder, shard("b", record()))[0] == 0
+    page = page_of(tmp_path / "all")
+    assert re.findall(r"^\| (gemma-2-2b-it|my-model) ", page, re.MULTILINE)[:2] == ["gemma-2-2b-it", "my-model"]
+    assert main(["report", str(tmp_path / "all"), "--into", str(tmp_path / "report")]) == 0
+    assert page_of(tmp_path / "report").splitlines()[:3] == page.splitlines()[:3]
+    again = ["merge", str(tmp_path / "all"), str(shard("c", record("llama1B"))), "--into", str(tmp_path / "again")]
+    assert main(again) == 0
+    assert "my-model" in page_of(tmp_path / "again")
 
 
 def page_of(folder):

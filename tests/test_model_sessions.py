@@ -9,6 +9,7 @@ from test_collecting import collected
 from test_wrong_input import refused
 
 from conftest import TINY_PARAMETERS
+from ohlora_fixtures.__main__ import main
 
 CARD = "---\nlicense: apache-2.0\n---\n"
 
@@ -27,6 +28,10 @@ def test_a_model_alone_is_planned_from_its_config_and_said_before_the_cases(suit
     again = suite.runpytest_subprocess(*options[:-2], "--resume", "it")
     assert again.ret == 0
     assert any("1 of its 1 case are kept" in line for line in again.outlines)
+    merged = suite.path / "all"
+    assert main(["merge", str(suite.path / "it"), "--into", str(merged)]) == 0
+    assert main(["report", str(merged), "--into", str(suite.path / "report")]) == 0
+    assert "my-model" in (suite.path / "report" / "comparison.md").read_text(encoding="utf-8")
 
 
 def test_collecting_a_model_imports_nothing_heavy(suite, model_folder):

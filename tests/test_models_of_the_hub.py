@@ -1,11 +1,9 @@
 """`--model` with an id on the Hub: a server on this machine stands in for it."""
 
-import hashlib
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from hub_server import COMMIT, hub_server
 from huggingface_hub import constants
 
 from conftest import TINY
@@ -22,7 +20,6 @@ CARD = "---\nlicense: apache-2.0\nbase_model: Qwen/Qwen3-0.6B-Base\n---\n"
 
 ASKED = []
 """The paths that this Hub was asked for."""
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MODEL = {
     "config.json": json.dumps(TINY),
     "README.md": CARD,
@@ -40,59 +37,32 @@ REPOSITORIES = {
 }
 
 
-class Hub(BaseHTTPRequestHandler):
+def answer(path):
     """Answers like the Hub for these repositories, of one commit each."""
+    ASKED.append(path)
+    if path.startswith("api/models/"):
+        name, _, revision = path.removeprefix("api/models/").partition("/revision/")
+        return about(name, revision)
+    name, _, rest = path.partition("/resolve/")
+    if name == "somebody/gated":
+        return 403, "GatedRepo", b"{}"
+    return 200, None, REPOSITORIES[name][0][rest.partition("/")[2]].encode()
 
-    def do_HEAD(self):
-        self.do_GET()
 
-    def do_GET(self):
-        path = self.path.partition("?")[0].lstrip("/")
-        ASKED.append(path)
-        if path.startswith("api/models/"):
-            name, _, revision = path.removeprefix("api/models/").partition("/revision/")
-            return self.about(name, revision)
-        name, _, rest = path.partition("/resolve/")
-        if name == "somebody/gated":
-            return self.answer(403, "GatedRepo")
-        return self.answer(200, None, REPOSITORIES[name][0][rest.partition("/")[2]].encode())
-
-    def about(self, name, revision):
-        if revision not in ("", "main", COMMIT):
-            return self.answer(404, "RevisionNotFound")
-        if name == "somebody/gated":
-            return self.answer(200, None, self.listed(name, {"config.json": "{}"}, {}))
-        if name not in REPOSITORIES:
-            return self.answer(404, "RepoNotFound")
-        return self.answer(200, None, self.listed(name, *REPOSITORIES[name]))
-
-    @staticmethod
-    def listed(name, files, sizes):
-        siblings = [{"rfilename": each, "size": sizes.get(each, len(text))} for each, text in files.items()]
-        return json.dumps({"id": name, "sha": COMMIT, "siblings": siblings}).encode()
-
-    def answer(self, status, code, body=b"{}"):
-        self.send_response(status)
-        if code:
-            self.send_header("X-Error-Code", code)
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+def about(name, revision):
+    if revision not in ("", "main", COMMIT):
+        return 404, "RevisionNotFound", b"{}"
+    if name not in REPOSITORIES and name != "somebody/gated":
+        return 404, "RepoNotFound", b"{}"
+    files, sizes = REPOSITORIES.get(name, ({"config.json": "{}"}, {}))
+    siblings = [{"rfilename": each, "size": sizes.get(each, len(text))} for each, text in files.items()]
+    return 200, None, json.dumps({"id": name, "sha": COMMIT, "siblings": siblings}).encode()
 
 
 @pytest.fixture(scope="module")
 def address():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with hub_server(answer) as found:
+        yield found
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 import json
 import shutil
-import threading
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
+from hub_server import hub_server
 from huggingface_hub import constants
 
 from ohlora_fixtures.base.errors import InputError
@@ -94,33 +93,18 @@ ANSWERS = {
 }
 
 
-class Hub(BaseHTTPRequestHandler):
+def answer(path):
     """Answers like the Hub's API for repositories of somebody's."""
-
-    def do_GET(self):
-        name = self.path.partition("?")[0].removeprefix("/api/models/somebody/")
-        status, code, content = ANSWERS[name]
-        body = json.dumps({"id": f"somebody/{name}", **content}).encode()
-        self.send_response(status)
-        if code:
-            self.send_header("X-Error-Code", code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+    name = path.removeprefix("api/models/somebody/")
+    status, code, content = ANSWERS[name]
+    return status, code, json.dumps({"id": f"somebody/{name}", **content}).encode()
 
 
 @pytest.fixture(scope="module")
 def hub():
     """The address of a Hub on this machine."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with hub_server(answer) as found:
+        yield found
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ohlora_fixtures.base.errors import InputError
 from ohlora_fixtures.base.installation import DATA
 from ohlora_fixtures.base.yaml_files import MOST_YAML_BYTES
 from ohlora_fixtures.inputs.candidates import read_candidates
-from ohlora_fixtures.inputs.protocol import Protocol, parse_protocol
+from ohlora_fixtures.inputs.protocol import Protocol, with_settings
 from ohlora_fixtures.inputs.training_config import _LORA_BY_DEFAULT, _TRAINER, read_training_config
 from ohlora_fixtures.inputs.variants import Variant, read_variants
 
@@ -67,7 +67,7 @@ def read(tmp_path):
 
 
 def protocol_of(found):
-    return parse_protocol(found.settings)
+    return with_settings(Protocol(), found.protocol)
 
 
 def test_training_arguments_are_a_protocol_with_their_librarys_defaults(read):
@@ -94,7 +94,7 @@ def test_what_is_left_out_is_as_the_installed_libraries_have_it():
 
 
 def test_nothing_given_changes_nothing():
-    assert read_training_config([]).settings == []
+    assert read_training_config([]).protocol == {}
     assert (read_training_config([]).variant, read_training_config([]).told) == (None, ())
 
 
@@ -115,7 +115,7 @@ def test_an_sft_config_has_defaults_of_its_own_and_may_bring_an_adapter(read):
 def test_an_adapter_config_is_a_variant(read):
     saved = {"task_type": "CAUSAL_LM", "inference_mode": True, "loftq_config": {}, "rank_pattern": {}, "revision": None}
     found = read(adapter_config_json=PEFT | saved)
-    assert found.settings == []
+    assert found.protocol == {}
     assert found.variant == Variant("config", {**LORA, **PEFT, "target_modules": ["q_proj", "v_proj"]})
     assert len(found.told) == 1
     ia3 = read(adapter_config_json={"peft_type": "IA3", "target_modules": "all-linear"})

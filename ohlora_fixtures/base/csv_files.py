@@ -106,9 +106,9 @@ def read_text(path: Path, what: Message) -> str:
 
 
 class KnownTexts:
-    """Texts that a file may mean, found although a spreadsheet has changed what it does change.
+    """Texts that a file may hold, found even as a spreadsheet saves them.
 
-    That is line ends, outer white space, the apostrophe that keeps a formula from running, and in CP949 characters
+    It changes line ends, outer white space, the apostrophe that keeps a formula from running, and in CP949 characters
     that it does not have, such as emoji: they come back as question marks.
     """
 
@@ -119,13 +119,13 @@ class KnownTexts:
         self._by_rest = {rest: text for text in self._exact if rests[rest := _in_cp949(text)] == 1}
 
     def find(self, written: str) -> str | None:
-        """The text that is meant, as `unchanged` gives it; None if none is."""
+        """The text that is written there, as `unchanged` gives it; None if it is none of them."""
         text = unchanged(written)
         return text if text in self._exact else self._by_rest.get(_one_mark(text))
 
 
 def unchanged(text: str) -> str:
-    """What of a text is the same before and after a spreadsheet has had it, but for characters lost in CP949."""
+    """A text without all that a spreadsheet changes, but for characters lost in CP949."""
     return cell(_LINE_ENDS.sub("\n", text)).strip().lstrip("'").strip()
 
 

@@ -2,12 +2,13 @@
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 import stat
-import sys
 from io import BufferedReader, FileIO
 from pathlib import Path
+from typing import Any
 
 from .units import MIB
 
@@ -19,6 +20,9 @@ MOST_SETTINGS_BYTES = 4 * MIB
 """Of a TOML file, a `config.json`; the suite's own have a thousandth of it."""
 MOST_RECORDS_BYTES = 512 * MIB
 """Of `records.jsonl`: 100,000 cases and more."""
+
+exists, is_file, is_folder = os.path.exists, os.path.isfile, os.path.isdir
+"""Each is False for a name that no file can have, where `Path` raises OSError."""
 
 _UNFINISHED = ".{}.part"
 _HEX_DIGITS = 16
@@ -86,19 +90,13 @@ def read_bytes(path: Path, most_bytes: int) -> bytes:
     return data
 
 
-def is_file(path: Path) -> bool:
-    """Whether a file stands there; False for a name that no file can have, where `Path.is_file` raises OSError."""
-    return os.path.isfile(path)  # noqa: PTH113
-
-
-def is_folder(path: Path) -> bool:
-    """Whether a folder stands there; False for a name that none can have."""
-    return os.path.isdir(path)  # noqa: PTH112
-
-
-def exists(path: Path) -> bool:
-    """Whether anything stands there; False for a name that nothing can have."""
-    return os.path.exists(path)  # noqa: PTH110
+def read_object(path: Path) -> dict[str, Any] | None:
+    """The object that a JSON file holds; None without a readable one."""
+    try:
+        found = json.loads(read_bytes(path, MOST_TEXT_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def shown(path: Path) -> str:
@@ -114,8 +112,6 @@ def shown(path: Path) -> str:
 
 def sync_folder(folder: Path) -> None:
     """Make sure that a folder's list of files has reached the disk, where the system can be asked for that."""
-    if sys.platform == "win32":
-        return
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

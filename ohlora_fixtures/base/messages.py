@@ -26,7 +26,7 @@ def language_of(environ: Mapping[str, str]) -> Language:
 
 
 def report_language(asked: str | None, environ: Mapping[str, str]) -> Language:
-    """The language that `--report-lang` asks for, or the locale's; raises InputError for one that there is not."""
+    """The language that `--report-lang` asks for, or the locale's; raises InputError for another."""
     if asked is None:
         return language_of(environ)
     for language in LANGUAGES:

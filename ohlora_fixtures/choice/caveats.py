@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..base.messages import Message, message
-from ..inputs.families import same_count
+from ..inputs.terms import same_count
 from .contenders import Contender, Option, budgets_mib
 
 _MOST_NAMED = 30

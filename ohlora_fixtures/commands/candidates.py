@@ -15,8 +15,8 @@ from ..base.errors import InputError
 from ..base.files import exists, is_folder
 from ..base.installation import DATA
 from ..inputs.candidates import DEFAULT_GROUP, read_candidates
-from ..inputs.families import Family
 from ..inputs.settings import option_named
+from ..inputs.terms import Family
 from ..report.layout import Column, for_terminal
 from . import named_models
 from .candidates_file import write_candidates

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ..inputs.candidates import Candidate, other_head
-from ..inputs.families import same_count
-from ..inputs.terms import Korean, Terms, bases_of, korean_of, terms_of
+from ..inputs.terms import Korean, Terms, bases_of, korean_of, same_count, terms_of
 from .leaderboard import Listed
 
 SMALLEST_BILLION, LARGEST_BILLION = 0.25, 3.0
@@ -127,8 +126,8 @@ def screen(
     if known:
         terms, korean = Terms(known.binding_license, known.free_license, _OURS), Korean(known.korean, _OURS)
     else:
-        bases = tuple(bases_of(listed, ours, settings or {}))
-        terms, korean = terms_of(listed.card_license, bases), korean_of(listed, bases)
+        bases = bases_of(listed.name, listed.base, listed.architecture, settings or {}, ours)
+        terms, korean = terms_of(listed.card_license, bases), korean_of(listed.name, listed.languages, bases)
     if korean.level is None and criteria.assume_korean:
         korean = Korean("supported", "assumed, without evidence")
     head = other_head((settings or {}).get("architectures")) or other_head(listed.architecture)

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,16 @@ from ..base.installation import DATA, REFERENCE
 from ..base.messages import Message, language_of, message
 from ..base.safe_text import json_page
 from ..choice.selection import DEFAULT_WEIGHTS, Choosing, Selection
-from ..inputs.candidates import read_candidates
+from ..inputs.candidates import Candidate, read_candidates
 from ..inputs.cases import Case
 from ..report import files
 from ..report.notes import listed
 from ..results.answers import Answers, name_of, write_answers
 from ..results.comparison import Comparison, compare, read_published
 from ..results.environment import published, published_command
-from ..results.folder import ENVIRONMENT, RECORDS, StoredResults, read_records
+from ..results.folder import ENVIRONMENT, RECORDS, SESSION, StoredResults, read_records
 from ..results.record import Record
+from ..session.resume import entry_of
 from .printing import add_verbosity, show
 from .report import check_candidate
 
@@ -46,7 +47,7 @@ def add_to(commands: Any) -> None:
         type=Path,
         metavar="PATH",
         default=DATA / "candidates.toml",
-        help="the candidates file that the sessions ran with (default: the suite's data/candidates.toml)",
+        help="a candidates file (default: the suite's data/candidates.toml); of others, what the sessions have kept",
     )
     merge.add_argument(
         "--keep", choices=("first", "last"), help="of a case that is in several folders, keep this folder's record"
@@ -60,22 +61,23 @@ def _run(given: argparse.Namespace) -> int:
     into = given.into
     if exists(into / RECORDS):
         raise InputError(f"results folder {into} already holds records: give --into another one")
-    candidates = read_candidates(given.candidates)
-    order = {candidate.name: place for place, candidate in enumerate(candidates)}
     shards = [read_records(folder) for folder in given.folders]
     origins, clashes = _one_of_each_case(shards, given.keep)
     if not origins:
         raise InputError(f"there is no complete record in {_names(shards)}: nothing can be merged")
-    for record, shard in origins:
-        check_candidate(record, order, shard.folder)
+    of_file = {each.name: each for each in read_candidates(given.candidates)}
+    kept = _kept_candidates(shards, of_file)
+    candidates = of_file | kept
     _check_agreement(origins, anyway=given.anyway)
+    order = {name: place for place, name in enumerate(candidates)}
     answers = _answers(origins, shards, order)
     # sorting leaves each candidate's cases in their order
     records = sorted((record for record, _ in origins), key=lambda record: order[record.case.candidate])
     notes = tuple(_notes(shards, clashes, given.keep))
-    found = compare(candidates, (), records, read_published(REFERENCE), notes)
+    found = compare(candidates.values(), (), records, read_published(REFERENCE), notes)
+    entries = {row.candidate.name: entry_of(row.candidate, was_kept=row.candidate.name in kept) for row in found.rows}
     try:
-        selection = _write(into, found, answers, shards)
+        selection = _write(into, found, answers, shards, entries)
     except OSError as error:
         raise InputError(
             f"results folder {into} cannot be written ({error.strerror}): give --into another one"
@@ -105,6 +107,21 @@ def _one_of_each_case(shards: Iterable[StoredResults], keep: str | None) -> tupl
             if keep == "last":
                 found[record.case] = record, shard
     return list(found.values()), list(clashes)
+
+
+def _kept_candidates(shards: Iterable[StoredResults], known: Collection[str]) -> dict[str, Candidate]:
+    """By name, the candidates that the candidates file does not have, as their sessions have kept them.
+
+    Raises InputError for one that its session has not kept either.
+    """
+    found: dict[str, Candidate] = {}
+    for shard in shards:
+        missing = {record.case.candidate: record for record in shard.records if record.case.candidate not in known}
+        kept = {each.name: each for each in shard.candidates or ()} if missing else {}
+        for name, record in missing.items():
+            check_candidate(record, kept, shard.folder)
+            found.setdefault(name, kept[name])
+    return found
 
 
 def _check_agreement(origins: Sequence[_Origin], *, anyway: bool) -> None:
@@ -157,7 +174,9 @@ def _notes(shards: Sequence[StoredResults], clashes: Sequence[str], keep: str | 
     return notes
 
 
-def _write(into: Path, found: Comparison, answers: Answers, shards: Iterable[StoredResults]) -> Selection:
+def _write(
+    into: Path, found: Comparison, answers: Answers, shards: Iterable[StoredResults], entries: Mapping[str, Any]
+) -> Selection:
     """Choose, and write every file, the records last: a folder without them can be merged into once more."""
     into.mkdir(parents=True, exist_ok=True)
     for name in dict.fromkeys(case.candidate for case in answers):
@@ -171,6 +190,7 @@ def _write(into: Path, found: Comparison, answers: Answers, shards: Iterable[Sto
         ],
     }
     replace_bytes(into / ENVIRONMENT, json_page(environment))
+    replace_bytes(into / SESSION, json_page({"candidates": entries}))
     selection = Choosing(DEFAULT_WEIGHTS, any_license=False).choose(found, answers, into)
     for name, text in files.texts(files.Findings(found, selection, answers, environment), language_of(os.environ)):
         replace_text(into / name, text)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import CandidateError, InputError
-from ..base.files import replace_text
+from ..base.files import read_object, replace_text
 from ..base.installation import DATA
 from ..inputs.candidates import Candidate
 from ..inputs.cases import FINE_TUNING, Case
 from ..inputs.protocol import Protocol, with_settings
 from ..inputs.variants import Variant
-from ..results.folder import StoredResults, read_object, read_records
+from ..results.folder import StoredResults, read_records
 from ..results.record import Record
 from . import printing
 from .report import candidates_of

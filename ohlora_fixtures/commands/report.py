@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
-from ..base.files import exists, replace_text
+from ..base.files import replace_text
 from ..base.installation import DATA, REFERENCE
 from ..base.messages import message, report_language
 from ..choice.selection import Choosing, parse_weights
-from ..inputs.candidates import Candidate, kept_candidate, read_candidates
+from ..inputs.candidates import Candidate, read_candidates
 from ..inputs.judge_settings import judge_settings
 from ..inputs.settings import option_named
 from ..quality.grades import asked_grades
 from ..report import files
 from ..results.comparison import Comparison, compare, read_published
-from ..results.folder import SESSION, StoredResults, read_records
+from ..results.folder import StoredResults, read_records
 from ..results.record import Record
 from .printing import add_verbosity, show
 
@@ -97,14 +97,9 @@ def candidates_of(stored: StoredResults, path: Path | None) -> tuple[Candidate, 
     """
     if not stored.records:
         raise InputError(f"results folder {stored.folder} has no complete record: there is nothing to report")
-    where = stored.folder / SESSION
-    if path is not None or not exists(where):  # a merged folder has none
+    candidates = None if path else stored.candidates
+    if candidates is None:
         candidates = read_candidates(path or DATA / "candidates.toml")
-    else:
-        entries = stored.session.get("candidates")
-        if not isinstance(entries, dict):
-            raise InputError(f"{where} does not name its candidates: give --candidates their file")
-        candidates = tuple(kept_candidate(entry, f"candidate {name!r} in {where}") for name, entry in entries.items())
     known = {candidate.name for candidate in candidates}
     for record in stored.records:
         check_candidate(record, known, stored.folder)

@@ -22,7 +22,7 @@ DEFAULT_GROUP = "seed"
 _MOST_LISTED = 30
 """Names in one sentence."""
 _MOST = {r"layer|block": 1000, r"expert": 10_000, r"label": 100_000, r"": 2**31}
-"""Most that an architecture's number can be, by its name: each of the first is a module or more, built one by one."""
+"""The most that a number in a config.json can be, by a pattern of its name: layers and experts are built one by one."""
 
 _OTHER_HEAD = re.compile(
     r"For(MaskedLM|PreTraining|NextSentencePrediction|MultipleChoice|QuestionAnswering|(Sequence|Token)Classification)$"
@@ -105,7 +105,7 @@ class Candidate:
 
     def architecture(self) -> dict[str, Any]:
         """The architecture's settings as its file has them."""
-        settings: dict[str, Any] = json.loads(read_bytes(self.config, MOST_SETTINGS_BYTES))
+        settings: dict[str, Any] = _read_json(self.config)
         return settings
 
 
@@ -118,16 +118,15 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
     read: set[Path] = set()
     for candidate in candidates:
         if candidate.config not in read:
-            check_architecture(candidate, f"candidate {candidate.name!r} in {path}")
+            read_architecture(candidate.config, f"candidate {candidate.name!r} in {path}")
             read.add(candidate.config)
     return candidates
 
 
-def check_architecture(candidate: Candidate, where: str) -> None:
-    """See that a candidate's config.json can be one; raises InputError, beginning with `where`, if it cannot."""
-    config = candidate.config
+def read_architecture(config: Path, where: str) -> dict[str, Any]:
+    """The settings of a config.json; raises InputError, beginning with `where`, for what can be none."""
     try:
-        settings = candidate.architecture()
+        settings = _read_json(config)
     except FileNotFoundError:
         raise InputError(f"{where} names the architecture {config}, which does not exist") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -140,6 +139,7 @@ def check_architecture(candidate: Candidate, where: str) -> None:
                 raise InputError(
                     f"{where} names the architecture {config}, whose {name} is more than {most:,}: correct that number"
                 )
+    return settings
 
 
 def other_head(architectures: object) -> str | None:
@@ -174,6 +174,10 @@ def select_names(candidates: Sequence[Candidate], names: str) -> tuple[Candidate
         listed = ", ".join(known[:_MOST_LISTED])
         raise InputError(f"candidate {unknown[0]!r} is unknown: choose with --candidate among {listed}{more}")
     return tuple(candidate for candidate in candidates if candidate.name in wanted)
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(read_bytes(path, MOST_SETTINGS_BYTES))
 
 
 def _absolute(repo: str, folder: Path) -> str:

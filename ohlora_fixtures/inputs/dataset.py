@@ -1,8 +1,10 @@
-"""The dataset: its rows as prompts and answers, and the protocol's slices of them."""
+"""The dataset: its rows as prompts and answers, which are trained on, held out, and asked."""
 
 from __future__ import annotations
 
 import hashlib
+import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,24 @@ from ..base.messages import message
 from .conversations import LIKELY, Dialogue, NoDialogueError, columns_of, in_words, pairs, parse_columns, turns_of
 from .dataset_files import DatasetRows, read_file, read_from_hub
 from .protocol import Rows
-from .splits import MOST_HELD_OUT, seeded_split, shuffled, split_of
 from .templates import whole_text
 
 OWN_DATASET = DATA / "dialogues.csv"
 _MOST_TEXTS, _LONGEST_TEXT = 200, 1000
 """Rows, all of the suite's own, and characters of each: to learn a tokenizer from thousands takes minutes."""
+MOST_HELD_OUT = 50
+"""Rows, and as many of those trained on, by which a fine-tuned model is judged."""
+_HELD_OUT_OF = 10
+"""Of so many dialogues one is held out, where the dataset does not say which."""
+_SEED = 42
+"""Of the split and of the random order of rows: the same whatever the protocol's own seed."""
+_PROMPTS = 25
+"""As many as the study asked."""
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("valid", "validation", "val", "dev", "eval", "evaluation", "test"), "valid"),
+}
+"""By what a split column may say, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,7 @@ class Dialogues:
     def held_out(self, trained: Rows) -> tuple[Dialogue, ...]:
         """Rows to judge a fine-tuned model by: valid rows, or where none is usable, unseen train rows.
 
-        Of more than 50 as many, evenly spaced: neighbours are often about the same.
+        At most 50, evenly spaced: neighbours are often alike.
         """
         there = self._in_order(trained.of)
         unseen = (*there[: trained.start], *there[trained.stop :])
@@ -63,6 +77,25 @@ class Dialogues:
                 f"but the protocol needs {rows.stop}: add rows, or take what there is with --rows all"
             )
         return there[rows.start : rows.stop]
+
+    def settings_for(self, asked: str) -> list[str]:
+        """The protocol's settings for `--rows`: the rows to train on, and prompts that are not among them, if any.
+
+        Raises InputError for what is not `all`, `first N` or `random N`.
+        """
+        found = re.fullmatch(r"\s*(?:(?P<all>all)|(?P<order>first|random)\s+(?P<count>[1-9][0-9]{0,8}))\s*", asked)
+        if found is None:
+            raise InputError(f"--rows {asked!r} is none of all, first N and random N, such as --rows 'first 200'")
+        there, held_out = len(self.usable_train_rows), len(self.usable_valid_rows)
+        count = max(there, 1) if found["all"] else int(found["count"])
+        order = "random " if found["order"] == "random" else ""
+        if held_out:
+            prompts = f"valid 0:{min(_PROMPTS, held_out)}"
+        elif there > count:
+            prompts = f"{order}{count}:{min(count + _PROMPTS, there)}"
+        else:
+            prompts = f"{order}0:{min(_PROMPTS, count)}"
+        return [f"fine_tuning_rows={order}0:{count}", f"prompt_rows={prompts}"]
 
     def understood(self, trained: Rows) -> str:
         """In one line, what was read and what of it is used."""
@@ -82,10 +115,11 @@ class Dialogues:
     def _in_order(self, of: str) -> tuple[Dialogue, ...]:
         if of == "valid":
             return self.usable_valid_rows
-        return shuffled(self.usable_train_rows) if of == "random" else self.usable_train_rows
+        rows = self.usable_train_rows
+        return tuple(random.Random(_SEED).sample(rows, len(rows))) if of == "random" else rows  # noqa: S311
 
     def texts(self, template: str | None) -> list[str]:
-        """Usable train rows in a text template, or the suite's, as many and as much as tell how the texts look."""
+        """Some usable train rows in a text template, or in the suite's: enough for a tokenizer to learn from."""
         return [whole_text(template, row)[:_LONGEST_TEXT] for row in self.usable_train_rows[:_MOST_TEXTS]]
 
 
@@ -131,13 +165,17 @@ def _row_pairs(
 def _splits(
     found: DatasetRows, are_usable: Sequence[bool], roles: Mapping[str, str], where: Mapping[str, Any]
 ) -> list[str | None]:
-    """Each row's split: as its column says, else drawn from the usable rows."""
+    """Each row's split: as its column says, else drawn from the usable rows, always the same ones."""
     if column := roles.get("split"):
         values = [row.get(column) for _, row in found.rows]
-        splits = [split_of(value) for value in values]
+        splits = [_SPLITS.get(str(value).strip().lower()) for value in values]
         if values and "train" not in splits:
             shown = [repr(value)[:30] for value in dict.fromkeys(map(str, values))][:6]
             raise InputError(message("mistake.no_split", **where, column=repr(column), values=shown))
         return splits
-    drawn = iter(seeded_split(sum(are_usable)))
-    return [next(drawn) if is_usable else None for is_usable in are_usable]
+    usable = [place for place, is_usable in enumerate(are_usable) if is_usable]
+    count = min(MOST_HELD_OUT, len(usable) // _HELD_OUT_OF)
+    held_out = set(random.Random(_SEED).sample(usable, count))  # noqa: S311
+    return [
+        "valid" if place in held_out else "train" if is_usable else None for place, is_usable in enumerate(are_usable)
+    ]

@@ -29,7 +29,7 @@ class DatasetRows:
     kind: str
     """What they are kept in, such as `CSV`."""
     heads: tuple[str, ...]
-    """Every column, in their order; of CSV, one that is there twice, twice."""
+    """Every column, in order; a CSV file's repeated ones as often as they are there."""
     rows: tuple[tuple[int, Mapping[str, Any]], ...]
     """Each row's line in a CSV file, or its number from 1, and its cells by their columns."""
     digest: str

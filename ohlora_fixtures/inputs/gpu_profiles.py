@@ -11,15 +11,10 @@ from msgspec import Meta
 from ..base.errors import InputError
 from ..base.files import is_file
 from ..base.toml_tables import Count, Flag, Number, Text, read_tables
-from .pace import Pace, rough_pace
-
-Capability = tuple[int, int]
-"""CUDA compute capability, major and minor."""
+from .pace import NATIVE_BF16, Capability, Pace, rough_pace
 
 _VOLTA: Capability = (7, 0)
 _TURING: Capability = (7, 5)
-NATIVE_BF16: Capability = (8, 0)
-"""From here on a card computes in bf16 itself."""
 
 DEFAULT = "m6000"
 """Planned for where no GPU is present and none is named: the card this suite began with."""
@@ -42,7 +37,7 @@ class Gpu:
     """A card, as NVML describes it."""
 
     name: str
-    capability: tuple[int, int]
+    capability: Capability
     memory_mib: float
     """All of its memory, MiB."""
     multiprocessors: int | None = None
@@ -123,7 +118,7 @@ class GpuProfile:
             raise ValueError(f"usable_mib = {self.usable_mib:g}, which is more than memory_mib = {self.memory_mib:g}")
 
     @property
-    def capability(self) -> tuple[int, int]:
+    def capability(self) -> Capability:
         """Compute capability as major and minor."""
         major, _, minor = self.compute_capability.partition(".")
         return int(major), int(minor)
@@ -191,14 +186,14 @@ def choose_profile(wanted: str | None, known: Sequence[GpuProfile], present: Gpu
 
 
 def _near(wanted: str, names: Collection[str]) -> list[str]:
-    """A few names that one which is none may stand for: those that hold it, else those that look alike."""
+    """The known names that a wrong one may mean: those that hold it, else those that look alike."""
     asked = "".join(filter(str.isalnum, wanted.lower()))
     holding = [name for name in names if asked and asked in name.replace("-", "")]
     return holding[:_MOST_NEAR] or get_close_matches(asked, names, n=_MOST_NEAR)
 
 
 def _like(present: Gpu, known: Sequence[GpuProfile]) -> GpuProfile:
-    """A card of which only its own word is known; where the driver does not tell its size, as large as the nearest."""
+    """The profile of a card that has none, as its driver describes it; what that leaves out, as of the nearest card."""
 
     def distance(profile: GpuProfile) -> tuple[int, float]:
         (major, minor), (wanted_major, wanted_minor) = profile.capability, present.capability
@@ -215,7 +210,7 @@ def _like(present: Gpu, known: Sequence[GpuProfile]) -> GpuProfile:
 
 
 def usable_mib(memory_mib: float, capability: Capability) -> float:
-    """What one process can have of a card of which nobody has told, MiB: its memory less what the driver keeps.
+    """What one process can have of a card without a measurement, MiB: its memory less what the driver keeps.
 
     By the messages of `data/gpus.toml` that is 95 to 125 MiB on Pascal. On later cards 380 MiB and 0.5 % of the memory
     meet the lowest figures to 70 MiB, but that an A100 with 80 GB has 107 MiB less, and an RTX 2080 Ti, an RTX 3090 and
@@ -226,7 +221,7 @@ def usable_mib(memory_mib: float, capability: Capability) -> float:
 
 
 def context_mib(multiprocessors: int, capability: Capability) -> float:
-    """The CUDA context on a card of which nobody has told, MiB.
+    """The CUDA context on a card without a measurement, MiB.
 
     Most of it is room for the threads that can be resident: 35 MiB, and 2.2 MiB for 1,024 of them, is fitted to the
     figures of `data/gpus.toml`. It is off by 7 % in the mean, and by 18 % at most, too low for an H100 that trains.

@@ -1,7 +1,6 @@
 """A model that `--model` names: an id on the Hub or a folder of this machine, and what its files say of it."""
 
 import hashlib
-import json
 import os
 import re
 from collections import Counter
@@ -11,33 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
-from ..base.files import MOST_SETTINGS_BYTES, MOST_TEXT_BYTES, exists, is_folder, read_bytes
+from ..base.files import MOST_SETTINGS_BYTES, MOST_TEXT_BYTES, exists, is_folder, read_bytes, read_object
 from ..base.yaml_files import read_yaml
-from .candidates import DEFAULT_GROUP, Candidate, check_architecture
+from .candidates import DEFAULT_GROUP, Candidate, read_architecture
 from .templates import PLAIN
 from .terms import bases_of, korean_of, terms_of
 
 CONFIG, CARD, ADAPTER = "config.json", "README.md", "adapter_config.json"
-FILES = {
-    CONFIG: MOST_SETTINGS_BYTES,
-    CARD: MOST_SETTINGS_BYTES,
-    **dict.fromkeys(
-        (
-            "generation_config.json",
-            "tokenizer.json",
-            "tokenizer.model",
-            "tokenizer_config.json",
-            "special_tokens_map.json",
-            "added_tokens.json",
-            "vocab.json",
-            "vocab.txt",
-            "merges.txt",
-            "spiece.model",
-            "chat_template.jinja",
-        ),
-        MOST_TEXT_BYTES,
-    ),
-}
+_OTHERS = (
+    *("generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "chat_template.jinja"),
+    *("special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model"),
+)
+FILES = dict.fromkeys((CONFIG, CARD), MOST_SETTINGS_BYTES) | dict.fromkeys(_OTHERS, MOST_TEXT_BYTES)
 """What a plan is made from, and the most bytes that are read of each: the architecture, the tokenizer and the card."""
 
 NOT_STATED = "not stated"
@@ -72,7 +56,7 @@ class ModelName:
 
     @property
     def short(self) -> str:
-        """A name for cases and files, the same wherever and beside whatever the model is named."""
+        """A name for cases and files, which is the same in every session."""
         parts = [Path(self.repo).name, *([self.revision[:_LONGEST_NAME]] if self.revision else [])]
         plain = "-".join(parts)
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("._-")[:_LONGEST_NAME]
@@ -98,16 +82,6 @@ class Card:
     bases: tuple[str, ...] = ()
     """What the model was made from."""
     languages: str = ""
-
-
-@dataclass(frozen=True)
-class _Description:
-    """A model as its name, its card and its config.json describe it."""
-
-    name: str
-    base: str
-    architecture: str
-    languages: str
 
 
 def parse_name(text: str, start: Path) -> ModelName:
@@ -161,7 +135,7 @@ def folder_of(named: ModelName) -> Path:
         names = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise InputError(f"--model {named.text} cannot be read ({error.strerror}): give a folder that can") from None
-    base = _read_object(folder / ADAPTER).get("base_model_name_or_path") if CONFIG not in names else None
+    base = (read_object(folder / ADAPTER) or {}).get("base_model_name_or_path")
     check_files(named, names, base if isinstance(base, str) else None)
     return folder
 
@@ -172,32 +146,25 @@ def candidate_of(named: ModelName, files: Path, commit: str | None, ours: Iterab
     That is `parameters`, which is 0, and `target_modules`, of which there are none. `commit` is the one that the files
     are of. Raises InputError for a config.json that cannot be one.
     """
-    candidate = Candidate(
+    settings, card = read_architecture(files / CONFIG, f"--model {named.text}"), read_card(files)
+    kinds, by_repo = " ".join(_texts(settings.get("architectures"))), {each.repo.lower(): each for each in ours}
+    name = Path(named.repo).name
+    bases = bases_of(name, " ".join(card.bases), kinds, settings, by_repo)
+    card_license = card.license or NOT_STATED
+    terms = terms_of(card_license, bases)
+    return Candidate(
         name=named.short,
         group=DEFAULT_GROUP,
         repo=named.repo,
         config=files / CONFIG,
         parameters=0,
-        card_license=NOT_STATED,
-        binding_license=NOT_STATED,
-        free_license=False,
-        korean="unknown",
-        target_modules=(),
-        revision=commit,
-    )
-    check_architecture(candidate, f"--model {named.text}")
-    settings, card = candidate.architecture(), read_card(files)
-    kinds = " ".join(_texts(settings.get("architectures")))
-    described = _Description(Path(named.repo).name, " ".join(card.bases), kinds, card.languages)
-    bases = tuple(bases_of(described, {each.repo.lower(): each for each in ours}, settings))
-    terms = terms_of(card.license or NOT_STATED, bases)
-    return replace(
-        candidate,
-        card_license=card.license or NOT_STATED,
+        card_license=card_license,
         binding_license=terms.license,
         free_license=bool(terms.free),
-        korean=korean_of(described, bases).level or "unknown",
+        korean=korean_of(name, card.languages, bases).level or "unknown",
+        target_modules=(),
         base_model=card.bases[0] if card.bases else None,
+        revision=commit,
     )
 
 
@@ -252,7 +219,7 @@ def _template_in_words(candidate: Candidate) -> str:
     if candidate.text_template is not None:
         return repr(candidate.text_template)
     files = candidate.config.parent
-    settings = _read_object(files / "tokenizer_config.json")
+    settings = read_object(files / "tokenizer_config.json") or {}
     if (files / "chat_template.jinja").is_file() or "chat_template" in settings:
         tokens = candidate.template_tokens
         return "of its own, for chats" + (f", of {tokens} tokens" if tokens else "")
@@ -263,11 +230,3 @@ def _texts(value: Any) -> list[str]:
     """The texts that a value of a card is or lists; YAML takes a bare `no`, Norwegian, for false."""
     values = value if isinstance(value, list) else [value]
     return [each.strip() for each in values if isinstance(each, str) and each.strip()]
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(read_bytes(path, MOST_SETTINGS_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

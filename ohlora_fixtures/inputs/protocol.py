@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -132,8 +132,8 @@ class Protocol:
         )
 
 
-def parse_protocol(settings: Iterable[str]) -> Protocol:
-    """The study's protocol with `NAME=VALUE` settings put over it; raises InputError for a wrong name or value."""
+def parse_protocol(settings: Iterable[str], over: Protocol = Protocol()) -> Protocol:
+    """A protocol with `NAME=VALUE` settings put over it; raises InputError for a wrong name or value."""
     known = [field.name for field in fields(Protocol)]
     values = {}
     for setting in settings:
@@ -141,22 +141,22 @@ def parse_protocol(settings: Iterable[str]) -> Protocol:
         name = name.strip()
         if not equals or name not in known:
             raise InputError(f"protocol setting {setting!r} is not NAME=VALUE with one of the names {', '.join(known)}")
-        values[name] = _parse(Protocol(), name, text.strip())
-    return Protocol(**values)
+        values[name] = text.strip()
+    return with_settings(over, values)
 
 
 def with_settings(protocol: Protocol, settings: Mapping[str, Any]) -> Protocol:
-    """The protocol with other values, as TOML has them; raises InputError for one of the wrong kind."""
-    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in settings.items()}
-    return replace(protocol, **{name: _parse(protocol, name, text) for name, text in texts.items()})
+    """The protocol with other values, each a text or as TOML has it; raises InputError for one of the wrong kind."""
+    return replace(protocol, **{name: _parse(protocol, name, str(value)) for name, value in settings.items()})
 
 
 def _parse(protocol: Protocol, name: str, text: str) -> Any:
     """A setting's value, as its annotation wants it; the one that the protocol has is shown in the error."""
     kind, meta = get_args(get_type_hints(Protocol, include_extras=True)[name])
+    read = {Rows: _rows, Sampling: _sampling}.get(kind)
     try:
-        return convert(_READERS[kind](text), Annotated[kind, meta])
-    except (ValueError, KeyError):
+        return convert(read(text) if read else text, Annotated[kind, meta], strict=False)
+    except ValueError:
         example = f"{name}={_EXAMPLES.get(name, getattr(protocol, name))}"
         raise InputError(f"protocol setting {name}={text!r} needs {meta.description}, such as {example}") from None
 
@@ -178,11 +178,3 @@ def _sampling(text: str) -> Sampling:
 
 _EXAMPLES = {"sampling": "temperature=0.7,top_p=0.9"}
 """Where the value that a protocol has says too little."""
-_READERS: dict[type, Callable[[str], Any]] = {
-    bool: {"true": True, "false": False}.__getitem__,
-    int: int,
-    float: float,
-    str: str,
-    Rows: _rows,
-    Sampling: _sampling,
-}

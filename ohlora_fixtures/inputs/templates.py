@@ -92,7 +92,7 @@ class Template:
         return [text + self.header for text in _rendered(self.tokenizer, [asked(row) for row in rows])]
 
     def _ids(self, text: str) -> list[int]:
-        """A text that is left open: it begins as the tokenizer has it, but never twice, and is not closed."""
+        """A text that goes on, in tokens: its beginning is marked once, and its end is not."""
         begin, end = self.tokenizer.bos_token, self.tokenizer.eos_token
         has_begun = begin is not None and text.startswith(begin)
         ids: list[int] = self.tokenizer(text, add_special_tokens=not has_begun)["input_ids"]
@@ -100,7 +100,7 @@ class Template:
         return ids[:-1] if is_closed else ids
 
     def _answer_ids(self, text: str, prompt: list[int], answer: str) -> list[int]:
-        """In a text template that parts them by a space, the answer is encoded apart: so the study's were."""
+        """An answer's tokens; behind the space of a text template it is encoded alone, as the study did it."""
         if self.text is None or not self.space:
             whole = self._ids(text + self.space + answer)
             if whole[: len(prompt)] == prompt:
@@ -173,7 +173,7 @@ def _rendered(tokenizer: PreTrainedTokenizerBase, chats: Sequence[Chat]) -> Sequ
 
 
 def _end(tokenizer: PreTrainedTokenizerBase, after: str) -> tuple[int, ...]:
-    """What a template has after an answer, up to its first special token; one without any ends the sequence itself."""
+    """The tokens that a template has after an answer, to its first special one; without one, the sequence is ended."""
     sign, signed = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", "a" + after))
     is_apart = signed[: len(sign)] == sign
     ids = signed[len(sign) :] if is_apart else tokenizer(after, add_special_tokens=False)["input_ids"]

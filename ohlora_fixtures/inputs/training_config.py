@@ -6,7 +6,7 @@ Read are `TrainingArguments` and TRL's `SFTConfig`, peft's `adapter_config.json`
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,11 @@ _WITHOUT_EFFECT = re.compile(
     r"evals_per_epoch|saves_per_epoch|special_tokens|chat_template|model_type|tokenizer_type|debug|strict"
 )
 """Keys that change neither memory nor, beyond little, time."""
-_IN_BF16 = ({"bf16", "bfloat16"}, {"torch_dtype", "dtype"})
-"""Keys that ask for what runs here are: with true or auto, and with bfloat16 or auto."""
+_IN_BF16 = {
+    **dict.fromkeys(("bf16", "bfloat16"), (True, "true", "auto")),
+    **dict.fromkeys(("torch_dtype", "dtype"), ("bfloat16", "auto")),
+}
+"""Keys with the values that ask for what runs here are anyway."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,6 @@ class TrainingConfig:
     """None where no file says what is trained."""
     told: tuple[str, ...] = ()
     """What was understood, and what not, in a line each."""
-
-    @property
-    def settings(self) -> list[str]:
-        """The protocol's settings as `--protocol` takes them."""
-        return [f"{name}={_plain(value)}" for name, value in self.protocol.items()]
 
 
 @dataclass
@@ -168,11 +166,10 @@ def _read(path: Path) -> _Found:
             f"training config {path} is none of TrainingArguments, SFTConfig, adapter_config.json and axolotl: it has "
             f"{', '.join(map(repr, list(keys)[:5])) or 'no key'}"
         )
-    for name, value in found.protocol.items():
-        try:
-            with_settings(Protocol(), {name: value})
-        except InputError as error:
-            raise InputError(f"training config {path} cannot be run: {error}") from None
+    try:
+        with_settings(Protocol(), found.protocol)
+    except InputError as error:
+        raise InputError(f"training config {path} cannot be run: {error}") from None
     return found
 
 
@@ -239,17 +236,17 @@ def _of_axolotl(path: Path, facts: Mapping[str, Any]) -> _Found:
         )
     found.adapter = _lora(facts, path) if kind else {}
     found.base = _quantised(facts, _NF4 | {"bnb_4bit_use_double_quant": True})
-    own = (
-        {"base_model", "adapter", "load_in_4bit", "load_in_8bit", "lora_target_linear"}
-        if kind
-        else {"base_model", "adapter"}
-    )
-    found.unused = _unused(facts, {*_AXOLOTL, *own, *(_LORA_KEYS if kind else ())})
+    used = {*_AXOLOTL, "base_model", "adapter"}
+    if kind:
+        used |= {*_LORA_KEYS, "load_in_4bit", "load_in_8bit", "lora_target_linear"}
+    found.unused = _unused(facts, used)
     return found
 
 
 def _protocol(facts: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    return {names[key]: _plain(value) for key, value in facts.items() if key in names and value is not None}
+    given = {names[key]: value for key, value in facts.items() if key in names and value is not None}
+    counts = {name: int(value) for name, value in given.items() if isinstance(value, float) and value.is_integer()}
+    return given | counts
 
 
 def _lora(facts: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -267,18 +264,10 @@ def _quantised(facts: Mapping[str, Any], four_bit: Mapping[str, Any]) -> dict[st
     return {"load_in_8bit": True} if facts.get("load_in_8bit") else {}
 
 
-def _unused(facts: Mapping[str, Any], used: Iterable[str]) -> list[str]:
+def _unused(facts: Mapping[str, Any], used: Collection[str]) -> list[str]:
     """The keys that ask for something that is not done here: what is off or empty is not asked for."""
-    truly, of_dtype = _IN_BF16
-    rest = {
-        key: value for key, value in facts.items() if key not in set(used) and value not in (None, False, "", [], {})
-    }
-    return [
-        key
-        for key, value in rest.items()
-        if not (key in truly and value in (True, "true", "auto"))
-        and not (key in of_dtype and value in ("bfloat16", "auto"))
-    ]
+    rest = {key: value for key, value in facts.items() if key not in used}
+    return [key for key, value in rest.items() if value not in (None, False, "", [], {}, *_IN_BF16.get(key, ()))]
 
 
 def _variant(found: Sequence[_Found]) -> Variant | None:
@@ -323,10 +312,3 @@ def _table(value: Any, path: Path, name: str) -> dict[str, Any]:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
-
-
-def _plain(value: Any) -> Any:
-    """A value as `--protocol` takes it: 3 for 3.0, true for True."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return int(value) if isinstance(value, float) and value.is_integer() else value

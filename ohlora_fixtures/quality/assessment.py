@@ -7,9 +7,8 @@ from typing import Any
 
 from ..base.messages import message
 from ..inputs.conversations import Dialogue
-from ..inputs.dataset import Dialogues
+from ..inputs.dataset import MOST_HELD_OUT, Dialogues
 from ..inputs.protocol import Protocol
-from ..inputs.splits import MOST_HELD_OUT
 from ..results.answers import GivenAnswer
 from ..results.record import Assessment
 from ..workloads.inference import Answered

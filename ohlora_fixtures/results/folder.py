@@ -16,16 +16,17 @@ from filelock import FileLock, Timeout
 from ..base.errors import InputError
 from ..base.files import (
     MOST_RECORDS_BYTES,
-    MOST_TEXT_BYTES,
     drop_unfinished,
     exists,
     is_file,
     open_to_append,
     read_bytes,
+    read_object,
     refuse_link,
     sync_folder,
     write_all,
 )
+from ..inputs.candidates import Candidate, kept_candidate
 from ..inputs.cases import Case
 from .answers import FOLDER, Answers, read_folder
 from .flat import record_of_flat
@@ -56,12 +57,22 @@ class StoredResults:
         return read_object(self.folder / SESSION) or {}
 
     @cached_property
+    def candidates(self) -> tuple[Candidate, ...] | None:
+        """Those that its `session.json` has kept; None without one. Raises InputError for one that names none."""
+        path, entries = self.folder / SESSION, self.session.get("candidates")
+        if not exists(path):
+            return None
+        if not isinstance(entries, dict):
+            raise InputError(f"{path} does not name its candidates: give --candidates their file")
+        return tuple(kept_candidate(entry, f"candidate {name!r} in {path}") for name, entry in entries.items())
+
+    @cached_property
     def environment(self) -> dict[str, Any] | None:
         """What its `environment.json` says; None without a readable one."""
         return read_object(self.folder / ENVIRONMENT)
 
     def answers(self, known: Iterable[str]) -> Answers:
-        """What those of its candidates have answered that are `known`: another's name may lead to any file.
+        """The answers of those of its candidates that are `known`: the name of another may lead to any file.
 
         Raises InputError for a file that is there and cannot be read.
         """
@@ -98,15 +109,6 @@ def read_records(folder: Path) -> StoredResults:
         by_case[record.case] = record
     torn_bytes = 0 if torn_line is None else len(torn_line) + (not rest)
     return StoredResults(folder, tuple(by_case.values()), torn_line, len(data) - torn_bytes)
-
-
-def read_object(path: Path) -> dict[str, Any] | None:
-    """The object that a JSON file holds; None without a readable one."""
-    try:
-        found = json.loads(read_bytes(path, MOST_TEXT_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 Writer = Callable[[Path], None]

@@ -111,12 +111,12 @@ def parsed(node_id: str, settings: Settings) -> Case | None:
     return Case.parse(node_id, candidates, variants)
 
 
-def leave_out(items: list[pytest.Item], ids: Collection[str]) -> None:
+def leave_out(items: list[pytest.Item], ids: set[str]) -> None:
     """Deselect, in place, the cases with these ids."""
-    left_out = [item for item in items if is_case(item) and item.name in ids]
+    left_out = dict.fromkeys(item for item in items if is_case(item) and item.name in ids)
     if left_out:
+        items[0].config.hook.pytest_deselected(items=[*left_out])
         items[:] = [item for item in items if item not in left_out]
-        left_out[0].config.hook.pytest_deselected(items=left_out)
 
 
 def sort(items: list[pytest.Item]) -> None:

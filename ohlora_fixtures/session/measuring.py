@@ -179,7 +179,7 @@ def _has_nothing_to_judge(device: Device) -> bool:
 
 @contextmanager
 def _memory_may_run_out(draft: Draft) -> Iterator[None]:
-    """Where a model is judged: a card that is too full for that leaves the case's figures, which are taken, alone."""
+    """A card that is too full to judge the model leaves the case's figures, which are taken before, as they are."""
     try:
         yield
     except Exception as error:

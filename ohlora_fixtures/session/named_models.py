@@ -77,7 +77,7 @@ def parameters_and_targets(candidate: Candidate, ours: Iterable[Candidate]) -> t
 
 
 def _same(repo: str) -> str:
-    """What is the same of all spellings of a repository: the Hub takes any case, folders do not."""
+    """A repository as it compares with others: the Hub takes any case, folders do not."""
     return repo if Path(repo).is_absolute() else repo.lower()
 
 
@@ -120,6 +120,6 @@ def _sha256(path: Path, most_bytes: int) -> str:
 
 
 def _as_told(error: CandidateError) -> str:
-    """The error; of an architecture that only its repository's own code has, also how that may be run."""
+    """The error, and how code of the repository's own may be run where the architecture needs it."""
     is_own_code = isinstance(error.said, Message) and error.said.key == "reason.own_code"
     return f"{error.said}{'; for that, write its entry by hand, with remote_code = true' if is_own_code else ''}"

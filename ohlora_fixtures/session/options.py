@@ -23,10 +23,9 @@ from ..inputs.dataset import OWN_DATASET, Dialogues, read_dialogues
 from ..inputs.dataset_files import is_id
 from ..inputs.gpu_profiles import GpuProfile, choose_profile, read_profiles
 from ..inputs.judge_settings import judge_settings
-from ..inputs.named_models import ModelName, parse_name
-from ..inputs.protocol import Protocol, parse_protocol
+from ..inputs.named_models import parse_name
+from ..inputs.protocol import Protocol, parse_protocol, with_settings
 from ..inputs.settings import OPTIONS, SCALES, SWITCHES, WEIGHTS, Settings, option_named
-from ..inputs.splits import rows_settings
 from ..inputs.training_config import TrainingConfig, read_training_config
 from ..inputs.variants import DEFAULT, Variant, read_variants, select_variants, variants_of_ranks
 from ..meters.nvml import Nvml
@@ -90,7 +89,8 @@ def read_settings(config: pytest.Config) -> tuple[Settings, Reporting]:
     ours = read_candidates(DATA / "candidates.toml")
     file = _path(config, "candidates")
     listed = read_candidates(file) if file else ours
-    named = named_candidates(_model_names(config), (*listed, *ours))
+    models, (_, folder) = _selection(config).get("model", ()), _asked(config, "model")
+    named = named_candidates([parse_name(text, folder) for text in models], (*listed, *ours))
     candidates, variants = _chosen(config, listed, named), _variants(config, training_config.variant)
     _check_ids(candidates, variants)
     resumed_dir, budget = _resumed_dir(config), _value(config, "vram_budget")
@@ -126,12 +126,12 @@ def _dataset(config: pytest.Config) -> Path | str:
 
 def _protocol(config: pytest.Config, dialogues: Dialogues, training_config: TrainingConfig) -> Protocol:
     """The study's, with the settings of an ini file, of a training config, and of the command line, each over those."""
-    settings = [*(config.getini("protocol") or ()), *training_config.settings, *(config.getoption("protocol") or ())]
+    in_ini, given = config.getini("protocol") or (), config.getoption("protocol") or ()
     if (asked := _value(config, "rows")) is not None:
-        if any(setting.partition("=")[0].strip() == "fine_tuning_rows" for setting in settings):
+        if any(setting.partition("=")[0].strip() == "fine_tuning_rows" for setting in (*in_ini, *given)):
             raise InputError("--rows and the protocol's fine_tuning_rows both choose rows: give one of them")
-        settings = [*rows_settings(asked, dialogues), *settings]
-    return parse_protocol(settings)
+        in_ini = (*dialogues.settings_for(asked), *in_ini)
+    return parse_protocol(given, over=with_settings(parse_protocol(in_ini), training_config.protocol))
 
 
 def _selection(config: pytest.Config) -> dict[str, Any]:
@@ -140,13 +140,6 @@ def _selection(config: pytest.Config) -> dict[str, Any]:
     if asked.keys() - {"candidates"}:
         return asked
     return {name: value for name in _SELECTING if (value := asked.get(name) or config.getini(name))}
-
-
-def _model_names(config: pytest.Config) -> list[ModelName]:
-    folder = config.invocation_params.dir
-    if config.getoption("model") is None and config.inipath:
-        folder = config.inipath.parent
-    return [parse_name(text, folder) for text in _selection(config).get("model", ())]
 
 
 def _chosen(config: pytest.Config, listed: Sequence[Candidate], named: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
@@ -215,9 +208,7 @@ def _memory_limits(config: pytest.Config) -> tuple[Limit, ...]:
 
 def _gpu_profile(config: pytest.Config, known: tuple[GpuProfile, ...]) -> GpuProfile:
     present = Nvml().gpu(os.environ.get("CUDA_VISIBLE_DEVICES"))
-    is_option = config.getoption("gpu_profile") is not None
-    folder = config.inipath.parent if config.inipath and not is_option else config.invocation_params.dir
-    return choose_profile(_value(config, "gpu_profile"), known, present, folder)
+    return choose_profile(_value(config, "gpu_profile"), known, present, folder=_asked(config, "gpu_profile")[1])
 
 
 def gpu_profiles_listed() -> str:
@@ -265,7 +256,7 @@ def _results_dir(config: pytest.Config) -> Path:
 
 
 def _first_given(config: pytest.Config, *names: str) -> tuple[str | None, str]:
-    """Which option is given, and its value: the command line goes over an ini file, an earlier name over a later."""
+    """The option that counts, and its value: the command line before an ini file, an earlier name before a later."""
     given = [(name, config.getoption(name)) for name in names] + [(name, config.getini(name) or None) for name in names]
     return next(((name, value) for name, value in given if value is not None), (None, ""))
 
@@ -281,19 +272,22 @@ def _path(config: pytest.Config, name: str) -> Path | None:
 
 
 def _paths(config: pytest.Config, name: str, separator: str | None = None) -> list[Path]:
-    """Paths: those of the command line, relative to where pytest was started, go over those of an ini file, to it.
-
-    With a separator, one option may name several.
-    """
-    asked, in_ini = (
-        [value] if isinstance(value, str) else value or [] for value in (config.getoption(name), config.getini(name))
-    )
+    """The paths that an option names; with a separator, one value may name several."""
+    asked, folder = _asked(config, name)
     if "" in asked:
         raise InputError(f"{option_named(name).flag} is empty: give it a path")
-    if separator is not None:
-        asked, in_ini = ([part for value in values for part in value.split(separator)] for values in (asked, in_ini))
+    parts = asked if separator is None else [part for value in asked for part in value.split(separator)]
+    return [folder / part for part in parts]
+
+
+def _asked(config: pytest.Config, name: str) -> tuple[list[str], Path]:
+    """An option's values, and the folder its paths are from: of the command line, or else of an ini file."""
+    given = config.getoption(name)
+    if given is not None:
+        return [given] if isinstance(given, str) else given, config.invocation_params.dir
+    in_ini = config.getini(name) or []
     folder = config.inipath.parent if config.inipath else config.rootpath
-    return [config.invocation_params.dir / path for path in asked] or [folder / path for path in in_ini if path]
+    return [in_ini] if isinstance(in_ini, str) else in_ini, folder
 
 
 def _is_on(config: pytest.Config, name: str) -> bool:

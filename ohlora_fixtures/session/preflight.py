@@ -13,7 +13,8 @@ from ..base.errors import CandidateError, InputError, one_line
 from ..base.files import is_folder
 from ..inputs.candidates import Candidate
 from ..inputs.cases import Case
-from ..inputs.gpu_profiles import NATIVE_BF16, Capability, Gpu
+from ..inputs.gpu_profiles import Gpu
+from ..inputs.pace import NATIVE_BF16, Capability
 from ..inputs.settings import Settings
 from ..inputs.variants import Variant
 from ..meters.nvml import Nvml

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..base.errors import InputError
+from ..base.files import read_object
 from ..base.installation import versions
 from ..base.messages import Message, message
 from ..inputs.candidates import Candidate
@@ -16,7 +17,7 @@ from ..inputs.gpu_profiles import GpuProfile
 from ..inputs.settings import Settings
 from ..results.answers import Answers
 from ..results.environment import Environment
-from ..results.folder import SESSION, TORN, read_object
+from ..results.folder import SESSION, TORN
 from ..results.record import SCHEMA, Record, plain
 
 _DIGEST_DIGITS = 12
@@ -63,10 +64,8 @@ class Resumed:
         torn = f"; its last line was incomplete and is now in {TORN}" if self.is_torn else ""
         return f"resuming {self.folder}: {len(self.kept)} of its {count} {cases} are kept{torn}"
 
-    def notes(self, now: Iterable[Record]) -> tuple[Message, ...]:
-        """What the comparison of the session's records, `now`, must say of those that are not its own."""
-        own = set(map(id, self.records))
-        count = sum(id(record) in own for record in now)
+    def notes(self, count: int) -> tuple[Message, ...]:
+        """What the comparison must say of so many records that are still those of the interrupted session."""
         notes = [message("note.resumed_one" if count == 1 else "note.resumed", count=count)] if count else []
         if self.differences:
             notes.append(message("note.resumed_anyway", difference=self.differences))
@@ -77,13 +76,26 @@ def identity(settings: Settings) -> dict[str, Any]:
     """What `session.json` keeps: what a session must share with the one that it resumes."""
     return {
         "schema": SCHEMA,
-        "candidates": {each.name: _entry(each) for each in settings.candidates},
+        "candidates": {each.name: entry_of(each) for each in settings.candidates},
         "variants": {each.name: each.as_dict() for each in settings.variants},
         "dataset_sha256": settings.dialogues.sha256,
         "protocol": settings.protocol.as_dict(),
         "gpu_profile": plain(settings.gpu_profile),
         "versions": dict(versions()),
     }
+
+
+def entry_of(candidate: Candidate, *, was_kept: bool = False) -> dict[str, Any]:
+    """What `session.json` keeps of a candidate: its fields, with a digest of its architecture in place of the file.
+
+    Of one that was kept before, the digest is all there is.
+    """
+    config = str(candidate.config)
+    if not was_kept:
+        architecture = json.dumps(candidate.architecture(), sort_keys=True).encode()
+        config = hashlib.sha256(architecture).hexdigest()[:_DIGEST_DIGITS]
+    entry: dict[str, Any] = plain(candidate)
+    return entry | {"config": config}
 
 
 def read_identity(folder: Path) -> dict[str, Any]:
@@ -103,13 +115,13 @@ def read_identity(folder: Path) -> dict[str, Any]:
 
 
 def joined(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """The first session's identity, with the candidates and variants that have come since, and how this one chooses."""
+    """The first session's identity, with later candidates and variants, and with how this session chooses."""
     both = {name: {**now[name], **then.get(name, {})} for name in ("candidates", "variants")}
     return {**then, **both, "choice": now["choice"]}
 
 
 def environment_after(path: Path, now: dict[str, Any]) -> dict[str, Any]:
-    """The first session's environment as its file has it, with those of the sessions that went on with it."""
+    """The first session's environment as its file has it, with those of the sessions that resumed it."""
     first = read_object(path)
     if first is None or not isinstance(first.get("resumed", []), list):
         return now
@@ -150,12 +162,6 @@ def is_whole(record: Record, answers: Answers) -> bool:
     """Whether all that belongs to a case is there: its answers are in a file of their own, which can be lost alone."""
     found = answers.get(answering_case(record.case.candidate, record.case.variant), ())
     return len(found) >= (record.answers or 0)
-
-
-def _entry(candidate: Candidate) -> dict[str, Any]:
-    architecture = json.dumps(candidate.architecture(), sort_keys=True).encode()
-    entry: dict[str, Any] = plain(candidate)
-    return entry | {"config": hashlib.sha256(architecture).hexdigest()[:_DIGEST_DIGITS]}
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any], records: Iterable[Record]) -> Iterator[Message]:

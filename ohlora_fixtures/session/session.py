@@ -46,6 +46,8 @@ class Session:
         self._answers: Answers = {}
         self._unended: dict[Case, Record] = {}
         """Cases that are being torn down."""
+        self._ended: set[Case] = set()
+        """Cases that have ended in this session."""
         self.stored_runs: list[dict[str, Any]] = []
         """Those that pytest-benchmark compares times with; memory is set beside theirs, too."""
         self._verdicts: list[memory_growth.MemoryGrowth] = []
@@ -163,7 +165,7 @@ class Session:
     def keep_crashed(self, nodeid: str, report: pytest.TestReport, worker: str) -> None:
         """When a case has ended its worker's process: keep what is known of it, and say so instead of a traceback."""
         case = cases.parsed(nodeid, self._settings)
-        if case is None or self._is_own(case):
+        if case is None or case in self._ended:
             return
         outcome = Outcome("error", message("reason.process_died", worker=worker))
         report.longrepr = str(outcome.reason)
@@ -195,11 +197,6 @@ class Session:
         """Let other sessions have the results folder."""
         self._store.close()
 
-    def _is_own(self, case: Case) -> bool:
-        """Whether a case has ended in this session."""
-        before = self._resumed.records if self._resumed else ()
-        return case in self._records and not any(self._records[case] is record for record in before)
-
     def _end(self, case: Case, outcome: Outcome, leaked_mib: float | None) -> None:
         self._unended[case] = self._unended[case].ended(outcome, leaked_mib)
         self._write(case)
@@ -209,6 +206,7 @@ class Session:
         record = self._unended[case]
         self._records.pop(case, None)
         self._records[case] = record
+        self._ended.add(case)
         if case in self._answers:  # they come first: a case that has a line has all that belongs to it
             own = {each: given for each, given in self._answers.items() if each.candidate == case.candidate}
             self._store.write(name_of(case.candidate), partial(write_answers, answers=own))
@@ -267,5 +265,5 @@ class Session:
         published = comparison.read_published(REFERENCE)
         ran = tuple(self._records.values())
         variants = [variant.name for variant in settings.variants]
-        notes = self._resumed.notes(ran) if self._resumed else ()
+        notes = self._resumed.notes(len(ran) - len(self._ended)) if self._resumed else ()
         return comparison.compare(settings.candidates, variants, ran, published, notes)

@@ -54,7 +54,7 @@ def of_any_python(asked: str | bool, folder: Path) -> str | bool:  # noqa: FBT00
 
 
 def runs_meant(asked: str | bool, folder: Path) -> list[Path]:  # noqa: FBT001
-    """The files that pytest-benchmark takes that for; one that it would trip over, if it is a path to none."""
+    """The files that pytest-benchmark reads for it; a path that leads to no file, too, as it would trip over that."""
     if not isinstance(asked, str):
         return []
     path = Path(asked)
