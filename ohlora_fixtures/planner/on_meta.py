@@ -17,6 +17,7 @@ from torch import library
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils import _foreach_utils
 from transformers import TrainingArguments
+from transformers.integrations import hub_kernels
 
 from .allocator import Category, Trace
 from .attention import fused_attention
@@ -83,7 +84,9 @@ def place_by_device_map(model: PreTrainedModel, tracer: StorageTracer) -> None:
 def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
     """Run `transformers`, `accelerate` and `torch.optim` on meta as on one CUDA device.
 
-    `empty_cache` is called where `torch.cuda.empty_cache` would be, as `Trainer.train` does at its start.
+    `empty_cache` is called where `torch.cuda.empty_cache` would be, as `Trainer.train` does at its start. Kernels of
+    mamba_ssm, causal_conv1d and fla, which take no meta tensors, are left alone where these packages are installed:
+    transformers has its own operators for models that are exported.
     """
 
     def clear_device_cache(garbage_collection: bool = False) -> None:  # noqa: FBT001, FBT002 - accelerate's signature
@@ -98,6 +101,7 @@ def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
         stack.enter_context(patch.object(transformers.trainer, "clear_device_cache", clear_device_cache))
         stack.enter_context(patch.object(torch.cuda, "empty_cache", empty_cache))
         stack.enter_context(patch.object(TrainingArguments, "device", property(_meta_device)))
+        stack.enter_context(patch.object(hub_kernels, "is_torchdynamo_exporting", lambda: True))
         for module in (_foreach_utils, import_module("torch.optim.optimizer")):
             for kind in ("foreach", "fused"):
                 stack.enter_context(patch.object(module, f"_get_{kind}_kernels_supported_devices", lambda: ["meta"]))
