@@ -24,7 +24,7 @@ from ..workloads.fine_tuning import (
 )
 from ..workloads.inference import answer
 from .allocator import Category, Trace
-from .batches import EstimatedTokenizer
+from .batches import padding_tokenizer
 from .meta_kernels import MetaKernels
 from .on_meta import META, gradients_labelled, storages_traced
 from .quantised import bitsandbytes_on_meta, load_quantised
@@ -189,7 +189,7 @@ class TracedCandidate:
         with self._tracing(self._placed["{}"]) as tracer:
             tracer.before[torch.ops.aten.multinomial.default] = tracer.mark
             begin = len(tracer.trace.events), tracer.done()
-            answer(self._model, EstimatedTokenizer(1), [[1] * prompt_tokens], protocol, lambda: None)
+            answer(self._model, padding_tokenizer(), [[1] * prompt_tokens], protocol, lambda: None)
         return _marked(tracer, tracer.trace, begin)
 
 
