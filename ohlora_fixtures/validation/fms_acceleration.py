@@ -21,7 +21,7 @@ import msgspec
 from ..base.installation import DATA
 from ..base.units import MIB
 from ..inputs.gpu_profiles import Gpu, choose_profile, read_profiles
-from ..inputs.variants import read_variants
+from ..inputs.variants import shipped
 from ..planner.seconds import Work, seconds_of
 from .compared import Compared
 
@@ -95,8 +95,7 @@ def planned(method: str, rows: int) -> Planned:
         begin = (lambda _: None) if is_quantised else None
         tracer = stack.enter_context(storages_traced(model, profile, MetaKernels(), {}, begin))
         if is_quantised:
-            (qlora,) = (each for each in read_variants(DATA / "variants.toml") if each.name == "r16-qlora")
-            model = load_quantised(model, qlora.base, tracer)
+            model = load_quantised(model, shipped("r16-qlora").base, tracer)
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})
         if method != "full":
             model.enable_input_require_grads()
