@@ -130,16 +130,16 @@ def test_work_that_does_not_come_out_whole_is_refused():
 
 
 def test_utilization_is_that_of_the_steps_after_the_warm_up():
-    work = [(9 * 10**12, 1), (4 * 10**12, 1), (2 * 10**12, 1)]
-    reached = training_utilization(work, [9.0, 0.5, 0.5], 1, Peaks(tflops=60.0, gb_per_second=1.0))
+    flops = [9 * 10**12, 4 * 10**12, 2 * 10**12]
+    reached = training_utilization(flops, [9.0, 0.5, 0.5], 1, Peaks(tflops=60.0, gb_per_second=1.0))
     assert (reached.flops, reached.tflops_per_second, reached.flops_utilization) == (15 * 10**12, 6.0, 0.1)
     assert (reached.moved_bytes, reached.bandwidth_utilization) == (None, None)
-    decoded = decoding_utilization([(1, 10**9), (1, 3 * 10**9)], [1.0, 0.5], 1, Peaks(gb_per_second=12.0))
+    decoded = decoding_utilization([10**9, 3 * 10**9], [1.0, 0.5], 1, Peaks(gb_per_second=12.0))
     assert (decoded.moved_bytes, decoded.gb_per_second, decoded.bandwidth_utilization) == (4 * 10**9, 6.0, 0.5)
     assert decoded.flops is None
 
 
 def test_a_card_without_known_peaks_has_no_share():
-    reached = training_utilization([(10**12, 1)], [1.0], 5, Peaks())
+    reached = training_utilization([10**12], [1.0], 5, Peaks())
     assert (reached.tflops_per_second, reached.flops_utilization) == (1.0, None)
-    assert training_utilization([(10**12, 1)], [0.0], 0, Peaks(tflops=1.0)).flops_utilization is None
+    assert training_utilization([10**12], [0.0], 0, Peaks(tflops=1.0)).flops_utilization is None

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import convert
 
-from ..base.errors import CandidateError, one_line
+from ..base.errors import CandidateError
 from ..base.installation import versions
-from ..base.messages import message
 from ..base.units import MIB
 from ..inputs.variants import ends_of
 from ..workloads import models
 from ..workloads.kernels import kernels_of
+from ..workloads.refusals import refusals_told
 from .plan import Advice, Changes, Plan, PlanStore, with_seconds
 from .seconds import Work
 
@@ -156,17 +156,11 @@ class Planner:
 
     def _kept(self, facts: dict[str, Any], candidate: Candidate, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         kept = self._store.read(facts)
-        if kept is not None:
-            return kept
-        try:
-            made = make()
-        except CandidateError:
-            raise
-        except Exception as error:  # what a library cannot do on meta is this candidate's error, not the session's
-            reason = message("reason.not_planned", candidate=candidate.name, error=one_line(error))
-            raise CandidateError(reason) from error
-        self._store.write(facts, made)
-        return made
+        if kept is None:
+            with refusals_told("reason.not_planned", candidate=candidate.name):
+                kept = make()
+            self._store.write(facts, kept)
+        return kept
 
     def _open(
         self, candidate: Candidate, measured: MeasuredTokenizer | None, watch: Watch | None = None
