@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -134,34 +134,27 @@ def by_name(model: torch.nn.Module) -> Iterator[torch.Tensor]:
 
 
 @contextmanager
-def gradients_labelled(model: torch.nn.Module, tracer: StorageTracer) -> Iterator[None]:
-    """Tell the blocks that end up as a parameter's gradient from other results of the backward pass."""
-
-    def relabel(parameter: torch.Tensor) -> None:
-        if parameter.grad is not None:  # it is where an adapter's module is never called, as Mamba's `dt_proj`
-            tracer.relabel(parameter.grad, Category.GRADIENTS)
-
-    with ExitStack() as stack:
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                stack.callback(parameter.register_post_accumulate_grad_hook(relabel).remove)
-        yield
-
-
-@contextmanager
 def _optimizer_labelled(tracer: StorageTracer) -> Iterator[None]:
-    """Label what an optimizer's step allocates: its states and its temporaries."""
+    """Label what an optimizer's step allocates, its states and its temporaries, and the gradients that it finds."""
 
-    def labels(category: Category) -> Callable[..., None]:
-        def begin(*_: Any) -> None:
-            tracer.category = category
+    def before(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        tracer.category = Category.OPTIMIZER
+        label_gradients((each for group in optimizer.param_groups for each in group["params"]), tracer)
 
-        return begin
+    def after(*_: Any) -> None:
+        tracer.category = Category.ACTIVATIONS
 
     with ExitStack() as stack:
-        stack.callback(register_optimizer_step_pre_hook(labels(Category.OPTIMIZER)).remove)
-        stack.callback(register_optimizer_step_post_hook(labels(Category.ACTIVATIONS)).remove)
+        stack.callback(register_optimizer_step_pre_hook(before).remove)
+        stack.callback(register_optimizer_step_post_hook(after).remove)
         yield
+
+
+def label_gradients(parameters: Iterable[torch.Tensor], tracer: StorageTracer) -> None:
+    """Tell the gradients that parameters have from other results of the backward pass."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            tracer.relabel(parameter.grad, Category.GRADIENTS)
 
 
 @contextmanager

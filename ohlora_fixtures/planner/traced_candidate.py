@@ -26,7 +26,7 @@ from ..workloads.inference import answer
 from .allocator import Category, Trace
 from .batches import padding_tokenizer
 from .meta_kernels import MetaKernels
-from .on_meta import META, gradients_labelled, storages_traced
+from .on_meta import META, storages_traced
 from .quantised import bitsandbytes_on_meta, load_quantised
 from .seconds import Work
 
@@ -131,10 +131,6 @@ class TracedCandidate:
         self.states: dict[Variant, States] = {}
         """What the optimizer keeps, of each variant traced so far."""
 
-    def checkpoints(self, variant: Variant) -> bool:
-        """Whether a variant recomputes activations."""
-        return variant.protocol(self._protocol).gradient_checkpointing
-
     def placing(self) -> Trace:
         """The model reaching the device."""
         with self._tracing(self._placed["{}"]) as tracer:
@@ -169,7 +165,6 @@ class TracedCandidate:
                 adapted = attach_adapter(placed.model, variant, self._candidate.target_modules, protocol)
             stack.callback(detach_adapter, adapted)
             self.trainable_parameters[variant] = trainable_parameters(adapted)
-            stack.enter_context(gradients_labelled(adapted, tracer))
             stack.enter_context(given_batches(batches, epochs))
             rows = [row for batch in batches for row in batch]
             begin = len(tracer.trace.events), tracer.done()

@@ -16,16 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import torch
-from torch.optim.optimizer import register_optimizer_step_pre_hook
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..base.errors import InputError
 from ..base.units import MIB
 from .allocator import EMPTY_CACHE, SMALL_REQUEST_MAX_BYTES, Category, Pool, Trace
 from .meta_kernels import MetaKernels
-from .on_meta import gradients_labelled, place_by_device_map, storages_traced
+from .on_meta import label_gradients, place_by_device_map, storages_traced
 from .player import play
 from .quantised import bitsandbytes_on_meta
 from .seconds import Work
@@ -139,28 +136,11 @@ def tracing(model: PreTrainedModel, profile: GpuProfile, *, has_device_map: bool
     with (
         bitsandbytes_on_meta(),
         storages_traced(model, profile, MetaKernels(), {}, begin) as tracer,
-        gradients_labelled(model, tracer),
-        _trained_labelled(tracer),
     ):
         loop = TracedLoop(tracer)
         yield loop
+        label_gradients(model.parameters(), tracer)
         for parameter in model.parameters():
             if parameter not in base:
                 tracer.relabel(parameter, Category.ADAPTERS)
         tracer.trace = tracer.trace.until(len(tracer.trace.events))
-
-
-@contextmanager
-def _trained_labelled(tracer: StorageTracer) -> Iterator[None]:
-    """Tell gradients also of what has been attached since: of all that an optimizer is about to change."""
-
-    def label(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        for parameter in (each for group in optimizer.param_groups for each in group["params"]):
-            if parameter.grad is not None:
-                tracer.relabel(parameter.grad, Category.GRADIENTS)
-
-    handle = register_optimizer_step_pre_hook(label)
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -83,7 +83,7 @@ def planned(method: str, rows: int) -> Planned:
 
     from ..planner.candidate_planner import optimizer_bytes
     from ..planner.meta_kernels import MetaKernels
-    from ..planner.on_meta import gradients_labelled, storages_traced
+    from ..planner.on_meta import storages_traced
     from ..planner.quantised import bitsandbytes_on_meta, load_quantised
     from ..planner.tracing import TracedLoop
 
@@ -103,7 +103,6 @@ def planned(method: str, rows: int) -> Planned:
                 r=16, lora_alpha=16, lora_dropout=0.1, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]
             )
             get_peft_model(model, adapter)
-        stack.enter_context(gradients_labelled(model, tracer))
         loop = TracedLoop(tracer)
         loop.mark("loaded")
         trained = [each for each in model.parameters() if each.requires_grad]
