@@ -47,11 +47,7 @@ class CudaContext:
         self._nvml = nvml
         self._before = nvml.use_by_uuid()
         self.uuid: str | None = None
-        """The card, once `bind` has said which."""
-
-    def bind(self, uuid: str) -> None:
-        """Say which card the process uses, by NVML's UUID (`GPU-...`)."""
-        self.uuid = uuid
+        """The card that the process uses, by NVML's UUID (`GPU-...`); for the session to set, once it is known."""
 
     @property
     def before(self) -> Use:

@@ -89,12 +89,12 @@ class Planner:
             candidate,
             lambda: self._open(candidate, measured, watch).plan(variant),
         )
-        return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace)
+        return self._timed(kept)
 
     def kept_seconds(self, candidate: Candidate, variant: Variant | None) -> float | None:
         """What a case's plan that is at hand says: of the whole run, or of one prompt; None without such a plan."""
         kept = self._store.read(self._facts(candidate, variant))
-        return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace).seconds if kept else None
+        return self._timed(kept).seconds if kept else None
 
     def work_each(
         self,
@@ -150,6 +150,9 @@ class Planner:
         if not needed_mib:
             return None
         return asdict(self._open(candidate, None, watch).changes(min(needed_mib, key=needed_mib.__getitem__)))
+
+    def _timed(self, kept: dict[str, Any]) -> Plan:
+        return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace)
 
     def _is_advised(self, variant: Variant | None) -> bool:
         return variant == self._settings.variants[0]

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -85,10 +84,6 @@ class TracedLoop:
     def needs_mib(self) -> float:
         """Least memory, to 2 MiB, within which the loop gets through, unused segments given back."""
         return play(self._tracer.trace).needs_bytes / MIB
-
-    def events(self) -> array[int]:
-        """Allocations and frees in order, coded as in `Trace.events`."""
-        return self._tracer.trace.events[:]
 
     def _position(self, name: str) -> int:
         if name not in self._marks:
