@@ -22,7 +22,6 @@ from ohlora_fixtures.inputs.templates import Example
 from ohlora_fixtures.planner.allocator import Category, Trace
 from ohlora_fixtures.planner.batches import estimated_examples, estimated_tokens, padding_tokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
-from ohlora_fixtures.planner.meta_kernels import MetaKernels
 from ohlora_fixtures.planner.on_meta import storages_traced
 from ohlora_fixtures.planner.player import play
 from ohlora_fixtures.planner.traced_candidate import Batch, TracedCandidate, given_batches
@@ -87,7 +86,7 @@ class StudiedCandidate:
         alive: list[Any] = []
         with (
             warnings.catch_warnings(),
-            storages_traced(model, self._profile, MetaKernels(), {}) as tracer,
+            storages_traced(model, self._profile) as tracer,
             given_batches(batches),
         ):
             warnings.simplefilter("ignore")  # peft's, of an adapter in place of another

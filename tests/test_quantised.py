@@ -20,7 +20,6 @@ from ohlora_fixtures.planner import on_meta
 from ohlora_fixtures.planner.allocator import Category, Trace
 from ohlora_fixtures.planner.batches import padding_tokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
-from ohlora_fixtures.planner.meta_kernels import MetaKernels
 from ohlora_fixtures.planner.quantised import bitsandbytes_on_meta, load_quantised
 from ohlora_fixtures.planner.traced_candidate import States, TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
@@ -48,7 +47,7 @@ def built(device, **settings):
 def on_a_card(base, **settings):
     """A tiny model on meta, quantised, and the tracer that has seen it."""
     model = built("meta", **settings)
-    with bitsandbytes_on_meta(), on_meta.storages_traced(model, PROFILE, MetaKernels(), {}, lambda _: None) as tracer:
+    with bitsandbytes_on_meta(), on_meta.storages_traced(model, PROFILE, lambda _: None) as tracer:
         return load_quantised(model, base, tracer), tracer
 
 

@@ -22,6 +22,7 @@ from transformers.integrations import hub_kernels
 from .allocator import Category, Trace
 from .attention import fused_attention
 from .cuda_kernels import CudaKernels
+from .meta_kernels import MetaKernels
 from .recordings import Recordings, calls_recorded
 from .tracer import StorageTracer
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from ..inputs.gpu_profiles import GpuProfile
-    from .meta_kernels import MetaKernels
 
 META = torch.device("meta")
 
@@ -38,26 +38,27 @@ META = torch.device("meta")
 def storages_traced(
     model: PreTrainedModel,
     profile: GpuProfile,
-    kernels: MetaKernels,
-    recordings: Recordings,
     begin: Callable[[StorageTracer], None] | None = None,
+    *,
+    kernels: MetaKernels | None = None,
+    recordings: Recordings | None = None,
 ) -> Iterator[StorageTracer]:
     """Trace what the block does with a model on meta, as a card would do it; the model is placed first.
 
-    `kernels` and `recordings` have what earlier traces of the same model worked out. The model is placed as by
-    `.to(device)`, or by `begin`, where that is given.
+    The model is placed as by `.to(device)`, or by `begin`, where that is given. `kernels` and `recordings` have what
+    earlier traces of the same model worked out.
     """
     trace = Trace()
     tracer = StorageTracer(
         trace,
         model.config.get_text_config().vocab_size,
-        meta_kernels=kernels,
+        meta_kernels=MetaKernels() if kernels is None else kernels,
         cuda_kernels=CudaKernels(profile.cublas_workspace_bytes, profile.capability),
     )
     with ExitStack() as stack:
         stack.enter_context(_garbage_kept())
         stack.enter_context(workloads_on_meta(trace.empty_cache))
-        stack.enter_context(calls_recorded(tracer, recordings))
+        stack.enter_context(calls_recorded(tracer, {} if recordings is None else recordings))
         if profile.attention == "fused":
             fused = fused_attention(profile.capability)
             stack.enter_context(patch.object(torch.nn.functional, "scaled_dot_product_attention", fused))

@@ -137,13 +137,15 @@ class TracedCandidate:
             return tracer.trace
 
     def _tracing(self, placed: _Placed) -> AbstractContextManager[StorageTracer]:
-        return storages_traced(placed.model, self._profile, self._kernels, placed.recordings, placed.begin)
+        return storages_traced(
+            placed.model, self._profile, placed.begin, kernels=self._kernels, recordings=placed.recordings
+        )
 
     def _of(self, variant: Variant) -> _Placed:
         """The model that a variant trains, as it comes to the device."""
         key = json.dumps(dict(variant.base), sort_keys=True)
         if key not in self._placed:
-            with storages_traced(self._model, self._profile, self._kernels, {}, lambda _: None) as tracer:
+            with self._tracing(_Placed(self._model, lambda _: None)) as tracer:
                 model = load_quantised(self._model, variant.base, tracer)
             until = tracer.trace.until(len(tracer.trace.events))
             self._placed[key] = _Placed(model, lambda later: later.go_on_from(tracer, until))

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..base.errors import InputError
 from ..base.units import MIB
 from .allocator import EMPTY_CACHE, SMALL_REQUEST_MAX_BYTES, Category, Pool, Trace
-from .meta_kernels import MetaKernels
 from .on_meta import label_gradients, place_by_device_map, storages_traced
 from .player import play
 from .quantised import bitsandbytes_on_meta
@@ -130,7 +129,7 @@ def tracing(model: PreTrainedModel, profile: GpuProfile, *, has_device_map: bool
     base = set(model.parameters())
     with (
         bitsandbytes_on_meta(),
-        storages_traced(model, profile, MetaKernels(), {}, begin) as tracer,
+        storages_traced(model, profile, begin) as tracer,
     ):
         loop = TracedLoop(tracer)
         yield loop

@@ -82,7 +82,6 @@ def planned(method: str, rows: int) -> Planned:
     from peft import LoraConfig, get_peft_model
 
     from ..planner.candidate_planner import optimizer_bytes
-    from ..planner.meta_kernels import MetaKernels
     from ..planner.on_meta import storages_traced
     from ..planner.quantised import bitsandbytes_on_meta, load_quantised
     from ..planner.tracing import TracedLoop
@@ -93,7 +92,7 @@ def planned(method: str, rows: int) -> Planned:
     with ExitStack() as stack:
         stack.enter_context(bitsandbytes_on_meta())
         begin = (lambda _: None) if is_quantised else None
-        tracer = stack.enter_context(storages_traced(model, profile, MetaKernels(), {}, begin))
+        tracer = stack.enter_context(storages_traced(model, profile, begin))
         if is_quantised:
             model = load_quantised(model, shipped("r16-qlora").base, tracer)
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})
