@@ -233,14 +233,12 @@ class _OpenCandidate:
         self._kernels = kernels_of(model)
         self._prompt_tokens = max(self._rows.prompt_tokens)
         self._median_prompt_tokens = median_low(self._rows.prompt_tokens)
-        self._traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
-        self._planner = CandidatePlanner(
-            self._traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants
-        )
+        traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
+        self._planner = CandidatePlanner(traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants)
 
     def let_watch(self, watch: Watch | None) -> None:
         """Tell somebody, or nobody any more, what is traced."""
-        self._traced.watch = watch or (lambda _: None)
+        self._planner.traced.watch = watch or (lambda _: None)
 
     def plan(self, variant: Variant | None) -> dict[str, Any]:
         """The fields of `Plan` without its seconds, and the number of steps."""
