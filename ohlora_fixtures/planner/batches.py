@@ -50,7 +50,7 @@ class Encoded:
     """The protocol's rows in a candidate's tokens."""
 
     tokenizer: PreTrainedTokenizerBase
-    """What encoded them."""
+    """What encoded them, or pads them where their lengths are estimated."""
     origin: str
     """`own`, `stand-in` or `estimated`."""
     examples: list[Example]
@@ -127,7 +127,6 @@ def _chars_per_token(candidate: Candidate) -> float:
 @cache
 def drawn_batches(rows: int, protocol: Protocol) -> tuple[tuple[int, ...], ...]:
     """The rows of each batch of a whole run, as `Trainer`'s own sampler draws them."""
-    trainer = None
     with workloads_on_meta(lambda: None), patch("accelerate.data_loader.send_to_device", lambda batch, *_, **__: batch):
         set_seed(protocol.seed)
         examples: list[Example] = [{"input_ids": [row], "attention_mask": [1], "labels": [1]} for row in range(rows)]
