@@ -130,7 +130,7 @@ def nvml_of(library):
 def bound(library):
     """The CUDA context on the library's card, looked at before this process used it."""
     context = CudaContext(nvml_of(library))
-    context.bind(UUID)
+    context.uuid = UUID
     return context
 
 

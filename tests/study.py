@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 from ohlora_fixtures.base.installation import DATA, REFERENCE
 from ohlora_fixtures.base.units import MIB
 from ohlora_fixtures.inputs.candidates import read_candidates, select_group
-from ohlora_fixtures.inputs.templates import Example, template_of
+from ohlora_fixtures.inputs.templates import Example
 from ohlora_fixtures.planner.allocator import Category, Trace
-from ohlora_fixtures.planner.batches import EstimatedTokenizer, estimated_examples
+from ohlora_fixtures.planner.batches import estimated_examples, estimated_tokens, padding_tokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
-from ohlora_fixtures.planner.meta_kernels import MetaKernels
 from ohlora_fixtures.planner.on_meta import storages_traced
 from ohlora_fixtures.planner.player import play
 from ohlora_fixtures.planner.traced_candidate import Batch, TracedCandidate, given_batches
@@ -44,16 +43,15 @@ class StudiedCandidate:
 
     def __init__(self, candidate: Candidate) -> None:
         dialogues = study_dialogues()
-        assert candidate.chars_per_token is not None
-        tokenizer = EstimatedTokenizer(candidate.chars_per_token)
-        prompts = template_of(candidate.text_template, tokenizer).prompts(dialogues.rows(PROTOCOL.prompt_rows))
+        tokenizer = padding_tokenizer()
         rows = dialogues.rows(PROTOCOL.fine_tuning_rows)
         examples = estimated_examples(candidate, rows, PROTOCOL.max_row_tokens)
         model = models.build_on_meta(candidate)
         prepare_to_answer_in_full(model, tokenizer)
         self._profile = profile()
         self._candidate, self._model, self._tokenizer = candidate, model, tokenizer
-        self._prompt_tokens = max(map(len, prompts))
+        asked = dialogues.rows(PROTOCOL.prompt_rows)
+        self._prompt_tokens = max(estimated_tokens(candidate, row)[0] for row in asked)
         self._traced = TracedCandidate(candidate, model, tokenizer, PROTOCOL, self._profile)
         self._planner = CandidatePlanner(self._traced, examples, self._prompt_tokens, PROTOCOL, VARIANTS)
 
@@ -88,13 +86,13 @@ class StudiedCandidate:
         alive: list[Any] = []
         with (
             warnings.catch_warnings(),
-            storages_traced(model, self._profile, MetaKernels(), {}) as tracer,
+            storages_traced(model, self._profile) as tracer,
             given_batches(batches),
         ):
             warnings.simplefilter("ignore")  # peft's, of an adapter in place of another
             for size in kept_bytes:
                 tracer.trace.allocate(size, Category.ACTIVATIONS)
-            answer(model, EstimatedTokenizer(1), [[1] * self._prompt_tokens], protocol, lambda: None)
+            answer(model, self._tokenizer, [[1] * self._prompt_tokens], protocol, lambda: None)
             for variant in VARIANTS:
                 adapted = attach_adapter(model, variant, self._candidate.target_modules, protocol)
                 alive.clear()  # what cycles hold goes only when `Trainer.train` collects garbage

@@ -11,7 +11,7 @@ from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.dataset import read_dialogues
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol, Rows
-from ohlora_fixtures.inputs.variants import Variant, lora, read_variants
+from ohlora_fixtures.inputs.variants import Variant, lora, shipped
 from ohlora_fixtures.planner import candidate_planner, changes, runs
 from ohlora_fixtures.planner.plan import PlanStore
 from ohlora_fixtures.planner.planner import Planner
@@ -21,7 +21,6 @@ from ohlora_fixtures.report import changes as told_changes
 from ohlora_fixtures.results.comparison import compare
 from ohlora_fixtures.results.record import plain
 
-SHIPPED = {each.name: each for each in read_variants(DATA / "variants.toml")}
 ACCUMULATING = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 4}
 
 
@@ -50,10 +49,8 @@ def found(settings, store=None):
 
 
 def test_the_changes_are_those_of_shipped_variants():
-    assert SHIPPED["r16-qlora"].base == changes.QLORA
-    assert SHIPPED["r16-accumulation"].training == ACCUMULATING
-    assert SHIPPED["r16-checkpointing"].training == {"gradient_checkpointing": True}
-    assert SHIPPED["r16-adamw8bit"].training == {"optim": "adamw_8bit"}
+    for name, change in changes._changes_of(lora(16), Protocol()).items():
+        assert replace(lora(16), name=f"r16-{name}", **change) == shipped(f"r16-{name}")
 
 
 def test_the_cheapest_change_that_fits_is_what_planning_that_variant_says(settings, tmp_path):

@@ -50,7 +50,7 @@ def block(mib):
 @pytest.mark.usefixtures("clean")
 def test_the_four_figures_of_a_run_that_is_known(uuid):
     context = CudaContext(Nvml())
-    context.bind(uuid)
+    context.uuid = uuid
     memory = CudaMemory(torch.cuda, context, drop_workspaces)
     kept = block(64)
     assert memory.start() == 64

@@ -13,7 +13,7 @@ from ohlora_fixtures.inputs.gpu_profiles import choose_profile, read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.meters.nvml import Nvml
-from ohlora_fixtures.planner.batches import EstimatedTokenizer
+from ohlora_fixtures.planner.batches import padding_tokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
 from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.workloads import models
@@ -59,7 +59,7 @@ def examples():
 
 @pytest.fixture
 def traced(candidate, profile):
-    model, tokenizer = build_on_meta(candidate), EstimatedTokenizer(1)
+    model, tokenizer = build_on_meta(candidate), padding_tokenizer()
     prepare_to_answer_in_full(model, tokenizer)
     return TracedCandidate(candidate, model, tokenizer, PROTOCOL, profile)
 
@@ -114,7 +114,7 @@ def test_a_real_run_needs_what_its_plan_says(traced, candidate, examples):
 
     on_host = models._from_architecture(candidate.architecture())
     adapted = attach_adapter(on_host.to("cuda"), VARIANT, candidate.target_modules, PROTOCOL)
-    run = fine_tune(adapted, EstimatedTokenizer(1), examples, PROTOCOL, lambda: None)
+    run = fine_tune(adapted, padding_tokenizer(), examples, PROTOCOL, lambda: None)
     stats = torch.cuda.memory_stats()
     assert plan.peak_allocated_bytes == pytest.approx(stats["allocated_bytes.all.peak"], rel=0.005)
     assert plan.peak_reserved_bytes == pytest.approx(stats["reserved_bytes.all.peak"], rel=0.02)

@@ -29,7 +29,7 @@ CUDA = FakeCuda(LIBRARY)
 @pytest.fixture(scope="session")
 def device(device, settings, pytestconfig):
     context = CudaContext(nvml_of(LIBRARY))
-    context.bind(UUID)
+    context.uuid = UUID
     cap = MemoryCap(CUDA, 15360.0, settings.budget_mib)
     memory = CudaMemory(CUDA, context, CUDA.drop_workspaces, cap)
     watch = CardWatch(nvml_of(LIBRARY), context, 15360.0, settings.budget_mib)

@@ -1,6 +1,7 @@
 """`pytest benches -k plan` through real pytest sessions."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -73,6 +74,32 @@ def test_a_plan_from_command_to_table_and_once_more(plan, suite):
     again, kept = plan("--gpu-profile", "t4", *SHORT, start=suite.runpytest_subprocess)
     assert "HEAVY []" in again.stdout.str()
     assert kept == records
+
+
+def test_kernels_of_other_packages_are_left_alone_where_they_are_installed(suite, tiny, monkeypatch):
+    """A package's kernel takes no tensors without data: the plan is the one that is made where it is not installed."""
+    mamba = {"model_type": "mamba", "hidden_size": 64, "state_size": 8, "num_hidden_layers": 2, "vocab_size": 8000}
+    file = tiny(mamba, parameters=748736, target_modules=["in_proj"])
+
+    def planned(name):
+        folder = suite.path / name
+        suite.runpytest_forked("benches", "-k", "plan and r16", "--candidates", file, "--results-dir", folder, *SHORT)
+        (record,) = flat_records(folder)
+        return {key: record[key] for key in ("outcome", "without_kernels", "needs_mib", "peak_allocated_mib", "work")}
+
+    plain = planned("plain")
+    functions = {
+        "causal_conv1d": ["causal_conv1d_fn", "causal_conv1d_update"],
+        "mamba_ssm": ["mamba_inner_fn", "selective_scan_fn", "selective_state_update"],
+    }
+    for package, names in functions.items():
+        refusing = [f"def {name}(*_, **__): raise RuntimeError" for name in names]
+        suite.makepyfile(**{f"installed/{package}": "\n".join([f"open({package!r}, 'w')", *refusing])})
+    monkeypatch.setenv("PYTHONPATH", str(suite.path / "installed"), prepend=os.pathsep)
+    shutil.rmtree(suite.path / ".pytest_cache")
+    assert planned("beside them") == plain
+    assert (plain["outcome"], plain["without_kernels"]) == ("passed", ["causal-conv1d", "mamba-ssm"])
+    assert all((suite.path / package).exists() for package in functions)  # transformers has taken them for installed
 
 
 def test_what_a_plan_depends_on_makes_it_anew_and_a_torn_file_too(plan, suite):

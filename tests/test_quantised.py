@@ -18,9 +18,8 @@ from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.variants import Variant, lora, read_variants
 from ohlora_fixtures.planner import on_meta
 from ohlora_fixtures.planner.allocator import Category, Trace
-from ohlora_fixtures.planner.batches import EstimatedTokenizer
+from ohlora_fixtures.planner.batches import padding_tokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
-from ohlora_fixtures.planner.meta_kernels import MetaKernels
 from ohlora_fixtures.planner.quantised import bitsandbytes_on_meta, load_quantised
 from ohlora_fixtures.planner.traced_candidate import States, TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
@@ -48,7 +47,7 @@ def built(device, **settings):
 def on_a_card(base, **settings):
     """A tiny model on meta, quantised, and the tracer that has seen it."""
     model = built("meta", **settings)
-    with bitsandbytes_on_meta(), on_meta.storages_traced(model, PROFILE, MetaKernels(), {}, lambda _: None) as tracer:
+    with bitsandbytes_on_meta(), on_meta.storages_traced(model, PROFILE, lambda _: None) as tracer:
         return load_quantised(model, base, tracer), tracer
 
 
@@ -201,9 +200,7 @@ def test_a_few_rows_are_multiplied_without_the_whole_weight():
 
 def traced(variant, protocol=None, rows=ROWS, **settings):
     candidate = replace(read_candidates(DATA / "candidates.toml")[0], target_modules=("q_proj", "down_proj"))
-    found = TracedCandidate(
-        candidate, built("meta", **settings), EstimatedTokenizer(1), protocol or Protocol(), PROFILE
-    )
+    found = TracedCandidate(candidate, built("meta", **settings), padding_tokenizer(), protocol or Protocol(), PROFILE)
     return found, found.fine_tuning(variant, [rows[:2], rows[2:], rows[:2]])
 
 
@@ -239,7 +236,7 @@ def test_an_optimizers_states_are_as_large_as_the_real_ones(optim, adapter):
     model = built("cpu")
     adapted = attach_adapter(model, variant, ("q_proj", "down_proj"), Protocol())
     protocol = replace(variant.protocol(Protocol()), epochs=1)
-    trainer = make_trainer(adapted, EstimatedTokenizer(1), ROWS, protocol, lambda: None)
+    trainer = make_trainer(adapted, padding_tokenizer(), ROWS, protocol, lambda: None)
     trainer.train()
     kept = [
         each for state in trainer.optimizer.state.values() for each in state.values() if isinstance(each, torch.Tensor)
@@ -272,7 +269,7 @@ def test_accumulated_batches_are_one_step():
     candidate = replace(read_candidates(DATA / "candidates.toml")[0], target_modules=("q_proj",))
     rows = [{"input_ids": [1] * n, "attention_mask": [1] * n, "labels": [1] * n} for n in range(4, 14)]
     protocol = Protocol(epochs=2)
-    found = TracedCandidate(candidate, built("meta"), EstimatedTokenizer(1), protocol, PROFILE)
+    found = TracedCandidate(candidate, built("meta"), padding_tokenizer(), protocol, PROFILE)
     one_by_one, whole = SHIPPED["r16-accumulation"], lora(16)
     planner = CandidatePlanner(found, rows, 4, protocol, [whole, one_by_one])
     assert [len(batch) for batch in planner.batches_of(one_by_one)] == [1] * 20

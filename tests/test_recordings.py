@@ -16,7 +16,7 @@ from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.planner import on_meta
 from ohlora_fixtures.planner.allocator import Trace
-from ohlora_fixtures.planner.batches import EstimatedTokenizer
+from ohlora_fixtures.planner.batches import padding_tokenizer
 from ohlora_fixtures.planner.recordings import calls_recorded
 from ohlora_fixtures.planner.traced_candidate import TracedCandidate
 from ohlora_fixtures.planner.tracer import StorageTracer
@@ -35,7 +35,7 @@ def small(candidate):
 
 
 def traced(candidate, profile, protocol):
-    found = TracedCandidate(candidate, small(candidate), EstimatedTokenizer(1), protocol, PROFILES[profile])
+    found = TracedCandidate(candidate, small(candidate), padding_tokenizer(), protocol, PROFILES[profile])
     run = found.fine_tuning(lora(4), [ROWS[:2], ROWS[2:], ROWS[:2]])
     return found, run
 

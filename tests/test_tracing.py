@@ -59,7 +59,7 @@ def test_its_levels_are_those_of_the_whole_allocator(model):
         model(input_ids=batch(200), labels=batch(200)).loss.backward()
         trace.mark("end")
     allocator, handles = CachingAllocator(), []
-    for event in trace.events():
+    for event in trace._tracer.trace.events:
         if event > 0:
             handles.append(allocator.malloc(event))
         elif event:

@@ -15,7 +15,7 @@ from ohlora_fixtures.inputs.variants import lora
 from ohlora_fixtures.meters.meter import decoding_utilization, training_utilization
 from ohlora_fixtures.planner.allocator import Trace
 from ohlora_fixtures.planner.attention import fused_attention
-from ohlora_fixtures.planner.batches import EstimatedTokenizer
+from ohlora_fixtures.planner.batches import padding_tokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
 from ohlora_fixtures.planner.steps import NotComposableError
 from ohlora_fixtures.planner.traced_candidate import TracedCandidate
@@ -44,7 +44,7 @@ def examples():
 
 
 def planner_on(card, candidate, examples, variants):
-    model, tokenizer = build_on_meta(candidate), EstimatedTokenizer(1)
+    model, tokenizer = build_on_meta(candidate), padding_tokenizer()
     prepare_to_answer_in_full(model, tokenizer)
     traced = TracedCandidate(candidate, model, tokenizer, PROTOCOL, PROFILES[card])
     return CandidatePlanner(traced, examples, 20, PROTOCOL, variants)
@@ -56,7 +56,7 @@ def on_the_cpu(candidate):
     settings = json.loads(candidate.config.read_text(encoding="utf-8"))
     config = AutoConfig.for_model(**settings, attn_implementation="eager")
     model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    prepare_to_answer_in_full(model, EstimatedTokenizer(1))
+    prepare_to_answer_in_full(model, padding_tokenizer())
     return model
 
 
@@ -67,7 +67,7 @@ def test_training_is_counted_as_pytorchs_counter_counts_a_real_run(candidate, ex
     adapted = attach_adapter(on_the_cpu(candidate), lora(8), candidate.target_modules, PROTOCOL)
     marks = []
     with FlopCounterMode(display=False) as counter:
-        fine_tune(adapted, EstimatedTokenizer(1), examples, PROTOCOL, lambda: marks.append(counter.get_total_flops()))
+        fine_tune(adapted, padding_tokenizer(), examples, PROTOCOL, lambda: marks.append(counter.get_total_flops()))
     assert sum(work.flops for work in each) == marks[-1]
     assert each[0].flops == marks[0]
     assert each[-1].flops == marks[-1] - marks[-2]
@@ -81,7 +81,7 @@ def test_answering_is_counted_as_pytorchs_counter_counts_a_real_run(candidate, e
     with FlopCounterMode(display=False) as counter:
         asked = [[1] * prompt for prompt in prompts]
         tick = lambda: marks.append(counter.get_total_flops())  # noqa: E731
-        answered = answer(on_the_cpu(candidate), EstimatedTokenizer(1), asked, PROTOCOL, tick)
+        answered = answer(on_the_cpu(candidate), padding_tokenizer(), asked, PROTOCOL, tick)
     assert list(answered.lengths) == lengths
     assert [work.flops for work in each] == [after - before for before, after in pairwise(marks)]
 
@@ -130,16 +130,16 @@ def test_work_that_does_not_come_out_whole_is_refused():
 
 
 def test_utilization_is_that_of_the_steps_after_the_warm_up():
-    work = [(9 * 10**12, 1), (4 * 10**12, 1), (2 * 10**12, 1)]
-    reached = training_utilization(work, [9.0, 0.5, 0.5], 1, Peaks(tflops=60.0, gb_per_second=1.0))
+    flops = [9 * 10**12, 4 * 10**12, 2 * 10**12]
+    reached = training_utilization(flops, [9.0, 0.5, 0.5], 1, Peaks(tflops=60.0, gb_per_second=1.0))
     assert (reached.flops, reached.tflops_per_second, reached.flops_utilization) == (15 * 10**12, 6.0, 0.1)
     assert (reached.moved_bytes, reached.bandwidth_utilization) == (None, None)
-    decoded = decoding_utilization([(1, 10**9), (1, 3 * 10**9)], [1.0, 0.5], 1, Peaks(gb_per_second=12.0))
+    decoded = decoding_utilization([10**9, 3 * 10**9], [1.0, 0.5], 1, Peaks(gb_per_second=12.0))
     assert (decoded.moved_bytes, decoded.gb_per_second, decoded.bandwidth_utilization) == (4 * 10**9, 6.0, 0.5)
     assert decoded.flops is None
 
 
 def test_a_card_without_known_peaks_has_no_share():
-    reached = training_utilization([(10**12, 1)], [1.0], 5, Peaks())
+    reached = training_utilization([10**12], [1.0], 5, Peaks())
     assert (reached.tflops_per_second, reached.flops_utilization) == (1.0, None)
-    assert training_utilization([(10**12, 1)], [0.0], 0, Peaks(tflops=1.0)).flops_utilization is None
+    assert training_utilization([10**12], [0.0], 0, Peaks(tflops=1.0)).flops_utilization is None

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from msgspec import Meta
 
 from ..base.errors import InputError
+from ..base.installation import DATA
 from ..base.toml_tables import read_tables
 from .protocol import Protocol, with_settings
 
@@ -103,6 +105,12 @@ def read_variants(path: Path) -> tuple[Variant, ...]:
         except InputError as error:
             raise InputError(f"variant {variant.name!r} in {path} has a wrong training value: {error}") from None
     return variants
+
+
+@cache
+def shipped(name: str) -> Variant:
+    """A variant of the suite's own `data/variants.toml`, by its name."""
+    return select_variants(read_variants(DATA / "variants.toml"), name)[0]
 
 
 def select_variants(known: Sequence[Variant], names: str) -> tuple[Variant, ...]:

@@ -38,43 +38,37 @@ class CardReading:
     lowest_sm_clock_mhz: int | None = None
 
 
+@dataclass
 class CardWatch:
     """Samples a card's condition at a run's start, at its end, and between at steps half a second apart."""
 
-    def __init__(
-        self,
-        nvml: Nvml,
-        context: CudaContext,
-        memory_mib: float,
-        budget_mib: float,
-        now: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        """`context` knows the card and what was on it before; `memory_mib` is all of its memory."""
-        self._nvml = nvml
-        self._context = context
-        self._memory_mib = memory_mib
-        self._budget_mib = budget_mib
-        self._now = now
+    nvml: Nvml
+    context: CudaContext
+    """Knows the card, and what was on it before."""
+    memory_mib: float
+    """All of the card's memory."""
+    budget_mib: float
+    now: Callable[[], float] = time.perf_counter
 
     def start(self) -> None:
         """Begin anew."""
         self._samples = [self._sample()]
-        self._last = self._now()
+        self._last = self.now()
 
     def tick(self) -> None:
         """At the end of a step or prompt: sample, if the last one is some time ago."""
-        if self._now() - self._last >= _SECONDS_BETWEEN:
-            self._last = self._now()
+        if self.now() - self._last >= _SECONDS_BETWEEN:
+            self._last = self.now()
             self._samples.append(self._sample())
 
     def stop(self) -> CardReading:
         """What was seen."""
         samples = [*self._samples, self._sample()]
-        before = self._context.before
+        before = self.context.before
         # A budget of all that the card has leaves room for what the driver itself keeps.
-        wanted_mib = min(self._budget_mib, self._memory_mib - _DRIVERS_OWN_MIB)
-        free_mib = None if before.used_mib is None else self._memory_mib - before.used_mib
-        others = self._context.other_processes()
+        wanted_mib = min(self.budget_mib, self.memory_mib - _DRIVERS_OWN_MIB)
+        free_mib = None if before.used_mib is None else self.memory_mib - before.used_mib
+        others = self.context.other_processes()
         # At the first sample and the last the card may be idle.
         clocks_mhz = [each.sm_clock_mhz for each in samples[1:-1] if each.sm_clock_mhz is not None]
         return CardReading(
@@ -84,7 +78,7 @@ class CardWatch:
         )
 
     def _sample(self) -> Condition:
-        return self._nvml.condition(self._context.uuid or "")
+        return self.nvml.condition(self.context.uuid or "")
 
 
 def taints_of_condition(samples: Sequence[Condition]) -> list[Message]:

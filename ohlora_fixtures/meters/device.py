@@ -2,9 +2,10 @@
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from ..inputs.gpu_profiles import GpuProfile
 
@@ -18,7 +19,7 @@ _CUDNN_FIRST = (9, 10)
 """Major compute capabilities on which PyTorch prefers cuDNN's attention (`check_prefer_cudnn_attention`)."""
 
 
-def choose_gpu(environment: dict[str, str] | os._Environ[str], gpu_count: int, worker: int) -> None:
+def choose_gpu(environment: MutableMapping[str, str], gpu_count: int, worker: int) -> None:
     """Show PyTorch one GPU alone, the `worker`-th of those visible, through CUDA_VISIBLE_DEVICES.
 
     GPUs are numbered as NVML and nvidia-smi number them, where CUDA by itself would put the fastest first. It must
@@ -48,20 +49,18 @@ def settings_of(profile: GpuProfile, capability: tuple[int, int], switches: Any)
     `capability` is the present card's; `switches` is `torch.backends.cuda`. Enter it before the first matrix product.
     Afterwards all is as it was.
     """
-    workspace = os.environ.get(WORKSPACE_VARIABLE)
-    enabled = {name: getattr(switches, f"{name}_sdp_enabled")() for name in BACKENDS}
-    os.environ[WORKSPACE_VARIABLE] = f":{profile.cublas_workspace_bytes // 1024}:1"
-    for name in BACKENDS:
-        getattr(switches, f"enable_{name}_sdp")(enabled[name] and _takes(name, profile, capability))
-    try:
-        yield
-    finally:
+    enabled = enabled_backends(switches)
+
+    def enable(names: Collection[str]) -> None:
         for name in BACKENDS:
-            getattr(switches, f"enable_{name}_sdp")(enabled[name])
-        if workspace is None:
-            del os.environ[WORKSPACE_VARIABLE]
-        else:
-            os.environ[WORKSPACE_VARIABLE] = workspace
+            getattr(switches, f"enable_{name}_sdp")(name in names)
+
+    with patch.dict(os.environ, {WORKSPACE_VARIABLE: f":{profile.cublas_workspace_bytes // 1024}:1"}):
+        enable([name for name in enabled if _takes(name, profile, capability)])
+        try:
+            yield
+        finally:
+            enable(enabled)
 
 
 def enabled_backends(switches: Any) -> list[str]:

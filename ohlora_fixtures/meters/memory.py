@@ -47,11 +47,7 @@ class CudaContext:
         self._nvml = nvml
         self._before = nvml.use_by_uuid()
         self.uuid: str | None = None
-        """The card, once `bind` has said which."""
-
-    def bind(self, uuid: str) -> None:
-        """Say which card the process uses, by NVML's UUID (`GPU-...`)."""
-        self.uuid = uuid
+        """The card that the process uses, by NVML's UUID (`GPU-...`); for the session to set, once it is known."""
 
     @property
     def before(self) -> Use:
@@ -108,17 +104,16 @@ class MemoryCap:
         self._cuda.set_per_process_memory_fraction(self._before)
 
 
+@dataclass
 class CudaMemory:
     """The CUDA caching allocator's own statistics and the context outside it."""
 
-    def __init__(
-        self, cuda: Any, context: CudaContext, drop_workspaces: Callable[[], None], cap: MemoryCap | None = None
-    ) -> None:
-        """`drop_workspaces` gives cuBLAS's workspaces back to PyTorch's allocator."""
-        self._cuda = cuda
-        self._context = context
-        self._drop_workspaces = drop_workspaces
-        self._cap = cap
+    cuda: Any
+    """`torch.cuda`."""
+    context: CudaContext
+    drop_workspaces: Callable[[], None]
+    """Gives cuBLAS's workspaces back to PyTorch's allocator."""
+    cap: MemoryCap | None = None
 
     def settle(self) -> float:
         """Give back all that nobody uses, as if no run had been; live bytes left on the device, MiB.
@@ -127,9 +122,9 @@ class CudaMemory:
         of the one before.
         """
         gc.collect()
-        self._cuda.synchronize()
-        self._drop_workspaces()
-        self._cuda.empty_cache()
+        self.cuda.synchronize()
+        self.drop_workspaces()
+        self.cuda.empty_cache()
         return self.now_mib()
 
     def start(self) -> float:
@@ -139,32 +134,32 @@ class CudaMemory:
         """
         self._allocated_before_mib = self.settle()
         context_mib = self._context_mib()
-        if self._cap is not None and context_mib is not None:
-            self._cap.fit(context_mib)
-        self._cuda.reset_peak_memory_stats()
+        if self.cap is not None and context_mib is not None:
+            self.cap.fit(context_mib)
+        self.cuda.reset_peak_memory_stats()
         return self._allocated_before_mib
 
     def now_mib(self) -> float:
         """Bytes in live blocks, for a progress line."""
-        allocated_mib: float = self._cuda.memory_allocated() / MIB
+        allocated_mib: float = self.cuda.memory_allocated() / MIB
         return allocated_mib
 
     def stop(self) -> MemoryReading:
         """All four figures once the device is idle, also of a run that broke off."""
-        self._cuda.synchronize()
-        peak_reserved_mib = self._cuda.max_memory_reserved() / MIB
+        self.cuda.synchronize()
+        peak_reserved_mib = self.cuda.max_memory_reserved() / MIB
         context_mib = self._context_mib()
         return MemoryReading(
             allocated_before_mib=self._allocated_before_mib,
             allocated_after_mib=self.now_mib(),
-            peak_allocated_mib=self._cuda.max_memory_allocated() / MIB,
+            peak_allocated_mib=self.cuda.max_memory_allocated() / MIB,
             peak_reserved_mib=peak_reserved_mib,
             context_mib=context_mib,
             peak_device_mib=None if context_mib is None else peak_reserved_mib + context_mib,
         )
 
     def _context_mib(self) -> float | None:
-        return self._context.mib(reserved_mib=self._cuda.memory_reserved() / MIB)
+        return self.context.mib(reserved_mib=self.cuda.memory_reserved() / MIB)
 
 
 class HostMemory:

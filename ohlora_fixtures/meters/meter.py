@@ -13,8 +13,6 @@ from .memory import Memory, MemoryReading
 
 Result = TypeVar("Result")
 Tick = Callable[[], None]
-Work = tuple[int, int]
-"""FLOPs and moved bytes."""
 
 
 class WallClock:
@@ -144,13 +142,12 @@ def steady(seconds_each: tuple[float, ...], warm_up: int) -> Steady | None:
 
 
 def training_utilization(
-    work_each: Sequence[Work], seconds_each: Sequence[float], warm_up: int, peaks: Peaks
+    flops_each: Sequence[int], seconds_each: Sequence[float], warm_up: int, peaks: Peaks
 ) -> Utilization:
     """Of the steps after the warm-up, against the card's matrix peak; of all if none is left."""
-    flops = [each for each, _ in work_each]
-    tflops_per_second = _rate(flops, seconds_each, warm_up, 1e12)
+    tflops_per_second = _rate(flops_each, seconds_each, warm_up, 1e12)
     return Utilization(
-        flops=sum(flops),
+        flops=sum(flops_each),
         tflops_per_second=tflops_per_second,
         matrix_peak_tflops=peaks.tflops,
         flops_utilization=_share(tflops_per_second, peaks.tflops),
@@ -158,13 +155,12 @@ def training_utilization(
 
 
 def decoding_utilization(
-    work_each: Sequence[Work], seconds_each: Sequence[float], warm_up: int, peaks: Peaks
+    moved_bytes_each: Sequence[int], seconds_each: Sequence[float], warm_up: int, peaks: Peaks
 ) -> Utilization:
     """Of the prompts after the warm-up, against the memory's bandwidth; of all if none is left."""
-    moved_bytes = [each for _, each in work_each]
-    gb_per_second = _rate(moved_bytes, seconds_each, warm_up, 1e9)
+    gb_per_second = _rate(moved_bytes_each, seconds_each, warm_up, 1e9)
     return Utilization(
-        moved_bytes=sum(moved_bytes),
+        moved_bytes=sum(moved_bytes_each),
         gb_per_second=gb_per_second,
         bandwidth_peak_gb_per_second=peaks.gb_per_second,
         bandwidth_utilization=_share(gb_per_second, peaks.gb_per_second),
@@ -183,10 +179,10 @@ def _share(reached: float | None, peak: float | None) -> float | None:
 
 def _in_a_row(*ticks: Tick | None) -> Tick:
     """Calls those that there are, one after the other."""
-    wanted = [tick for tick in ticks if tick]
 
     def tick() -> None:
-        for each in wanted:
-            each()
+        for each in ticks:
+            if each:
+                each()
 
     return tick

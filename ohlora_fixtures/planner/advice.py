@@ -50,7 +50,7 @@ class Advisor:
         Raises NotComposableError for a candidate whose runs cannot be put together from steps.
         """
         planner, variant = self._planner, self._planner.advised
-        is_on, run = planner.traced.checkpoints(variant), planner.run(variant)
+        is_on, run = variant.protocol(planner.protocol).gradient_checkpointing, planner.run(variant)
         as_it_is = play(run.beginning, [run.step_of[self._shapes(self._rows)]])
         self._guess_bytes = self._limit_bytes * as_it_is.requested_bytes / as_it_is.needs_bytes
         two = [*planner.steps_of(variant)[0], *[planner.longest_batch] * self._a_step]

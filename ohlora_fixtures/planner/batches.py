@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import torch
-from transformers import PreTrainedTokenizer, set_seed
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast, set_seed
 
 from ..inputs.conversations import Dialogue
 from ..inputs.templates import (
@@ -35,37 +37,12 @@ if TYPE_CHECKING:
     from ..inputs.settings import Settings
     from .planner import MeasuredTokenizer
 
-_END, _OTHER = "</s>", "x"
 
-
-class EstimatedTokenizer(PreTrainedTokenizer):
-    """Turns a text into as many tokens as the candidate's characters a token give, all of them alike."""
-
-    def __init__(self, chars_per_token: float) -> None:
-        self._chars_per_token = chars_per_token
-        super().__init__(eos_token=_END, pad_token=_END, padding_side="right")  # type: ignore[no-untyped-call]
-
-    @property
-    def vocab_size(self) -> int:
-        """The end of a text, and anything else."""
-        return 2
-
-    def get_vocab(self) -> dict[str, int]:
-        """Ids by token."""
-        return {_END: 0, _OTHER: 1}
-
-    def _tokenize(self, text: str, **_: Any) -> list[str]:
-        return [_OTHER] * max(1, round(len(text) / self._chars_per_token))
-
-    def _convert_token_to_id(self, token: str) -> int:
-        return self.get_vocab()[token]
-
-    def _convert_id_to_token(self, index: int) -> str:
-        return _OTHER if index else _END
-
-    def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """The tokens, one after the other."""
-        return "".join(tokens)
+@cache
+def padding_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer that pads rows and knows two tokens: all that is asked of one where lengths are estimated."""
+    words = Tokenizer(WordLevel({"</s>": 0, "x": 1}, unk_token="x"))  # noqa: S106 - no password
+    return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", pad_token="</s>", padding_side="right")  # noqa: S106
 
 
 @dataclass(frozen=True)
@@ -73,7 +50,7 @@ class Encoded:
     """The protocol's rows in a candidate's tokens."""
 
     tokenizer: PreTrainedTokenizerBase
-    """What encoded them."""
+    """What encoded them, or pads them where their lengths are estimated."""
     origin: str
     """`own`, `stand-in` or `estimated`."""
     examples: list[Example]
@@ -96,12 +73,12 @@ def encoded(candidate: Candidate, settings: Settings, measured: MeasuredTokenize
     elif folder is not None:
         tokenizer, origin = models.load_tokenizer(candidate, str(folder), local_files_only=True), "own"
     else:
-        estimated = [_estimated_tokens(candidate, row) for row in asked]
+        estimated = [estimated_tokens(candidate, row) for row in asked]
         return Encoded(
-            EstimatedTokenizer(_chars_per_token(candidate)),
+            padding_tokenizer(),
             "estimated",
             estimated_examples(candidate, rows, protocol.max_row_tokens),
-            sum(_estimated_tokens(candidate, row)[1] > protocol.max_row_tokens for row in rows),
+            sum(estimated_tokens(candidate, row)[1] > protocol.max_row_tokens for row in rows),
             [max(1, prompt_tokens) for prompt_tokens, _ in estimated],
             sum(tokens > protocol.max_length for _, tokens in estimated),
         )
@@ -121,14 +98,14 @@ def estimated_examples(candidate: Candidate, rows: Sequence[Dialogue], max_token
     """Training rows of estimated lengths."""
     examples: list[Example] = []
     for row in rows:
-        prompt_tokens, tokens = (min(count, max_tokens) for count in _estimated_tokens(candidate, row))
+        prompt_tokens, tokens = (min(count, max_tokens) for count in estimated_tokens(candidate, row))
         prompt_tokens = min(prompt_tokens, tokens - 1)
         labels = [IGNORED_LABEL] * prompt_tokens + [1] * (tokens - prompt_tokens)
         examples.append({"input_ids": [1] * tokens, "attention_mask": [1] * tokens, "labels": labels})
     return examples
 
 
-def _estimated_tokens(candidate: Candidate, row: Dialogue) -> tuple[int, int]:
+def estimated_tokens(candidate: Candidate, row: Dialogue) -> tuple[int, int]:
     """Tokens of a row's prompt, and of the row: characters by those a token, and the end of sequence.
 
     The characters a token of `data/candidates.toml` were counted over whole rows, text template included; rounding errs
@@ -150,11 +127,10 @@ def _chars_per_token(candidate: Candidate) -> float:
 @cache
 def drawn_batches(rows: int, protocol: Protocol) -> tuple[tuple[int, ...], ...]:
     """The rows of each batch of a whole run, as `Trainer`'s own sampler draws them."""
-    trainer = None
     with workloads_on_meta(lambda: None), patch("accelerate.data_loader.send_to_device", lambda batch, *_, **__: batch):
         set_seed(protocol.seed)
         examples: list[Example] = [{"input_ids": [row], "attention_mask": [1], "labels": [1]} for row in range(rows)]
-        trainer = make_trainer(_NoModel(), EstimatedTokenizer(1), examples, protocol, lambda: None)  # type: ignore[arg-type]
+        trainer = make_trainer(_NoModel(), padding_tokenizer(), examples, protocol, lambda: None)  # type: ignore[arg-type]
         loader = trainer.get_train_dataloader()
         drawn = []
         for epoch in range(protocol.epochs):

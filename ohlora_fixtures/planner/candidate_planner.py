@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -44,30 +45,26 @@ _ADAMW_PASSES = 23
 _BF16_BYTES, _FP32_BYTES = 2, 4
 
 
+@dataclass(eq=False)
 class CandidatePlanner:
     """The plans of one candidate under one protocol."""
 
-    def __init__(
-        self,
-        traced: TracedCandidate,
-        examples: Sequence[Example],
-        longest_prompt_tokens: int,
-        protocol: Protocol,
-        variants: Sequence[Variant],
-    ) -> None:
-        """Trace the lowest and the highest of the `variants` that differ in rank alone; others lie between."""
-        self.traced = traced
-        self.examples = examples
-        self.longest_prompt_tokens = longest_prompt_tokens
-        self.protocol = protocol
-        self._variants = variants
-        self.advised = variants[0]
+    traced: TracedCandidate
+    examples: Sequence[Example]
+    longest_prompt_tokens: int
+    protocol: Protocol
+    variants: Sequence[Variant]
+    """Of those that differ in rank alone, the lowest and the highest are traced: others lie between."""
+    _runs: dict[Variant, Run] = field(default_factory=dict, init=False)
+    _whole: dict[Variant, TracedRun] = field(default_factory=dict, init=False)
+    _answer_work: Sequence[Work] = field(default=(), init=False)
+    """What each token's forward pass does, of the answer that is planned."""
+    _lengths_agree: bool = field(default=True, init=False)
+
+    @property
+    def advised(self) -> Variant:
         """The variant at which advice is given: the session's first."""
-        self._runs: dict[Variant, Run] = {}
-        self._answer_work: Sequence[Work] = ()
-        """What each token's forward pass does, of the answer that is planned."""
-        self._lengths_agree = True
-        self._whole: dict[Variant, TracedRun] = {}
+        return self.variants[0]
 
     def of_rows(self, most_tokens: int) -> CandidatePlanner:
         """A planner of the same candidate, for other variants and with rows cut to so many tokens."""
@@ -115,7 +112,7 @@ class CandidatePlanner:
     @property
     def other(self) -> Variant | None:
         """The advised variant at another rank, traced as well; None if it has no rank."""
-        alike = by_rank(self.advised, self._variants)
+        alike = by_rank(self.advised, self.variants)
         if not alike:
             return None
         low, high = alike[0], alike[-1]
@@ -141,7 +138,7 @@ class CandidatePlanner:
     def _ends(self, variant: Variant) -> tuple[Variant, Variant] | None:
         """Between which ranks a variant lies on a line: bitsandbytes treats small states otherwise than large ones."""
         is_plain = re.search("8bit|paged", variant.protocol(self.protocol).optimizer) is None
-        return ends_of(variant, self._variants) if is_plain else None
+        return ends_of(variant, self.variants) if is_plain else None
 
     def placed(self) -> Played:
         """The model on the device, before any work."""

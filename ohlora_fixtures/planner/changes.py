@@ -6,11 +6,10 @@ what is said of it is what planning that variant says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from types import MappingProxyType
 from typing import Any
 
 from ..base.errors import one_line
@@ -18,55 +17,34 @@ from ..base.installation import versions
 from ..base.messages import Message, message
 from ..base.units import MIB
 from ..inputs.protocol import Protocol
-from ..inputs.variants import Variant
+from ..inputs.variants import Variant, shipped
 from .candidate_planner import CandidatePlanner
 from .limits import least
 from .plan import Change, Changes
 
 MOST_ROWS_CUT = 0.1
 """Share of the rows that may be cut: the longest ones."""
-QLORA: Mapping[str, Any] = MappingProxyType(
-    {
-        "load_in_4bit": True,
-        "bnb_4bit_quant_type": "nf4",
-        "bnb_4bit_use_double_quant": True,
-        "bnb_4bit_compute_dtype": "bfloat16",
-    }
-)
-"""The base of the variant `r16-qlora`."""
 _ROWS = "rows"
 _NEED_BITSANDBYTES = ("adamw8bit", "qlora")
 
-_Making = Callable[[Variant, Protocol], Variant | None]
 
+def _changes_of(variant: Variant, protocol: Protocol) -> dict[str, dict[str, Any]]:
+    """What each change gives a variant, by the variant's fields, in the order in which they cost a user least.
 
-def _accumulation(variant: Variant, protocol: Protocol) -> Variant | None:
-    """Batches of one row, as many rows a step as before."""
-    rows = protocol.batch_size * protocol.gradient_accumulation_steps
-    changed = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": rows}
-    return _trained(variant, **changed) if protocol.batch_size > 1 else None
-
-
-def _checkpointing(variant: Variant, protocol: Protocol) -> Variant | None:
-    return None if protocol.gradient_checkpointing else _trained(variant, gradient_checkpointing=True)
-
-
-def _adamw8bit(variant: Variant, protocol: Protocol) -> Variant | None:
-    return _trained(variant, optim="adamw_8bit") if protocol.optimizer.startswith("adamw_torch") else None
-
-
-def _qlora(variant: Variant, _protocol: Protocol) -> Variant | None:
-    return replace(variant, base=dict(QLORA)) if variant.adapter and not variant.base else None
-
-
-def _trained(variant: Variant, **training: Any) -> Variant:
-    return replace(variant, training={**variant.training, **training})
-
-
-_MAKING: Mapping[str, _Making] = MappingProxyType(
-    {"accumulation": _accumulation, "checkpointing": _checkpointing, "adamw8bit": _adamw8bit, "qlora": _qlora}
-)
-"""By a change's name, in the order in which they cost a user least, what makes a variant so; None if it is so."""
+    Those are left out that change nothing under the variant's own protocol.
+    """
+    rows_a_step = protocol.batch_size * protocol.gradient_accumulation_steps
+    found: dict[str, dict[str, Any]] = {}
+    if protocol.batch_size > 1:
+        batches = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": rows_a_step}
+        found["accumulation"] = {"training": batches}
+    if not protocol.gradient_checkpointing:
+        found["checkpointing"] = {"training": {"gradient_checkpointing": True}}
+    if protocol.optimizer.startswith("adamw_torch"):
+        found["adamw8bit"] = {"training": {"optim": "adamw_8bit"}}
+    if variant.adapter and not variant.base:
+        found["qlora"] = {"base": shipped("r16-qlora").base}
+    return found
 
 
 class Changer:
@@ -81,13 +59,15 @@ class Changer:
         self._lengths = sorted((len(row["input_ids"]) for row in planner.examples), reverse=True)
         self._uncut = self._lengths[0]
         self._shortest_cut = self._lengths[max(1, int(len(self._lengths) * MOST_ROWS_CUT)) % len(self._lengths)]
+        self._protocol = variant.protocol(planner.protocol)
+        self._changes = _changes_of(variant, self._protocol)
         self._change = cache(self._planned)
 
     def changes(self) -> Changes:
         """Add changes up until it fits, and drop what is not needed."""
         added, not_planned, lacking = [self._change(())], list[Message](), list[Message]()
         taken: tuple[str, ...] = ()
-        for name in self._possible():
+        for name in (*([_ROWS] if self._shortest_cut < self._uncut else []), *self._changes):
             if name in _NEED_BITSANDBYTES and "bitsandbytes" not in versions():
                 lacking.append(self._told(name))
                 continue
@@ -124,14 +104,6 @@ class Changer:
         )
         return self._change(needed, too_long - 1)
 
-    def _possible(self) -> Iterator[str]:
-        """The changes that change something."""
-        if self._shortest_cut < self._uncut:
-            yield _ROWS
-        for name, make in _MAKING.items():
-            if make(self._variant, self._variant.protocol(self._planner.protocol)) is not None:
-                yield name
-
     def _fits(self, change: Change) -> bool:
         return change.needs_device_mib <= self._limit_mib
 
@@ -149,12 +121,12 @@ class Changer:
             work=planner.run_work(variant)[0],
         )
 
-    def _changed(self, names: Collection[str]) -> Variant:
-        variant, protocol = self._variant, self._variant.protocol(self._planner.protocol)
-        for name, make in _MAKING.items():
-            if name in names:
-                variant = make(variant, protocol) or variant
-        return replace(variant, name="-".join([self._variant.name, *names]))
+    def _changed(self, names: Sequence[str]) -> Variant:
+        variant = replace(self._variant, name="-".join([self._variant.name, *names]))
+        for change in (self._changes[name] for name in names if name != _ROWS):
+            training = {**variant.training, **change.get("training", {})}
+            variant = replace(variant, training=training, base=change.get("base", variant.base))
+        return variant
 
     def _told(self, name: str, tokens: int | None = None) -> Message:
         if name == _ROWS:
@@ -162,6 +134,6 @@ class Changer:
             cut = sum(length > tokens for length in self._lengths)
             return message("changed.rows", tokens=tokens, count1=cut, count2=len(self._lengths))
         if name == "accumulation":
-            protocol = self._variant.protocol(self._planner.protocol)
-            return message("changed.accumulation", count=protocol.batch_size * protocol.gradient_accumulation_steps)
+            rows_a_step = self._protocol.batch_size * self._protocol.gradient_accumulation_steps
+            return message("changed.accumulation", count=rows_a_step)
         return message(f"changed.{name}")

@@ -55,9 +55,9 @@ def follow_value(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dic
 def kernel_with_values(func: torch._ops.OpOverload, kernel: Kernel) -> Kernel:
     """An operator's kernel, where the operator reads or copies values that a meta tensor does not have."""
     if func in FILLS:
-        return lambda tensor, *args, **kwargs: kernel(tensor, *args, **kwargs) if _is_meta(tensor) else tensor
+        return lambda tensor, *args, **kwargs: kernel(tensor, *args, **kwargs) if tensor.is_meta else tensor
     if func is _aten._local_scalar_dense.default:
-        return lambda tensor: _scalar(tensor) if _is_meta(tensor) else kernel(tensor)
+        return lambda tensor: _scalar(tensor) if tensor.is_meta else kernel(tensor)
     if func is _aten._to_copy.default:
         return lambda source, **kwargs: (
             _host_copy(source, kwargs) if _goes_to_host(source, kwargs) else kernel(source, **kwargs)
@@ -65,15 +65,11 @@ def kernel_with_values(func: torch._ops.OpOverload, kernel: Kernel) -> Kernel:
     return kernel
 
 
-class MetaKernels:
-    """Runs operators on meta tensors, remembering the metadata of what functional ones return."""
+class MetaKernels(dict[torch._ops.OpOverload, Kernel]):
+    """How each operator runs on meta: as it is, through the memory of its results, or not at all if it is in place."""
 
-    def __init__(self) -> None:
-        self._kernels: dict[torch._ops.OpOverload, Kernel] = {}
-
-    def kernel(self, func: torch._ops.OpOverload) -> Kernel:
-        """How to run an operator: as it is, through the memory of results, or not at all if it is in place."""
-        return self._kernels.get(func) or self._kernels.setdefault(func, _kernel(func))
+    def __missing__(self, func: torch._ops.OpOverload) -> Kernel:
+        return self.setdefault(func, _kernel(func))
 
 
 def _kernel(func: torch._ops.OpOverload) -> Kernel:
@@ -117,14 +113,10 @@ def _in_place(func: torch._ops.OpOverload) -> Kernel:
     if name in _CHANGES_METADATA:
         return func
     if len(func._schema.returns) == 1:
-        return lambda self, *args, **kwargs: self if _is_meta(self) else func(self, *args, **kwargs)
+        return lambda self, *args, **kwargs: self if self.is_meta else func(self, *args, **kwargs)
     if name.startswith("_foreach_") and not func._schema.returns:
-        return lambda self, *args, **kwargs: None if _is_meta(self[0]) else func(self, *args, **kwargs)
+        return lambda self, *args, **kwargs: None if self[0].is_meta else func(self, *args, **kwargs)
     return func
-
-
-def _is_meta(tensor: torch.Tensor) -> bool:
-    return tensor.is_meta
 
 
 def _signature(values: Iterable[Any]) -> tuple[Any, ...]:
@@ -154,7 +146,7 @@ def _maker(out: Any) -> Kernel | None:
         return lambda: None
     if isinstance(out, torch.Tensor):
         size, stride, dtype = out.shape, out.stride(), out.dtype
-        return (lambda: torch.empty_strided(size, stride, dtype=dtype, device=_META)) if _is_meta(out) else None
+        return (lambda: torch.empty_strided(size, stride, dtype=dtype, device=_META)) if out.is_meta else None
     if type(out) in (tuple, list):
         kind = type(out)
         makers = [_maker(each) for each in out]
@@ -197,7 +189,7 @@ def _scalar(tensor: torch.Tensor) -> Any:
 
 def _goes_to_host(source: torch.Tensor, kwargs: dict[str, Any]) -> bool:
     target = kwargs.get("device")
-    return target is not None and target.type != "meta" and _is_meta(source)
+    return target is not None and target.type != "meta" and source.is_meta
 
 
 def _host_copy(source: torch.Tensor, kwargs: dict[str, Any]) -> torch.Tensor:

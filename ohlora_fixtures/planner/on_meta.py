@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,12 @@ from torch import library
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils import _foreach_utils
 from transformers import TrainingArguments
+from transformers.integrations import hub_kernels
 
 from .allocator import Category, Trace
 from .attention import fused_attention
 from .cuda_kernels import CudaKernels
+from .meta_kernels import MetaKernels
 from .recordings import Recordings, calls_recorded
 from .tracer import StorageTracer
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from ..inputs.gpu_profiles import GpuProfile
-    from .meta_kernels import MetaKernels
 
 META = torch.device("meta")
 
@@ -37,26 +38,27 @@ META = torch.device("meta")
 def storages_traced(
     model: PreTrainedModel,
     profile: GpuProfile,
-    kernels: MetaKernels,
-    recordings: Recordings,
     begin: Callable[[StorageTracer], None] | None = None,
+    *,
+    kernels: MetaKernels | None = None,
+    recordings: Recordings | None = None,
 ) -> Iterator[StorageTracer]:
     """Trace what the block does with a model on meta, as a card would do it; the model is placed first.
 
-    `kernels` and `recordings` have what earlier traces of the same model worked out. The model is placed as by
-    `.to(device)`, or by `begin`, where that is given.
+    The model is placed as by `.to(device)`, or by `begin`, where that is given. `kernels` and `recordings` have what
+    earlier traces of the same model worked out.
     """
     trace = Trace()
     tracer = StorageTracer(
         trace,
         model.config.get_text_config().vocab_size,
-        meta_kernels=kernels,
+        meta_kernels=MetaKernels() if kernels is None else kernels,
         cuda_kernels=CudaKernels(profile.cublas_workspace_bytes, profile.capability),
     )
     with ExitStack() as stack:
         stack.enter_context(_garbage_kept())
         stack.enter_context(workloads_on_meta(trace.empty_cache))
-        stack.enter_context(calls_recorded(tracer, recordings))
+        stack.enter_context(calls_recorded(tracer, {} if recordings is None else recordings))
         if profile.attention == "fused":
             fused = fused_attention(profile.capability)
             stack.enter_context(patch.object(torch.nn.functional, "scaled_dot_product_attention", fused))
@@ -83,7 +85,9 @@ def place_by_device_map(model: PreTrainedModel, tracer: StorageTracer) -> None:
 def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
     """Run `transformers`, `accelerate` and `torch.optim` on meta as on one CUDA device.
 
-    `empty_cache` is called where `torch.cuda.empty_cache` would be, as `Trainer.train` does at its start.
+    `empty_cache` is called where `torch.cuda.empty_cache` would be, as `Trainer.train` does at its start. Kernels of
+    mamba_ssm, causal_conv1d and fla, which take no meta tensors, are left alone where these packages are installed:
+    transformers has its own operators for models that are exported.
     """
 
     def clear_device_cache(garbage_collection: bool = False) -> None:  # noqa: FBT001, FBT002 - accelerate's signature
@@ -98,6 +102,7 @@ def workloads_on_meta(empty_cache: Callable[[], None]) -> Iterator[None]:
         stack.enter_context(patch.object(transformers.trainer, "clear_device_cache", clear_device_cache))
         stack.enter_context(patch.object(torch.cuda, "empty_cache", empty_cache))
         stack.enter_context(patch.object(TrainingArguments, "device", property(_meta_device)))
+        stack.enter_context(patch.object(hub_kernels, "is_torchdynamo_exporting", lambda: True))
         for module in (_foreach_utils, import_module("torch.optim.optimizer")):
             for kind in ("foreach", "fused"):
                 stack.enter_context(patch.object(module, f"_get_{kind}_kernels_supported_devices", lambda: ["meta"]))
@@ -130,34 +135,27 @@ def by_name(model: torch.nn.Module) -> Iterator[torch.Tensor]:
 
 
 @contextmanager
-def gradients_labelled(model: torch.nn.Module, tracer: StorageTracer) -> Iterator[None]:
-    """Tell the blocks that end up as a parameter's gradient from other results of the backward pass."""
-
-    def relabel(parameter: torch.Tensor) -> None:
-        if parameter.grad is not None:  # it is where an adapter's module is never called, as Mamba's `dt_proj`
-            tracer.relabel(parameter.grad, Category.GRADIENTS)
-
-    with ExitStack() as stack:
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                stack.callback(parameter.register_post_accumulate_grad_hook(relabel).remove)
-        yield
-
-
-@contextmanager
 def _optimizer_labelled(tracer: StorageTracer) -> Iterator[None]:
-    """Label what an optimizer's step allocates: its states and its temporaries."""
+    """Label what an optimizer's step allocates, its states and its temporaries, and the gradients that it finds."""
 
-    def labels(category: Category) -> Callable[..., None]:
-        def begin(*_: Any) -> None:
-            tracer.category = category
+    def before(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        tracer.category = Category.OPTIMIZER
+        label_gradients((each for group in optimizer.param_groups for each in group["params"]), tracer)
 
-        return begin
+    def after(*_: Any) -> None:
+        tracer.category = Category.ACTIVATIONS
 
     with ExitStack() as stack:
-        stack.callback(register_optimizer_step_pre_hook(labels(Category.OPTIMIZER)).remove)
-        stack.callback(register_optimizer_step_post_hook(labels(Category.ACTIVATIONS)).remove)
+        stack.callback(register_optimizer_step_pre_hook(before).remove)
+        stack.callback(register_optimizer_step_post_hook(after).remove)
         yield
+
+
+def label_gradients(parameters: Iterable[torch.Tensor], tracer: StorageTracer) -> None:
+    """Tell the gradients that parameters have from other results of the backward pass."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            tracer.relabel(parameter.grad, Category.GRADIENTS)
 
 
 @contextmanager

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import convert
 
-from ..base.errors import CandidateError, one_line
+from ..base.errors import CandidateError
 from ..base.installation import versions
-from ..base.messages import message
 from ..base.units import MIB
 from ..inputs.variants import ends_of
 from ..workloads import models
 from ..workloads.kernels import kernels_of
+from ..workloads.refusals import refusals_told
 from .plan import Advice, Changes, Plan, PlanStore, with_seconds
 from .seconds import Work
 
@@ -89,12 +89,12 @@ class Planner:
             candidate,
             lambda: self._open(candidate, measured, watch).plan(variant),
         )
-        return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace)
+        return self._timed(kept)
 
     def kept_seconds(self, candidate: Candidate, variant: Variant | None) -> float | None:
         """What a case's plan that is at hand says: of the whole run, or of one prompt; None without such a plan."""
         kept = self._store.read(self._facts(candidate, variant))
-        return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace).seconds if kept else None
+        return self._timed(kept).seconds if kept else None
 
     def work_each(
         self,
@@ -151,22 +151,19 @@ class Planner:
             return None
         return asdict(self._open(candidate, None, watch).changes(min(needed_mib, key=needed_mib.__getitem__)))
 
+    def _timed(self, kept: dict[str, Any]) -> Plan:
+        return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace)
+
     def _is_advised(self, variant: Variant | None) -> bool:
         return variant == self._settings.variants[0]
 
     def _kept(self, facts: dict[str, Any], candidate: Candidate, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         kept = self._store.read(facts)
-        if kept is not None:
-            return kept
-        try:
-            made = make()
-        except CandidateError:
-            raise
-        except Exception as error:  # what a library cannot do on meta is this candidate's error, not the session's
-            reason = message("reason.not_planned", candidate=candidate.name, error=one_line(error))
-            raise CandidateError(reason) from error
-        self._store.write(facts, made)
-        return made
+        if kept is None:
+            with refusals_told("reason.not_planned", candidate=candidate.name):
+                kept = make()
+            self._store.write(facts, kept)
+        return kept
 
     def _open(
         self, candidate: Candidate, measured: MeasuredTokenizer | None, watch: Watch | None = None
@@ -236,14 +233,12 @@ class _OpenCandidate:
         self._kernels = kernels_of(model)
         self._prompt_tokens = max(self._rows.prompt_tokens)
         self._median_prompt_tokens = median_low(self._rows.prompt_tokens)
-        self._traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
-        self._planner = CandidatePlanner(
-            self._traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants
-        )
+        traced = TracedCandidate(candidate, model, self._rows.tokenizer, protocol, profile)
+        self._planner = CandidatePlanner(traced, self._rows.examples, self._prompt_tokens, protocol, settings.variants)
 
     def let_watch(self, watch: Watch | None) -> None:
         """Tell somebody, or nobody any more, what is traced."""
-        self._traced.watch = watch or (lambda _: None)
+        self._planner.traced.watch = watch or (lambda _: None)
 
     def plan(self, variant: Variant | None) -> dict[str, Any]:
         """The fields of `Plan` without its seconds, and the number of steps."""

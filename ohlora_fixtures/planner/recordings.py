@@ -66,7 +66,7 @@ Recordings = dict[Any, Recording | None]
 def calls_recorded(tracer: StorageTracer, recordings: Recordings) -> Iterator[None]:
     """Trace the layers of `transformers` models, and RWKV's loop over time steps, once a shape."""
     plain_layer, plain_loop = GradientCheckpointingLayer.__call__, modeling_rwkv.rwkv_linear_attention
-    recorder = _Recorder(tracer, recordings)
+    call_once = partial(_call_once, tracer, recordings)
     known: dict[torch.nn.Module, _Called] = {}
     recomputes = False
 
@@ -77,12 +77,12 @@ def calls_recorded(tracer: StorageTracer, recordings: Recordings) -> Iterator[No
         if self not in known:
             trained = tuple(each for each in self.parameters() if each.requires_grad)
             known[self] = _Called(partial(plain_layer, self), _kind(self), trained)
-        return plain_layer(self, *args, **kwargs) if is_first else recorder.call(known[self], args, kwargs)
+        return plain_layer(self, *args, **kwargs) if is_first else call_once(known[self], args, kwargs)
 
     def loop(*args: Any, **kwargs: Any) -> Any:
         if recomputes:  # PyTorch holds what the second run saves against the first: both must be the same function
             return plain_loop(*args, **kwargs)  # type: ignore[no-untyped-call]
-        return recorder.call(_Called(plain_loop), args, kwargs)
+        return call_once(_Called(plain_loop), args, kwargs)
 
     with (
         patch.object(GradientCheckpointingLayer, "__call__", layer),
@@ -128,39 +128,34 @@ class _Called:
     """Its parameters that get a gradient."""
 
 
-class _Recorder:
-    """Records calls, and plays recordings back."""
+def _call_once(
+    tracer: StorageTracer, recordings: Recordings, called: _Called, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call, or play back what a call like it did."""
+    leaves, spec = tree_flatten((args, kwargs))
+    places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
+    inputs = [leaves[place] for place in places]
+    others = [None if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
+    has_backward = torch.is_grad_enabled() and any(each.requires_grad for each in (*inputs, *called.trained))
+    if not has_backward or not all(map(_is_setting, others)):
+        return called.function(*args, **kwargs)
+    layouts = tuple((_layout(each), each.requires_grad) for each in inputs)
+    key = called.kind, spec, tuple(others), layouts, tuple(each.grad is None for each in called.trained)
+    if key not in recordings:
 
-    def __init__(self, tracer: StorageTracer, recordings: Recordings) -> None:
-        self._tracer = tracer
-        self._recordings = recordings
+        def call(tensors: list[torch.Tensor]) -> Any:
+            given = others.copy()
+            for place in reversed(places):
+                given[place] = tensors.pop()
+            again, named = tree_unflatten(given, spec)
+            del given
+            return called.function(*again, **named)
 
-    def call(self, called: _Called, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call, or play back what a call like it did."""
-        leaves, spec = tree_flatten((args, kwargs))
-        places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
-        inputs = [leaves[place] for place in places]
-        others = [None if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
-        has_backward = torch.is_grad_enabled() and any(each.requires_grad for each in (*inputs, *called.trained))
-        if not has_backward or not all(map(_is_setting, others)):
-            return called.function(*args, **kwargs)
-        layouts = tuple((_layout(each), each.requires_grad) for each in inputs)
-        key = called.kind, spec, tuple(others), layouts, tuple(each.grad is None for each in called.trained)
-        if key not in self._recordings:
-
-            def call(tensors: list[torch.Tensor]) -> Any:
-                given = others.copy()
-                for place in reversed(places):
-                    given[place] = tensors.pop()
-                again, named = tree_unflatten(given, spec)
-                del given
-                return called.function(*again, **named)
-
-            self._recordings[key] = _record(self._tracer, call, inputs, called.trained)
-        recording = self._recordings[key]
-        if recording is None:
-            return called.function(*args, **kwargs)
-        return recording.wrap(_PlayedBack.apply(self._tracer, recording, *inputs, *called.trained))  # type: ignore[no-untyped-call]
+        recordings[key] = _record(tracer, call, inputs, called.trained)
+    recording = recordings[key]
+    if recording is None:
+        return called.function(*args, **kwargs)
+    return recording.wrap(_PlayedBack.apply(tracer, recording, *inputs, *called.trained))  # type: ignore[no-untyped-call]
 
 
 def _record(

@@ -24,9 +24,9 @@ from ..workloads.fine_tuning import (
 )
 from ..workloads.inference import answer
 from .allocator import Category, Trace
-from .batches import EstimatedTokenizer
+from .batches import padding_tokenizer
 from .meta_kernels import MetaKernels
-from .on_meta import META, gradients_labelled, storages_traced
+from .on_meta import META, storages_traced
 from .quantised import bitsandbytes_on_meta, load_quantised
 from .seconds import Work
 
@@ -105,35 +105,26 @@ class _Given:
         return islice(self._left, self._each_epoch)
 
 
+@dataclass(eq=False)
 class TracedCandidate:
     """Traces one candidate's workloads; what traces have in common is worked out once."""
 
-    def __init__(
-        self,
-        candidate: Candidate,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        protocol: Protocol,
-        profile: GpuProfile,
-    ) -> None:
-        """Take the candidate's full-size model on meta."""
-        self._candidate = candidate
-        self._model = model
-        self._tokenizer = tokenizer
-        self._protocol = protocol
-        self._profile = profile
-        self._kernels = MetaKernels()
-        self.watch: Callable[[str], None] = lambda _: None
-        """What to tell what is traced, in a few words."""
-        self._placed = {"{}": _Placed(model)}
-        self.trainable_parameters: dict[Variant, int] = {}
-        """Parameters that training changes, of each variant traced so far."""
-        self.states: dict[Variant, States] = {}
-        """What the optimizer keeps, of each variant traced so far."""
+    candidate: Candidate
+    model: PreTrainedModel
+    """At full size, on meta."""
+    tokenizer: PreTrainedTokenizerBase
+    protocol: Protocol
+    profile: GpuProfile
+    watch: Callable[[str], None] = lambda _: None
+    """What to tell what is traced, in a few words."""
+    trainable_parameters: dict[Variant, int] = field(default_factory=dict, init=False)
+    """Parameters that training changes, of each variant traced so far."""
+    states: dict[Variant, States] = field(default_factory=dict, init=False)
+    """What the optimizer keeps, of each variant traced so far."""
+    _kernels: MetaKernels = field(default_factory=MetaKernels, init=False)
 
-    def checkpoints(self, variant: Variant) -> bool:
-        """Whether a variant recomputes activations."""
-        return variant.protocol(self._protocol).gradient_checkpointing
+    def __post_init__(self) -> None:
+        self._placed = {"{}": _Placed(self.model)}
 
     def placing(self) -> Trace:
         """The model reaching the device."""
@@ -141,14 +132,16 @@ class TracedCandidate:
             return tracer.trace
 
     def _tracing(self, placed: _Placed) -> AbstractContextManager[StorageTracer]:
-        return storages_traced(placed.model, self._profile, self._kernels, placed.recordings, placed.begin)
+        return storages_traced(
+            placed.model, self.profile, placed.begin, kernels=self._kernels, recordings=placed.recordings
+        )
 
     def _of(self, variant: Variant) -> _Placed:
         """The model that a variant trains, as it comes to the device."""
         key = json.dumps(dict(variant.base), sort_keys=True)
         if key not in self._placed:
-            with storages_traced(self._model, self._profile, self._kernels, {}, lambda _: None) as tracer:
-                model = load_quantised(self._model, variant.base, tracer)
+            with self._tracing(_Placed(self.model, lambda _: None)) as tracer:
+                model = load_quantised(self.model, variant.base, tracer)
             until = tracer.trace.until(len(tracer.trace.events))
             self._placed[key] = _Placed(model, lambda later: later.go_on_from(tracer, until))
         return self._placed[key]
@@ -159,17 +152,16 @@ class TracedCandidate:
         That is a step for each, unless the variant accumulates gradients, and as many batches in each epoch.
         `changes` are protocol settings that differ from the variant's own.
         """
-        protocol = replace(variant.protocol(self._protocol), epochs=epochs, **changes)
+        protocol = replace(variant.protocol(self.protocol), epochs=epochs, **changes)
         self.watch(f"tracing {variant.name}")
         with ExitStack() as stack:
             stack.enter_context(bitsandbytes_on_meta())
             placed = self._of(variant)
             tracer = stack.enter_context(self._tracing(placed))
             with tracer.labelled(Category.ADAPTERS):
-                adapted = attach_adapter(placed.model, variant, self._candidate.target_modules, protocol)
+                adapted = attach_adapter(placed.model, variant, self.candidate.target_modules, protocol)
             stack.callback(detach_adapter, adapted)
             self.trainable_parameters[variant] = trainable_parameters(adapted)
-            stack.enter_context(gradients_labelled(adapted, tracer))
             stack.enter_context(given_batches(batches, epochs))
             rows = [row for batch in batches for row in batch]
             begin = len(tracer.trace.events), tracer.done()
@@ -178,18 +170,18 @@ class TracedCandidate:
                 tracer.mark()
                 self.watch(f"tracing {variant.name}, {len(tracer.marks)} steps done")
 
-            tuned = fine_tune(adapted, self._tokenizer, rows, protocol, tick)
+            tuned = fine_tune(adapted, self.tokenizer, rows, protocol, tick)
             self.states[variant] = States.of(tuned.trainer.optimizer)
             forget_optimizers()
             return _marked(tracer, tracer.trace.until(tracer.marks[-1][0]), begin)
 
     def generation(self, prompt_tokens: int, max_length: int) -> TracedRun:
         """Placing the model, and a prompt answered up to a length in tokens, the prompt's included."""
-        protocol = replace(self._protocol, max_length=max_length)
+        protocol = replace(self.protocol, max_length=max_length)
         with self._tracing(self._placed["{}"]) as tracer:
             tracer.before[torch.ops.aten.multinomial.default] = tracer.mark
             begin = len(tracer.trace.events), tracer.done()
-            answer(self._model, EstimatedTokenizer(1), [[1] * prompt_tokens], protocol, lambda: None)
+            answer(self.model, padding_tokenizer(), [[1] * prompt_tokens], protocol, lambda: None)
         return _marked(tracer, tracer.trace, begin)
 
 

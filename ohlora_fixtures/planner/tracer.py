@@ -154,7 +154,8 @@ class StorageTracer(TorchDispatchMode):
         kwargs = kwargs or {}
         if self.before and func in self.before:
             self.before[func]()
-        kernel, brings_storage, has_extras, count = self._known.get(id(func)) or self._learn(func)
+        known = self._known.get(id(func)) or self._known.setdefault(id(func), self._learn(func))
+        kernel, brings_storage, has_extras, count = known
         if kernel is None:
             with self:
                 return func.decompose(*args, **kwargs)
@@ -176,16 +177,16 @@ class StorageTracer(TorchDispatchMode):
     def _learn(self, func: torch._ops.OpOverload) -> _Known:
         made_of = DECOMPOSED.get(func._schema.name) if self._device_type == "meta" else None
         if made_of is not None:
-            return self._known.setdefault(id(func), (partial(self._run, made_of), False, False, None))
+            return partial(self._run, made_of), False, False, None
         has_kernel = partial(torch._C._dispatch_has_kernel_for_dispatch_key, func.name())
         if has_kernel("CompositeImplicitAutograd") and not has_kernel("CPU"):  # a device's own kernel goes before
-            return self._known.setdefault(id(func), (None, False, False, None))
-        kernel = func if self._meta_kernels is None else self._meta_kernels.kernel(func)
+            return None, False, False, None
+        kernel = func if self._meta_kernels is None else self._meta_kernels[func]
         if self._device_type == "meta":
             kernel = kernel_with_values(func, kernel)
         brings_storage = any(each.alias_info is None for each in func._schema.returns)
         has_extras = self._cuda_kernels is not None and self._cuda_kernels.concerns(func)
-        return self._known.setdefault(id(func), (kernel, brings_storage, has_extras, counter_of(func)))
+        return kernel, brings_storage, has_extras, counter_of(func)
 
     def _run(self, made_of: Kernel, *args: Any) -> Any:
         with self:

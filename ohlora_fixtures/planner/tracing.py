@@ -11,24 +11,16 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import torch
-from torch.optim.optimizer import register_optimizer_step_pre_hook
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..base.errors import InputError
 from ..base.units import MIB
-from .allocator import EMPTY_CACHE, Category, Pool, Trace
-from .meta_kernels import MetaKernels
-from .on_meta import gradients_labelled, place_by_device_map, storages_traced
-from .parts import Part
+from .allocator import EMPTY_CACHE, SMALL_REQUEST_MAX_BYTES, Category, Pool, Trace
+from .on_meta import label_gradients, place_by_device_map, storages_traced
 from .player import play
 from .quantised import bitsandbytes_on_meta
 from .seconds import Work
@@ -40,8 +32,7 @@ if TYPE_CHECKING:
     from .tracer import StorageTracer
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """What PyTorch's allocator has, MiB."""
 
     allocated_mib: float
@@ -65,7 +56,7 @@ class TracedLoop:
 
     def at(self, name: str) -> Level:
         """What the allocator has at a mark; raises InputError for a mark that is not set."""
-        return self._levels.at(self._position(name))
+        return self._levels[self._position(name)]
 
     def peak(self, since: str | None = None, until: str | None = None) -> Level:
         """Most that it has at once, in all or between two marks, as after `reset_peak_memory_stats` at the first.
@@ -74,7 +65,7 @@ class TracedLoop:
         """
         begin = 0 if since is None else self._position(since)
         end = len(self._tracer.trace.events) if until is None else self._position(until)
-        return self._levels.peak(begin, end)
+        return Level(*map(max, zip(*self._levels[begin : end + 1], strict=True)))
 
     def at_peak_mib(self) -> dict[str, float]:
         """What is live when most is allocated, by what it is for."""
@@ -93,54 +84,35 @@ class TracedLoop:
         """Least memory, to 2 MiB, within which the loop gets through, unused segments given back."""
         return play(self._tracer.trace).needs_bytes / MIB
 
-    def events(self) -> array[int]:
-        """Allocations and frees in order, coded as in `Trace.events`."""
-        return self._tracer.trace.events[:]
-
     def _position(self, name: str) -> int:
         if name not in self._marks:
             raise InputError(f"there is no mark {name!r}: set are {', '.join(self._marks) or 'none'}")
         return self._marks[name][0]
 
     @cached_property
-    def _levels(self) -> _Levels:
-        return _Levels(self._tracer.trace, (position for position, _ in self._marks.values()))
+    def _levels(self) -> list[Level]:
+        return _levels(self._tracer.trace)
 
 
-class _Levels:
-    """What PyTorch's allocator has during a trace."""
-
-    def __init__(self, trace: Trace, positions: Iterable[int]) -> None:
-        """Positions are those at which, and between which, somebody will ask."""
-        part = Part(trace)
-        emptied = np.flatnonzero(part.events == EMPTY_CACHE)
-        self._borders = np.unique([0, *positions, *emptied, *(emptied + 1), len(part.events)])
-        pools = [(part.small, Pool(is_small=True)), (part.large, Pool(is_small=False))]
-        addresses: dict[Pool, list[int | None]] = {pool: [] for _, pool in pools}
-        levels: dict[Pool, list[int]] = {pool: [0] for _, pool in pools}
-        self._reserved = [0]
-        """At each border, bytes; in between nothing is given back."""
-        for begin, end in pairwise(self._borders):
-            for own, pool in pools:
-                first, last = np.searchsorted(own.places, (begin, end))
-                levels[pool] += pool.play(own.codes[first:last].tolist(), addresses[pool])
-            self._reserved.append(sum(pool.reserved_bytes for _, pool in pools))
-        at_large = np.searchsorted(part.large.places, np.arange(len(part.events)), side="right")
-        large = np.array(levels[pools[1][1]])[at_large]
-        self._allocated = np.concatenate(([0], part.small_sums + large))
-        """Before the first event and after each, bytes."""
-
-    def at(self, position: int) -> Level:
-        """What it has before the event at a border."""
-        return Level(self._allocated[position] / MIB, self._reserved[self._border(position)] / MIB)
-
-    def peak(self, begin: int, end: int) -> Level:
-        """Most that it has from one border to another."""
-        reserved = self._reserved[self._border(begin) : self._border(end) + 1]
-        return Level(max(self._allocated[begin : end + 1]) / MIB, max(reserved) / MIB)
-
-    def _border(self, position: int) -> int:
-        return int(np.searchsorted(self._borders, position))
+def _levels(trace: Trace) -> list[Level]:
+    """What PyTorch's allocator has before the first event of a trace, and after each."""
+    small, large = Pool(is_small=True), Pool(is_small=False)
+    blocks: list[tuple[Pool, int]] = []
+    levels = [Level(0.0, 0.0)]
+    for event in trace.events:
+        if event > 0:
+            pool = small if event <= SMALL_REQUEST_MAX_BYTES else large
+            blocks.append((pool, pool.malloc(event)))
+        elif event == EMPTY_CACHE:
+            small.empty_cache()
+            large.empty_cache()
+        else:
+            pool, address = blocks[-1 - event]
+            pool.free(address)
+        allocated_bytes = small.allocated_bytes + large.allocated_bytes
+        reserved_bytes = small.reserved_bytes + large.reserved_bytes
+        levels.append(Level(allocated_bytes / MIB, reserved_bytes / MIB))
+    return levels
 
 
 @contextmanager
@@ -157,29 +129,12 @@ def tracing(model: PreTrainedModel, profile: GpuProfile, *, has_device_map: bool
     base = set(model.parameters())
     with (
         bitsandbytes_on_meta(),
-        storages_traced(model, profile, MetaKernels(), {}, begin) as tracer,
-        gradients_labelled(model, tracer),
-        _trained_labelled(tracer),
+        storages_traced(model, profile, begin) as tracer,
     ):
         loop = TracedLoop(tracer)
         yield loop
+        label_gradients(model.parameters(), tracer)
         for parameter in model.parameters():
             if parameter not in base:
                 tracer.relabel(parameter, Category.ADAPTERS)
         tracer.trace = tracer.trace.until(len(tracer.trace.events))
-
-
-@contextmanager
-def _trained_labelled(tracer: StorageTracer) -> Iterator[None]:
-    """Tell gradients also of what has been attached since: of all that an optimizer is about to change."""
-
-    def label(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        for parameter in (each for group in optimizer.param_groups for each in group["params"]):
-            if parameter.grad is not None:
-                tracer.relabel(parameter.grad, Category.GRADIENTS)
-
-    handle = register_optimizer_step_pre_hook(label)
-    try:
-        yield
-    finally:
-        handle.remove()

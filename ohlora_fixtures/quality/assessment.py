@@ -88,15 +88,12 @@ class Assessor:
             return found
         trained, held_out = nats_per_character(before.trained), nats_per_character(before.held_out)
         now_trained, now_held_out = found.trained_nats_per_character, found.held_out_nats_per_character
-        overfitted = None
-        if trained is not None and held_out is not None and now_trained is not None and now_held_out is not None:
-            overfitted = is_overfitted((trained, now_trained), (held_out, now_held_out))
         return replace(
             found,
             untuned_trained_nats_per_character=trained,
             untuned_held_out_nats_per_character=held_out,
             untuned_held_out_loss=before.loss,
-            is_overfitted=overfitted,
+            is_overfitted=is_overfitted((trained, now_trained), (held_out, now_held_out)),
         )
 
     def _assessment(self, given: Sequence[GivenAnswer], expected: Expected) -> Assessment:

@@ -180,16 +180,19 @@ def nats_per_character(rows: Sequence[Likelihood]) -> float | None:
     return sum(row.nats for row in rows) / sum(row.characters for row in rows) if rows else None
 
 
-def is_overfitted(trained: tuple[float, float], held_out: tuple[float, float]) -> bool:
+def is_overfitted(
+    trained: tuple[float | None, float | None], held_out: tuple[float | None, float | None]
+) -> bool | None:
     """Whether fine-tuning has taught rows by heart, from nats a character (before, after) of trained and held-out rows.
 
     It has if the trained rows became likelier and the others less so; or if less than a fifth is left of the trained
-    rows' nats and more than half of the others'.
+    rows' nats and more than half of the others'. None where one of the four is not known.
     """
-    if trained[1] >= trained[0]:
-        return False
-    by_heart = trained[1] < _NEARLY_NOTHING * trained[0] and held_out[1] > _MOSTLY * held_out[0]
-    return held_out[1] > held_out[0] or by_heart
+    (before, after), (others_before, others_after) = trained, held_out
+    if before is None or after is None or others_before is None or others_after is None:
+        return None
+    by_heart = after < _NEARLY_NOTHING * before and others_after > _MOSTLY * others_before
+    return after < before and (others_after > others_before or by_heart)
 
 
 def _plain(answer: str) -> str:

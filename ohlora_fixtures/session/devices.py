@@ -83,7 +83,7 @@ def opened_device(settings: Settings, context: CudaContext) -> Iterator[Device]:
     properties = torch.cuda.get_device_properties(0)
     capability = (properties.major, properties.minor)
     memory_mib = properties.total_memory / MIB
-    context.bind(f"GPU-{properties.uuid}")
+    context.uuid = f"GPU-{properties.uuid}"
     with ExitStack() as stack:
         profile, limit_mib = settings.gpu_profile, settings.budget_mib
         imitated = None if properties.name in profile.card else profile

@@ -22,11 +22,11 @@ from ..quality.assessment import NOT_JUDGED, Assessor
 from ..results.fit import above_budget
 from ..results.flat import extra_info
 from ..results.record import Assessment, Outcome
-from ..workloads import models
 from ..workloads.fine_tuning import FineTuned
 from ..workloads.inference import Answered, answer
 from ..workloads.likelihood import in_training_scale
 from ..workloads.models import LoadedModel
+from ..workloads.refusals import is_out_of_memory
 from . import cases
 from .devices import Device
 from .fixtures import LEFT_BEHIND, PLANNER
@@ -61,9 +61,10 @@ def meter(
         each = planner.work_each(*planned, measurement.result.lengths if is_inference else ())
         if is_inference and draft.plan:  # its answers are as long as they became
             draft.plan = with_seconds(replace(draft.plan, work=mean(each)), None, planner.pace)
-        share = decoding_utilization if is_inference else training_utilization
-        moved = [(work.flops, work.moved_bytes) for work in each]
-        return share(moved, measurement.seconds_each, warm_up, device.peaks)
+        taken = measurement.seconds_each, warm_up, device.peaks
+        if is_inference:
+            return decoding_utilization([work.moved_bytes for work in each], *taken)
+        return training_utilization([work.flops for work in each], *taken)
 
     def run(work: Callable[..., Any], *arguments: Any, total: int, unit: str, warm_up: int) -> Measurement[Any]:
         draft.measured = replace(
@@ -183,6 +184,6 @@ def _memory_may_run_out(draft: Draft) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not models.is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         draft.quality = Assessment(not_judged=message("not_judged.out_of_memory"))

@@ -17,7 +17,7 @@ from ..planner.plan import Plan
 from ..results.answers import GivenAnswer
 from ..results.environment import Environment, unknown_environment
 from ..results.record import Assessment, Ending, Measured, Outcome, Record, experiment_of, plain
-from ..workloads import models
+from ..workloads.refusals import is_out_of_memory
 from . import cases
 from .devices import DEVICE, Device
 from .options import SETTINGS
@@ -107,7 +107,7 @@ def told_in_one_sentence(device: Device | None = None, plan: Plan | None = None)
     except CandidateError as error:
         raise CaseFailure("error", told_by(error)) from None
     except Exception as error:
-        if device is None or not models.is_out_of_memory(error):
+        if device is None or not is_out_of_memory(error):
             raise
         memory = replace(device.memory.stop(), allocated_after_mib=None)  # there was no end
         reached = Measured(memory=memory, requested_mib=requested_mib(error), cap_mib=device.cap_mib)

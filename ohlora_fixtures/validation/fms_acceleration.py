@@ -17,7 +17,7 @@ from typing import Any
 from ..base.installation import DATA
 from ..base.units import MIB
 from ..inputs.gpu_profiles import Gpu, choose_profile, read_profiles
-from ..inputs.variants import read_variants
+from ..inputs.variants import shipped
 from ..planner.seconds import Work, seconds_of
 from .compared import Compared, model_on_meta, published_runs
 
@@ -78,8 +78,7 @@ def planned(method: str, rows: int) -> Planned:
     from peft import LoraConfig, get_peft_model
 
     from ..planner.candidate_planner import optimizer_bytes
-    from ..planner.meta_kernels import MetaKernels
-    from ..planner.on_meta import gradients_labelled, storages_traced
+    from ..planner.on_meta import storages_traced
     from ..planner.quantised import bitsandbytes_on_meta, load_quantised
     from ..planner.tracing import TracedLoop
 
@@ -89,10 +88,9 @@ def planned(method: str, rows: int) -> Planned:
     with ExitStack() as stack:
         stack.enter_context(bitsandbytes_on_meta())
         begin = (lambda _: None) if is_quantised else None
-        tracer = stack.enter_context(storages_traced(model, profile, MetaKernels(), {}, begin))
+        tracer = stack.enter_context(storages_traced(model, profile, begin))
         if is_quantised:
-            (qlora,) = (each for each in read_variants(DATA / "variants.toml") if each.name == "r16-qlora")
-            model = load_quantised(model, qlora.base, tracer)
+            model = load_quantised(model, shipped("r16-qlora").base, tracer)
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})
         if method != "full":
             model.enable_input_require_grads()
@@ -100,7 +98,6 @@ def planned(method: str, rows: int) -> Planned:
                 r=16, lora_alpha=16, lora_dropout=0.1, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]
             )
             get_peft_model(model, adapter)
-        stack.enter_context(gradients_labelled(model, tracer))
         loop = TracedLoop(tracer)
         loop.mark("loaded")
         trained = [each for each in model.parameters() if each.requires_grad]

@@ -88,21 +88,23 @@ def candidates() -> tuple[Candidate, ...]:
 @cache
 def timed_cases(candidate: Candidate) -> tuple[Timed, ...]:
     """A candidate's four times, and the work that took them, traced."""
-    from ..planner.batches import EstimatedTokenizer, estimated_examples
+    from ..planner.batches import estimated_examples, padding_tokenizer
     from ..planner.candidate_planner import CandidatePlanner
     from ..planner.traced_candidate import TracedCandidate
     from ..workloads import models
     from ..workloads.inference import AnswerLength, prepare_to_answer_in_full
 
     assert candidate.chars_per_token is not None
-    tokenizer, dialogues = EstimatedTokenizer(candidate.chars_per_token), study_dialogues()
+    tokenizer, dialogues = padding_tokenizer(), study_dialogues()
     rows = dialogues.rows(PROTOCOL.fine_tuning_rows)
     examples = estimated_examples(candidate, rows, PROTOCOL.max_row_tokens)
     model = models.build_on_meta(candidate)
     prepare_to_answer_in_full(model, tokenizer)
     lengths, seconds = [], 0.0
     for prompt, (tokens, took) in [*zip(dialogues.rows(PROTOCOL.prompt_rows), _answers(candidate), strict=True)][1:]:
-        prompt_tokens = min(len(tokenizer(prompt.prompt)["input_ids"]), tokens - 1)  # asked without a template
+        prompt_tokens = min(
+            round(len(prompt.prompt) / candidate.chars_per_token), tokens - 1
+        )  # asked without a template
         lengths.append(AnswerLength(prompt_tokens, tokens - prompt_tokens, tokens >= PROTOCOL.max_length))
         seconds += took
     traced = TracedCandidate(candidate, model, tokenizer, PROTOCOL, profile())

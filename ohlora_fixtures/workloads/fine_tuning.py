@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import CandidateError, one_line
+from ..base.errors import CandidateError
 from ..base.messages import message
 from ..inputs.protocol import Protocol
 from ..inputs.templates import Example
 from ..inputs.variants import Variant
-from .models import is_out_of_memory
+from .refusals import refusals_told
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -53,12 +53,8 @@ def attach_adapter(
     set_seed(protocol.seed)
     if not variant.adapter:
         return model.requires_grad_(requires_grad=True)
-    try:
+    with refusals_told("reason.not_adapted", variant=variant.name):
         adapted: PeftModel = get_peft_model(model, adapter_config(variant, target_modules, protocol))
-    except Exception as error:
-        if isinstance(error, CandidateError) or is_out_of_memory(error):
-            raise
-        raise CandidateError(message("reason.not_adapted", variant=variant.name, error=one_line(error))) from error
     if not hasattr(adapted, "unload"):
         kind_of = variant.adapter["peft_type"]
         raise CandidateError(message("reason.no_adapter", variant=variant.name, value=repr(kind_of)))

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _DISTRIBUTIONS = {"causal_conv1d": "causal-conv1d", "fla": "flash-linear-attention", "mamba_ssm": "mamba-ssm"}
-_NAMED = re.compile(r"""["'](causal[-_]conv1d|fla|mamba[-_]ssm)["']|\bfrom (causal_conv1d|fla|mamba_ssm)\b""")
-"""A package where transformers asks for it: by its name, or in an import."""
+_NAMED = re.compile('"(causal_conv1d|fla|mamba_ssm)"')
+"""A package where transformers asks for it."""
 
 
 def kernels_of(model: PreTrainedModel) -> tuple[str, ...]:
@@ -22,6 +22,5 @@ def kernels_of(model: PreTrainedModel) -> tuple[str, ...]:
     memory is another than that of the kernels.
     """
     modules = {type(each).__module__ for each in model.modules() if type(each).__module__.startswith("transformers.")}
-    found = [_NAMED.findall(inspect.getsource(sys.modules[name])) for name in modules]
-    named = {(quoted or imported).replace("-", "_") for each in found for quoted, imported in each}
+    named = {package for name in modules for package in _NAMED.findall(inspect.getsource(sys.modules[name]))}
     return tuple(sorted(_DISTRIBUTIONS[name] for name in named))

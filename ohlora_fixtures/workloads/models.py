@@ -12,20 +12,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from ..base.errors import CandidateError, one_line
+from ..base.errors import CandidateError
 from ..base.messages import message
 from ..inputs.candidates import Candidate
 from ..inputs.templates import Template, template_of
 from .inference import prepare_to_answer, prepare_to_answer_in_full
 from .kinds import check_kind, check_known
+from .refusals import refusals_told
 from .replicas import MOST_PARAMETERS, mini_architecture
 from .stand_ins import stand_in_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
-"""What else than PyTorch's own allocator says when a card is full."""
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
 
 
@@ -127,11 +126,8 @@ def build_on_meta(candidate: Candidate) -> PreTrainedModel:
 
     check_kind(candidate)
     check_known(candidate)
-    try:
-        with torch.device("meta"):
-            return _from_architecture(candidate.architecture())
-    except Exception as error:  # any library error is this candidate's, not the session's
-        raise CandidateError(message("reason.not_built", candidate=candidate.name, error=one_line(error))) from error
+    with refusals_told("reason.not_built", candidate=candidate.name), torch.device("meta"):
+        return _from_architecture(candidate.architecture())
 
 
 def load(
@@ -148,16 +144,12 @@ def load(
     check_kind(candidate)
     if source.weights == "random" and not candidate.remote_code:
         outline(candidate)  # a replica of what cannot be built at full size would promise too much
-    try:
+    with refusals_told("reason.not_loaded", candidate=candidate.name):
         if source.weights == "hub":
             loaded = _load_pretrained(candidate, source, base)
         else:
             loaded = _build_random(candidate, source, texts, base)
         _leave_4bit_weights(loaded.model)
-    except Exception as error:
-        if isinstance(error, CandidateError) or is_out_of_memory(error):
-            raise
-        raise CandidateError(message("reason.not_loaded", candidate=candidate.name, error=one_line(error))) from error
     return loaded
 
 
@@ -184,15 +176,6 @@ def load_tokenizer(candidate: Candidate, where: str, **origin: Any) -> PreTraine
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
     return tokenizer
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is the device's memory running out: of PyTorch's allocator, the driver or a CUDA library."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def release(loaded: LoadedModel) -> None:
