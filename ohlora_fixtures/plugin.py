@@ -204,7 +204,10 @@ class SessionHooks:
                 verbosity = self._config.get_verbosity()
                 look = Terminal(writer.fullwidth, verbosity, lambda text, look: writer.markup(text, **{look: True}))
                 terminalreporter.write_sep("=", "comparison")
-                for line in self._session.summary(look).split("\n"):  # what a stream cannot hold spoils one line
+                is_interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+                for line in self._session.summary(look, is_interrupted=is_interrupted).split(
+                    "\n"
+                ):  # what a stream cannot hold spoils one line
                     terminalreporter.write_line(line)
 
     def pytest_unconfigure(self) -> None:

@@ -57,6 +57,7 @@ FORMS = {
     "trl": {"prompt": "하나?", "completion": " 둘!"},
     "trl conversational": {"prompt": [message("user", "하나?")], "completion": [message("assistant", "둘!")]},
     "koalpaca-realqa": {"question": "하나?", "answer": "둘!"},
+    "korean": {"질문": "하나?", "답변": "둘!"},
 }
 
 

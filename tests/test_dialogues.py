@@ -47,8 +47,15 @@ def test_rows_of_other_kinds_are_not_train_rows(write_dataset):
 
 def test_too_few_rows_are_refused(write_dataset):
     dialogues = read_dialogues(write_dataset(count=139))
-    with pytest.raises(InputError, match="has 139 train rows with a prompt and an answer, but the protocol needs 140"):
+    with pytest.raises(InputError, match="has 139 train rows with a prompt and an answer, but 140 are asked for"):
         dialogues.rows(Rows(120, 140))
+
+
+def test_a_dataset_without_a_usable_row_is_refused_whatever_is_asked_for(tmp_path):
+    (tmp_path / "empty.csv").write_text("prompt,completion\nhello,\n,hi\n")
+    dialogues = read_dialogues(tmp_path / "empty.csv")
+    with pytest.raises(InputError, match=r"has no row with a prompt and an answer, of 2: fill them in, or name other"):
+        dialogues.rows(Rows(0, 1))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp949"])

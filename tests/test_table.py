@@ -129,6 +129,7 @@ def test_a_wider_terminal_shows_more_until_nothing_is_left_out():
         ([record(rank=None), record(rank=16, **OVER)], "over"),
         ([record(rank=None, **OVER), record()], "over"),
         ([record(rank=None)], "fits"),
+        ([record(rank=None), record(LLAMA)], "only inference"),
         ([record(**ERROR)], "failed"),
         ([record(), record(rank=32, **ERROR)], "only r16"),
         ([record(**ERROR), record(rank=32, **OVER)], "over"),
@@ -145,14 +146,15 @@ def test_a_wider_terminal_shows_more_until_nothing_is_left_out():
 )
 def test_the_verdict_is_a_word(records, word):
     found = compared(records)
-    assert verdict_of(found.rows[0]) == word
+    assert verdict_of(found.rows[0], found.variants) == word
     assert f"{GEMMA}  {word}  " in text_of(found)
 
 
 def test_many_variants_that_fit_are_counted():
     many = [made(GEMMA, f"a-variant-{number}", scale="full", peak_device_mib=9000.0) for number in range(5)]
     over = made(GEMMA, "r64", scale="full", **OVER)
-    assert verdict_of(compared([*many, over]).rows[0]) == "only 5 of 6"
+    found = compared([*many, over])
+    assert verdict_of(found.rows[0], found.variants) == "only 5 of 6"
 
 
 def test_verdicts_and_the_choice_are_painted_and_stand_where_they_stand_without():

@@ -38,7 +38,7 @@ def refused(result, *sentences):
         (["--dataset", "data/none.csv"], "data/none.csv cannot be read (No such file or directory)"),
         (["--columns", "prompt=question"], "--columns 'prompt=question' needs prompt and answer both"),
         (["--rows", "20"], "--rows '20' is none of all, first N and random N"),
-        (["--rows", "first 201"], "has 200 train rows with a prompt and an answer, but the protocol needs 201"),
+        (["--rows", "first 201"], "has 200 train rows with a prompt and an answer, but 201 are asked for"),
         (["--rows", "all", "--protocol", "fine_tuning_rows=0:4"], "both choose rows: give one of them"),
         (["--model-dir", "none"], "none is not a folder: give --model-dir a folder"),
         (["--lora-ranks", "0"], "LoRA ranks '0' must be different whole numbers from 1 to 9999, such as 16,32,64"),
@@ -65,7 +65,7 @@ def refused(result, *sentences):
         (["--protocol", "epochs=0"], "protocol setting epochs='0' needs a whole number from 1 to 10,000"),
         (
             ["--protocol", "prompt_rows=300:310"],
-            "has 200 train rows with a prompt and an answer, but the protocol needs 310",
+            "has 200 train rows with a prompt and an answer, but 310 are asked for",
         ),
     ],
 )
@@ -79,7 +79,7 @@ def test_a_candidates_file(suite, write_candidates):
 
 
 def test_a_dataset(suite, write_dataset):
-    refused(suite.runpytest("benches", "--dataset", write_dataset(count=139)), "has 139 train rows", "needs 140")
+    refused(suite.runpytest("benches", "--dataset", write_dataset(count=139)), "has 139 train rows", "140 are asked for")
     (suite.path / "workbook.csv").write_bytes(b"PK\3\4\xff\xff")
     refused(suite.runpytest("benches", "--dataset", "workbook.csv"), "is not text in UTF-8, UTF-16 or CP949: save it")
 

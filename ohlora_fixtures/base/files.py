@@ -86,7 +86,8 @@ def read_bytes(path: Path, most_bytes: int) -> bytes:
     with BufferedReader(FileIO(path, "rb", opener=_open_file)) as file:
         data = file.read(most_bytes + 1) if os.fstat(file.fileno()).st_size <= most_bytes else None
     if data is None or len(data) > most_bytes:
-        raise OSError(errno.EFBIG, f"it is larger than {most_bytes // MIB} MiB, the most that is read", str(path))
+        most = f"{most_bytes // MIB} MiB" if most_bytes >= MIB else f"{most_bytes // 1024} KiB"
+        raise OSError(errno.EFBIG, f"it is larger than {most}, the most that is read", str(path))
     return data
 
 

@@ -132,7 +132,10 @@ def read_architecture(config: Path, where: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{where} names the architecture {config}, which cannot be read as JSON: {error}") from None
     if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
-        raise InputError(f"{where} names the architecture {config}, which lacks the field 'model_type'")
+        raise InputError(
+            f"{where} names the architecture {config}, which lacks the field 'model_type': take the file that "
+            "save_pretrained writes"
+        )
     for name, value in _counts(settings):
         for pattern, most in _MOST.items():
             if re.search(pattern, name) and value > most:

@@ -22,10 +22,11 @@ FORMS: tuple[Mapping[str, str], ...] = (
     {"prompt": "instruction", "input": "input", "answer": "output"},
     {"prompt": "prompt", "answer": "completion"},
     {"prompt": "question", "answer": "answer"},
+    {"prompt": "질문", "answer": "답변"},
 )
 """The columns of each form by their role, most telling first.
 
-They are ours, OpenAI's, ShareGPT's, Alpaca's, trl's and KoAlpaca-RealQA's.
+They are ours, OpenAI's, ShareGPT's, Alpaca's, trl's, KoAlpaca-RealQA's, and that of Korean spreadsheets.
 """
 _BESIDE = {role: role for role in ("history", "system", "split")}
 """Columns that rows of any form may have."""

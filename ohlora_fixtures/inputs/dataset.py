@@ -69,12 +69,17 @@ class Dialogues:
 
     def rows(self, rows: Rows) -> tuple[Dialogue, ...]:
         """The usable rows of a range; raises InputError if the dataset ends before the range does."""
+        if not self.usable_train_rows and not self.usable_valid_rows:
+            raise InputError(
+                f"dataset {self.path} has no row with a prompt and an answer, of {self.count:,}: fill them in, or name "
+                "other columns with --columns prompt=COLUMN,answer=COLUMN"
+            )
         there = self._in_order(rows.of)
         if rows.stop > len(there):
             kind = "valid" if rows.of == "valid" else "train"
             raise InputError(
                 f"dataset {self.path} has {len(there)} {kind} rows with a prompt and an answer, "
-                f"but the protocol needs {rows.stop}: add rows, or take what there is with --rows all"
+                f"but {rows.stop} are asked for: add rows, or take what there is with --rows all"
             )
         return there[rows.start : rows.stop]
 

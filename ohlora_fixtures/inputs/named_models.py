@@ -200,7 +200,9 @@ def in_one_line(candidate: Candidate) -> str:
     """What is known of a named model, for a person."""
     at = f"@{candidate.revision[:_SHOWN]}" if candidate.revision else ""
     licence = candidate.binding_license
-    if candidate.card_license != licence:
+    if licence == NOT_STATED:
+        licence += f" ({CARD} can state it: license: apache-2.0)"
+    elif candidate.card_license != licence:
         licence += f" (card: {candidate.card_license})"
     found = ["parameters are counted when it runs"]
     if candidate.parameters:

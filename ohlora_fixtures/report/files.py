@@ -141,7 +141,7 @@ def _line(comparison: Comparison, row: Row) -> dict[str, object]:
     measured, plans = row.measured, row.plans
     return {
         **line,
-        "verdict": table.verdict_of(row),
+        "verdict": table.verdict_of(row, comparison.variants),
         "within_budget": _YES_OR_NO[row.fit_as_measured.verdict],
         "plan_within_budget": _YES_OR_NO[row.fit_as_planned.verdict],
         "scale": together(record.environment.scale for record in measured),

@@ -1,6 +1,6 @@
 """The comparison as one table, a line a candidate: on a terminal as much as there is room for, in Markdown all."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..base import safe_text
@@ -84,7 +84,8 @@ def markdown(comparison: Comparison, selection: Selection | None, language: Lang
 def in_language(cell: str, say: Say) -> str:
     """A verdict or the end of a case in a language; every other cell as it is."""
     if cell.startswith("only "):
-        return say("verdict.only", which=cell.removeprefix("only "))
+        which = cell.removeprefix("only ")
+        return say("verdict.only", which=say("case.inference") if which == "inference" else which)
     key = cell.replace(" ", "_")
     return say.name("verdict", key, say.name("outcome", key)) if key in _ENDS else cell
 
@@ -126,7 +127,11 @@ class _Glance:
     def offers(self) -> Iterator[_Offer]:
         """Every column after the candidates' names, in the order in which they stand."""
         rows = self._comparison.rows
-        verdict = Column("verdict", [verdict_of(row) for row in rows], colour=lambda word: _COLOURS.get(word, "yellow"))
+        verdict = Column(
+            "verdict",
+            [verdict_of(row, self._comparison.variants) for row in rows],
+            colour=lambda word: _COLOURS.get(word, "yellow"),
+        )
         yield _Offer((verdict,), 0, "verdict")
         if self._qualities:
             yield self._words("grade", self._grade, 2)
@@ -213,16 +218,17 @@ class _Glance:
         return "/".join(grades) if len(known) > 1 else next(iter(known), digits.NONE)
 
 
-def verdict_of(row: Row) -> str:
+def verdict_of(row: Row, variants: Collection[str]) -> str:
     """`fits`, `over`, `failed`, `not judged`, or `only r16/r32` or `only 4 of 6` for the variants in which it fits.
 
-    What cannot answer within the budget fits in no variant.
+    `variants` are those of the whole comparison. What cannot answer within the budget fits in none of them. What can,
+    and is known in none of them, is `only inference`.
     """
     answering = row.cell(None).fit.verdict
     by_variant = {case.variant: cell.fit.verdict for case, cell in row.cells.items() if case.variant and cell.records}
     known = set(by_variant.values()) - {"not_judged"}
     if answering in ("over", "failed") or not known:
-        return answering.replace("_", " ")
+        return "only inference" if answering == "fits" and variants else answering.replace("_", " ")
     if known == {"fits"}:
         return "fits"
     fitting = [variant for variant, verdict in by_variant.items() if verdict == "fits"]

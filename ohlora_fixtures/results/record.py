@@ -55,7 +55,7 @@ class Experiment:
     variant: dict[str, Any] | None = None
     """The variant's settings: its `adapter`, its `training`, and the `base` of one that is quantised."""
     dataset_rows: int | None = None
-    """All rows of the user's own dataset, of which the protocol takes some; None with the suite's."""
+    """Rows to train on in the user's own dataset, of which the protocol takes some; None with the suite's."""
 
     def row_count(self, setting: str) -> int:
         """How many rows a setting of the protocol takes, such as `120:140`; 0 if it does not tell."""
@@ -282,7 +282,7 @@ def experiment_of(settings: Settings, case: Case) -> Experiment:
         dataset_sha256=settings.dialogues.sha256,
         budget_mib=settings.budget_mib,
         variant={name: value for name, value in variant.as_dict().items() if name != "name"} if variant else None,
-        dataset_rows=None if settings.dialogues.path == OWN_DATASET else settings.dialogues.count,
+        dataset_rows=None if settings.dialogues.path == OWN_DATASET else len(settings.dialogues.usable_train_rows),
     )
 
 

@@ -1,5 +1,6 @@
 """One session's results: each case's record the moment it ends, the comparison at the end."""
 
+import shlex
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import partial
@@ -241,15 +242,18 @@ class Session:
             for name, text in files.texts(findings, self._reporting.language, beside):
                 self._store.write(name, partial(replace_text, text=text))
 
-    def summary(self, terminal: Terminal) -> str:
-        """The comparison and the choice for a terminal, and where their files are."""
+    def summary(self, terminal: Terminal, *, is_interrupted: bool) -> str:
+        """The comparison and the choice for a terminal, where their files are, and how to run what has not ended."""
         parts = [files.closing(self._comparison(), self._selection, terminal)]
         parts += [stored_run.memory_beside(self._records.values(), run) for run in self.stored_runs]
         if limits := self._reporting.memory_limits:
             parts.append(stored_run.terminal(limits, self._verdicts, terminal.width))
         if self._selection is not None:
             parts.append(choice.terminal(self._selection, terminal))
-        parts.append(f"results: {self._settings.results_dir}")
+        where = f"results: {self._settings.results_dir}"
+        if is_interrupted:
+            where += f"\nthe rest: the same command with --resume {shlex.quote(str(self._settings.results_dir))}"
+        parts.append(where)
         self._store.restore()
         if self._store.deleted:
             parts.append(f"NOT AS IT WAS: {self._deleted}")

@@ -51,8 +51,10 @@ def why(selection: Selection, say: Say) -> list[str]:
     said: dict[str, list[str]] = {"choice.ahead": [], "choice.behind": []}
     for name in CRITERIA:
         ours, theirs = choice.scores.get(name), reserve.scores.get(name)
-        if ours is not None and theirs is not None and ours != theirs and selection.weights.get(name):
-            both = {"ours": digits.score(ours), "theirs": digits.score(theirs)}
+        if ours is None or theirs is None or not selection.weights.get(name):
+            continue
+        both = {"ours": digits.score(ours), "theirs": digits.score(theirs)}
+        if both["ours"] != both["theirs"]:  # what reads alike is a tie
             key = "choice.ahead" if ours > theirs else "choice.behind"
             said[key].append(say("choice.against", criterion=criterion_in(name, say), **both))
     return [say(key, criteria=", ".join(names)) for key, names in said.items() if names]

@@ -34,7 +34,7 @@ def candidates(found: Comparison, say: Say) -> Table:
         words(say("head.free_license"), is_free, "license"),
         words(say("head.license_source"), (each.license_source or digits.NONE for each in all_of), "license"),
         words(say("head.license_evidence"), (each.license_evidence or digits.NONE for each in all_of), "license"),
-        words(say("head.verdict"), (in_language(verdict_of(row), say) for row in found.rows), "budget"),
+        words(say("head.verdict"), (in_language(verdict_of(row, found.variants), say) for row in found.rows), "budget"),
     )
     return Table(say("listing.candidates"), columns)
 
