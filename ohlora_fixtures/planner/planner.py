@@ -91,11 +91,6 @@ class Planner:
         )
         return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace)
 
-    def kept_seconds(self, candidate: Candidate, variant: Variant | None) -> float | None:
-        """What a case's plan that is at hand says: of the whole run, or of one prompt; None without such a plan."""
-        kept = self._store.read(self._facts(candidate, variant))
-        return with_seconds(convert(kept["plan"], Plan), kept["steps"], self.pace).seconds if kept else None
-
     def work_each(
         self,
         candidate: Candidate,
