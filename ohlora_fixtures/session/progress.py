@@ -66,7 +66,7 @@ def _planned(item: pytest.Item, planner: Planner) -> Work | None:
     with suppress(CandidateError), phases_on_terminal(item.config, name) as watch:
         seconds = planner.plan(candidate, variant, watch=watch).seconds
         prompts = 1 if variant else len(item.config.stash[SETTINGS].protocol.prompt_rows)
-        return seconds and Work(AS_PLANNED, seconds * prompts)
+        return Work(AS_PLANNED, seconds * prompts) if seconds else None
     return None
 
 
