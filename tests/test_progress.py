@@ -5,8 +5,22 @@ from types import SimpleNamespace
 import pytest
 from choices import fine_tuning, inference, plan
 
+from ohlora_fixtures.base.errors import CandidateError
+from ohlora_fixtures.base.messages import message
+from ohlora_fixtures.inputs.cases import FINE_TUNING, INFERENCE, Case
 from ohlora_fixtures.session import progress
-from ohlora_fixtures.session.progress import Line, Phases, Progress, Remaining, SignOfLife, Work, in_words, is_watched
+from ohlora_fixtures.session.options import SETTINGS
+from ohlora_fixtures.session.progress import (
+    Line,
+    Phases,
+    Progress,
+    Remaining,
+    SignOfLife,
+    Work,
+    in_words,
+    is_watched,
+    works_of,
+)
 from ohlora_fixtures.session.terminal import figures
 
 
@@ -128,11 +142,52 @@ def test_a_case_that_broke_off_tells_nothing_of_the_others(clock):
     left.end(is_typical=False)
 
 
-def test_at_full_size_a_case_takes_as_long_as_its_model_is_large(clock):
-    left, run = session(clock, Work("fine_tuning", 2.5e9), Work("fine_tuning", 0.5e9), Work("fine_tuning", 1e9))
-    run(0, 50)
+def works(monkeypatch, *of, planned, is_full_size=True):
+    """What the time of these cases depends on, by candidate, if a planner plans these seconds, and else refuses."""
+
+    def make(candidate, variant, watch):
+        if candidate.name not in planned:
+            raise CandidateError(message("reason.not_planned", candidate=candidate.name, error="none"))
+        return SimpleNamespace(seconds=planned[candidate.name])
+
+    found = SimpleNamespace(
+        case_of=lambda item: item.case,
+        candidate_of=lambda item: SimpleNamespace(name=item.case.candidate),
+        variant_of=lambda item: item.case.variant and SimpleNamespace(name=item.case.variant),
+    )
+    monkeypatch.setattr(progress, "cases", found)
+    settings = SimpleNamespace(protocol=SimpleNamespace(prompt_rows=range(25)))
+    config = SimpleNamespace(stash={SETTINGS: settings}, pluginmanager=SimpleNamespace(get_plugin=lambda _: None))
+    items = [SimpleNamespace(case=case, config=config, nodeid=case.candidate) for case in of]
+    return works_of(items, SimpleNamespace(plan=make), is_full_size=is_full_size)
+
+
+def test_at_full_size_cases_take_as_long_as_planned(monkeypatch, clock):
+    measured = Case("a", FINE_TUNING, "r16"), Case("b", INFERENCE, None)
+    found = works(monkeypatch, *measured, planned={"a": 60.0, "b": 2.0})
+    left, _ = session(clock, found["a"], found["b"])
+    left.begin("0")
+    assert left.seconds() == 60 + 25 * 2
+    clock.seconds += 90  # half as long again as planned, and so will be the other one
+    left.end(is_typical=True)
     left.begin("1")
-    assert left.seconds() == pytest.approx(10 + 20)
+    assert left.seconds() == 75
+
+
+def test_of_cases_that_cannot_be_planned_nothing_is_told(monkeypatch, clock):
+    unknown = Case("a", FINE_TUNING, "r16"), Case("b", FINE_TUNING, "r16")
+    found = works(monkeypatch, *unknown, planned={"a": None})
+    left, run = session(clock, found["a"], found["b"])
+    run(0, 60)
+    left.begin("1")
+    assert left.seconds() is None
+    assert left.seconds(own=30.0) == 30
+
+
+def test_plans_and_replicas_of_a_kind_take_alike(monkeypatch):
+    of = Case("a", FINE_TUNING, "r16"), Case("b", FINE_TUNING, "r32"), Case("c", FINE_TUNING, "r16", is_planned=True)
+    found = works(monkeypatch, *of, planned={}, is_full_size=False)
+    assert found["a"] == found["b"] != found["c"]
 
 
 def test_what_is_no_case_has_no_time(clock):

@@ -31,7 +31,7 @@ from ohlora_fixtures.session import devices, preflight
 
 pytest_plugins = ["ohlora_fixtures.plugin"]
 preflight.check = lambda *_: []
-devices.environment_ahead = lambda _: Environment({}, "full", "hub")
+devices.environment_ahead = lambda _: Environment({}, "mini", "hub")
 """
 PASSED, OVER, FULL = (f"bench_it.py::bench_fine_tuning[tiny-r{rank}]" for rank in (8, 16, 32))
 

@@ -16,7 +16,7 @@ from ohlora_fixtures.validation.peft_metamathqa import USUAL_TOKENS, planned, pu
 
 MOST_OFF_PERCENT_PEAK, MOST_OFF_PERCENT_MEAN = 0.25, 0.2
 MOST_OFF_PERCENT_SECONDS = 15
-SLOWER_THAN_PLANNED = ("lora/llama-3.2-3B-rank32-lorafa", "boft/llama-3.2-3B-default")
+SLOWER_THAN_PLANNED = ("lora/llama-3.2-3B-rank32-lorafa",)
 """Why, docs/planning.md says."""
 PUBLISHED_TOKENS, STEPS, ROWS = 4_198_051, 5000, 4
 """Of a whole run of peft's; one token more than there is counts for each row."""
@@ -47,7 +47,7 @@ def test_peft_runs_on_an_l40s_are_planned_as_they_were_measured(run):
     assert abs(mean.off_percent) <= MOST_OFF_PERCENT_MEAN
     assert plan.trainable_parameters == measured.trainable_parameters
     seconds = Compared(run, "", plan.train_seconds, measured.train_seconds, "s")
-    assert abs(seconds.off_percent) <= (MOST_OFF_PERCENT_SECONDS if run not in SLOWER_THAN_PLANNED else 21)
+    assert abs(seconds.off_percent) <= (MOST_OFF_PERCENT_SECONDS if run not in SLOWER_THAN_PLANNED else 20)
 
 
 def test_the_mean_length_follows_from_the_published_tokens():
@@ -94,10 +94,9 @@ def test_each_candidates_times_on_a_t4_are_planned_from_the_other_six():
         off.setdefault(each.quantity, []).append(abs(each.off_percent))
     training, answering = off["seconds"], off["seconds of answers"]
     assert (len(training), len(answering)) == (21, 7)
-    assert max(training) <= 12  # RWKV's among them
-    assert fmean(training) <= 5
-    assert max(answering) <= 20  # docs/planning.md says why
-    assert fmean(training + answering) <= 6
+    assert max(training) <= 11  # RWKV's among them
+    assert max(answering) <= 15
+    assert fmean(training + answering) <= 5
 
 
 @pytest.mark.slow
@@ -107,8 +106,8 @@ def test_one_candidate_measured_tells_the_times_of_the_others():
         pace = calibrated(study.pace_without_runs(), [(each.work, each.seconds) for each in own])
         others = [each for other, cases in timed.items() if other != name for each in cases]
         misses = [abs(seconds_of(each.work, pace).seconds / each.seconds - 1) for each in others]
-        assert fmean(misses) <= 0.13
-        assert max(misses) <= 0.37
+        assert fmean(misses) <= 0.11
+        assert max(misses) <= 0.27
 
 
 @pytest.mark.slow

@@ -123,6 +123,23 @@ def test_what_is_expanded_moves_once():
     assert tracer.done().operators == 4
 
 
+def test_what_the_host_calls_is_counted_and_what_of_it_autograd_records():
+    with torch.device("meta"):
+        layer, rows = torch.nn.Sequential(torch.nn.ReLU()), torch.empty(4, 8)
+    tracer = StorageTracer(Trace(), 1)
+    with tracer, tracer.modules_counted():
+        with torch.no_grad():
+            layer(rows)
+        assert tracer.done() == Work(operators=1, modules=2)
+        total = layer(rows.requires_grad_()).sum()
+        forward = tracer.done()
+        total.backward()
+    layer(rows)
+    done = tracer.done()
+    assert forward.modules == done.modules == 4
+    assert 1 < forward.operators < done.operators == 1 + done.autograd_operators
+
+
 def test_work_that_does_not_come_out_whole_is_refused():
     assert work_at(3, {1: Work(10, 4), 2: Work(20, 4)}) == Work(30, 4)
     with pytest.raises(NotComposableError):

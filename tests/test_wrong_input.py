@@ -79,7 +79,9 @@ def test_a_candidates_file(suite, write_candidates):
 
 
 def test_a_dataset(suite, write_dataset):
-    refused(suite.runpytest("benches", "--dataset", write_dataset(count=139)), "has 139 train rows", "140 are asked for")
+    refused(
+        suite.runpytest("benches", "--dataset", write_dataset(count=139)), "has 139 train rows", "140 are asked for"
+    )
     (suite.path / "workbook.csv").write_bytes(b"PK\3\4\xff\xff")
     refused(suite.runpytest("benches", "--dataset", "workbook.csv"), "is not text in UTF-8, UTF-16 or CP949: save it")
 

@@ -63,6 +63,7 @@ def storages_traced(
             fused = fused_attention(profile.capability)
             stack.enter_context(patch.object(torch.nn.functional, "scaled_dot_product_attention", fused))
         stack.enter_context(_optimizer_labelled(tracer))
+        stack.enter_context(tracer.modules_counted())
         stack.enter_context(tracer)
         if begin is None:
             tracer.adopt(cuda_order(model), Category.BASE_WEIGHTS)

@@ -91,11 +91,6 @@ class Planner:
         )
         return self._timed(kept)
 
-    def kept_seconds(self, candidate: Candidate, variant: Variant | None) -> float | None:
-        """What a case's plan that is at hand says: of the whole run, or of one prompt; None without such a plan."""
-        kept = self._store.read(self._facts(candidate, variant))
-        return self._timed(kept).seconds if kept else None
-
     def work_each(
         self,
         candidate: Candidate,

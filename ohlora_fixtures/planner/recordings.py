@@ -193,7 +193,8 @@ def _record(
         ready, incoming = len(trace.events), len(trace.categories)  # the product's backward makes the output's gradient
         torch.autograd.backward(product, seed)
         found = [None if each is None else each.grad for each in (*leaves, *trained)]
-        handed_over = Work(operators=sum(each is not None for each in found))  # an operator each, once more in playback
+        grads = sum(each is not None for each in found)
+        handed_over = Work(operators=grads, autograd_operators=grads)  # an operator each, once more in playback
         backward_work = tracer.done() - until_gradient[0] - handed_over
         gradients = [
             None if each is None or tracer.allocation_of(each) < first else (tracer.allocation_of(each), _layout(each))

@@ -14,8 +14,10 @@ from statistics import fmean
 
 from ..inputs.pace import Pace
 
-OVERLAP = 1.2
+OVERLAP = 1.4
 """The norm's exponent: 1 adds host and card, without end it takes the larger one."""
+OF_A_MODULE, OF_AUTOGRAD = 3, 0.3
+"""What the host takes for a module's Python, and for an operator more where autograd records it, in operators."""
 _PRIOR = (1.0, 0.7, 0.05)
 """How far a calibrated pace may be from the one it begins with: standard deviations of the logarithms of the host's
 time, the matrix rate and the bandwidth."""
@@ -40,6 +42,10 @@ class Work:
     """Operators that the host called, views among them."""
     made_bytes: int = 0
     """Bytes of new tensors, and of what an optimizer's kernels read and write in place."""
+    modules: int = 0
+    """Modules that the host called: Python between the operators."""
+    autograd_operators: int = 0
+    """Of `operators`, those that autograd recorded, and those of its backward pass."""
 
     @property
     def products(self) -> tuple[int, int, int]:
@@ -47,13 +53,7 @@ class Work:
         return self.flops, self.moved_bytes, self.fp32_flops
 
     def __add__(self, other: Work) -> Work:
-        return Work(
-            self.flops + other.flops,
-            self.moved_bytes + other.moved_bytes,
-            self.fp32_flops + other.fp32_flops,
-            self.operators + other.operators,
-            self.made_bytes + other.made_bytes,
-        )
+        return Work(*(one + another for one, another in zip(vars(self).values(), vars(other).values(), strict=True)))
 
     def __sub__(self, other: Work) -> Work:
         return self + Work(*(-value for value in vars(other).values()))
@@ -80,7 +80,8 @@ def seconds_of(work: Work, pace: Pace) -> Range:
 
 
 def _seconds(work: Work, pace: Pace) -> float:
-    host = work.operators * pace.operator_seconds
+    calls = work.operators + OF_AUTOGRAD * work.autograd_operators + OF_A_MODULE * work.modules
+    host = calls * pace.operator_seconds
     card = (
         (work.flops - work.fp32_flops) / pace.flops_per_second
         + work.fp32_flops / pace.fp32_flops_per_second

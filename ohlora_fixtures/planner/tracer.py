@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .allocator import Category, Trace
@@ -61,7 +62,8 @@ class StorageTracer(TorchDispatchMode):
         """What to call before an operator runs."""
         self.work = Work()
         """What matrix products have computed and moved so far, and what recordings played back have done."""
-        self._operators = 0
+        self._calls = [0, 0, 0]
+        """Operators that the host called, those of them for autograd, and modules."""
         self.marks: list[tuple[int, Work]] = []
         """Positions in the trace's events, and the work until then."""
         self._vocabulary = vocabulary
@@ -80,13 +82,24 @@ class StorageTracer(TorchDispatchMode):
         finally:
             self.category = before
 
+    @contextmanager
+    def modules_counted(self) -> Iterator[None]:
+        """Count the modules that the block calls."""
+
+        def count(*_: Any) -> None:
+            self._calls[2] += 1
+
+        with register_module_forward_pre_hook(count):
+            yield
+
     def mark(self) -> None:
         """Note how far the run has come."""
         self.marks.append((len(self.trace.events), self.done()))
 
     def done(self) -> Work:
         """What has been done so far, but for the bytes made, which the trace tells."""
-        return self.work + Work(operators=self._operators)
+        operators, autograd_operators, modules = self._calls
+        return self.work + Work(operators=operators, autograd_operators=autograd_operators, modules=modules)
 
     def relabel(self, tensor: torch.Tensor, category: Category) -> None:
         """Say what a live tensor's block turned out to be for, if it is followed."""
@@ -126,13 +139,13 @@ class StorageTracer(TorchDispatchMode):
     @contextmanager
     def aside(self) -> Iterator[Trace]:
         """Record what happens in the block into a trace of its own, cuBLAS's workspaces taken before."""
-        before = self.trace, self.work, self._operators, self._cuda_kernels
-        self.trace, self.work, self._operators = Trace(), Work(), 0
+        before = self.trace, self.work, self._calls, self._cuda_kernels
+        self.trace, self.work, self._calls = Trace(), Work(), [0, 0, 0]
         self._cuda_kernels = self._cuda_kernels and self._cuda_kernels.with_workspaces()
         try:
             yield self.trace
         finally:
-            self.trace, self.work, self._operators, self._cuda_kernels = before
+            self.trace, self.work, self._calls, self._cuda_kernels = before
 
     def adopt(self, tensors: Iterable[torch.Tensor], category: Category) -> None:
         """Count tensors that were made before the tracing began, in the order given."""
@@ -159,7 +172,8 @@ class StorageTracer(TorchDispatchMode):
         if kernel is None:
             with self:
                 return func.decompose(*args, **kwargs)
-        self._operators += 1
+        self._calls[0] += 1
+        self._calls[1] += torch.is_grad_enabled() or torch._C._current_graph_task_id() >= 0
         out = kernel(*args, **kwargs)
         if brings_storage:
             for each in out if isinstance(out, (tuple, list)) else (out,):

@@ -5,12 +5,14 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from statistics import median
 
 import pytest
 
+from ..base.errors import CandidateError
+from ..inputs.cases import INFERENCE
 from ..meters.meter import Tick
 from ..planner.planner import Planner
 from . import cases
@@ -42,30 +44,30 @@ class Work:
 def works_of(items: Iterable[pytest.Item], planner: Planner, *, is_full_size: bool) -> dict[str, Work]:
     """What each case's time depends on, by its node id; a plan of one rank does the work of all.
 
-    Measured at full size, cases take as long as planned if plans of all of them are at hand; else each as long as its
-    model is large. Mini replicas are alike.
+    Measured at full size, a case takes as long as planned, and its plan is made where it is not at hand. Of one that
+    cannot be planned nothing is known. Mini replicas are alike.
     """
-    plans, measured = dict[str, Work](), dict[str, pytest.Item]()
+    works = dict[str, Work]()
     for item in items:
         case = cases.case_of(item)
         if case.is_planned:
-            plans[item.nodeid] = Work(f"plan {case.variant}")
+            works[item.nodeid] = Work(f"plan {case.variant}")
+        elif is_full_size:
+            works[item.nodeid] = _planned(item, planner) or Work(item.nodeid)
         else:
-            measured[item.nodeid] = item
-    planned = {nodeid: _planned_seconds(item, planner) for nodeid, item in measured.items() if is_full_size}
-    if planned and all(planned.values()):
-        return plans | {nodeid: Work(AS_PLANNED, seconds or 0.0) for nodeid, seconds in planned.items()}
-    return plans | {
-        nodeid: Work(cases.case_of(item).workload, cases.candidate_of(item).parameters if is_full_size else 1.0)
-        for nodeid, item in measured.items()
-    }
+            works[item.nodeid] = Work(case.workload)
+    return works
 
 
-def _planned_seconds(item: pytest.Item, planner: Planner) -> float | None:
-    """What a measured case takes by its plan, if that is at hand."""
-    variant = cases.variant_of(item)
-    seconds = planner.kept_seconds(cases.candidate_of(item), variant)
-    return seconds and seconds * (1 if variant else len(item.config.stash[SETTINGS].protocol.prompt_rows))
+def _planned(item: pytest.Item, planner: Planner) -> Work | None:
+    """A measured case as its plan has it."""
+    candidate, variant = cases.candidate_of(item), cases.variant_of(item)
+    name = f"{candidate.name} {variant.name if variant else INFERENCE}"
+    with suppress(CandidateError), phases_on_terminal(item.config, name) as watch:
+        seconds = planner.plan(candidate, variant, watch=watch).seconds
+        prompts = 1 if variant else len(item.config.stash[SETTINGS].protocol.prompt_rows)
+        return Work(AS_PLANNED, seconds * prompts) if seconds else None
+    return None
 
 
 class Remaining:
@@ -188,7 +190,7 @@ class Phases:
     """Shows what a plan is at, once it takes longer than two seconds."""
 
     def __init__(self, line: Line, name: str) -> None:
-        """A case called `name` begins now."""
+        """What is called `name` begins now."""
         self._line, self._name = line, name
         self._next = time.perf_counter() + _SECONDS_OF_A_SHORT_PLAN
 
@@ -245,7 +247,7 @@ def progress_on_terminal(
 @contextmanager
 def phases_on_terminal(config: pytest.Config, name: str) -> Iterator[Callable[[str], None] | None]:
     """What to call as a plan goes on; None where nobody watches."""
-    if config.stash.get(REMAINING, None) is None:
+    if not is_watched(config):
         yield None
         return
     line = _line(config)
