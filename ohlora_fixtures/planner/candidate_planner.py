@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..inputs.variants import Variant, by_rank, ends_of, rank_of
 from .batches import drawn_batches
+from .curves import PARABOLA, TILED
 from .player import Played, play
 from .runs import (
     CutRun,
@@ -66,7 +67,8 @@ class CandidatePlanner:
         self._runs: dict[Variant, Run] = {}
         self._answer_work: Sequence[Work] = ()
         """What each token's forward pass does, of the answer that is planned."""
-        self._lengths_agree = True
+        self._growths = [PARABOLA, TILED] if traced.has_fused_attention else [PARABOLA]
+        """Those of which no check has failed."""
         self._whole: dict[Variant, TracedRun] = {}
 
     def of_rows(self, most_tokens: int) -> CandidatePlanner:
@@ -305,10 +307,10 @@ class CandidatePlanner:
             step = [batch] * len(steps[0])
             batches_of.setdefault(shapes_of(step), step)
         played = {shapes_of(step) for step in (*played_of(steps), longest)}
-        if self._lengths_agree:
+        while self._growths:
             with suppress(NotComposableError):
-                return interpolated_run(batches_of, played, partial(self.cut_run, variant))
-            self._lengths_agree = False
+                return interpolated_run(batches_of, played, partial(self.cut_run, variant), self._growths[0])
+            del self._growths[0]
         shapes = sorted(batches_of)
         if len(steps) > len(played_of(steps)):
             raise NotComposableError("there are too many different steps")

@@ -131,6 +131,11 @@ class TracedCandidate:
         self.states: dict[Variant, States] = {}
         """What the optimizer keeps, of each variant traced so far."""
 
+    @property
+    def has_fused_attention(self) -> bool:
+        """Whether the card computes attention in one kernel."""
+        return self._profile.attention == "fused"
+
     def checkpoints(self, variant: Variant) -> bool:
         """Whether a variant recomputes activations."""
         return variant.protocol(self._protocol).gradient_checkpointing
