@@ -2,11 +2,13 @@
 
 Costs are told as multiples of the CPU time that importing the libraries takes here, so that machines compare. The aim
 is 8 for the 28 cases from cold (no plan kept), and 2 for one candidate's four cases, the import among them; what must
-hold is less. The cost of a candidate must grow at most as its layers do.
+hold is less. The cost of a candidate must grow at most as its layers do. What long rows cost is told.
 """
 
+import csv
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -16,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MOST_IMPORTS, MOST_IMPORTS_OF_ONE, MOST_IMPORTS_AGAIN, MOST_RSS_MIB = 10, 2.5, 1, 2048
+LONG_ROWS, LONGEST_ROW_TOKENS, CHARACTERS_A_TOKEN = 800, 1024, 1.49
 _IMPORT = "from transformers import Trainer, AutoModelForCausalLM; import peft"
 
 _ON_ONE_CORE = (
@@ -27,10 +30,10 @@ _ON_ONE_CORE = (
 )
 
 
-def plan(folder, *arguments):
+def plan(folder, *arguments, profile="t4"):
     """CPU seconds and peak resident MiB of a session that plans on one core; its plans are kept in `folder`."""
     results = folder / f"results-{time.monotonic_ns()}"
-    command = ["benches", "-k", "plan", "--gpu-profile", "t4", "-o", f"cache_dir={folder}", "--results-dir", results]
+    command = ["benches", "-k", "plan", "--gpu-profile", profile, "-o", f"cache_dir={folder}", "--results-dir", results]
     process = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", _ON_ONE_CORE, *map(str, command), *map(str, arguments)],
         cwd=ROOT,
@@ -91,3 +94,27 @@ def test_the_cost_of_a_candidate_grows_at_most_as_its_layers_do(tmp_path, capsys
     with capsys.disabled():
         print(f"\nplan of one candidate: {seconds[12]:.1f} s with 12 layers, {seconds[48]:.1f} s with 48")
     assert seconds[48] < 4 * seconds[12]
+
+
+@pytest.mark.parametrize("profile", ["v100-32gb", "l40s"])
+def test_long_rows_beside_the_protocols(tmp_path, capsys, profile):
+    """2,000 batches of rows of random lengths, for a card that computes attention in parts and one that pads in it."""
+    chance = random.Random(1)  # noqa: S311 - the same rows each time
+    dataset = tmp_path / "long.csv"
+    with dataset.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["data_type", "input_data", "output_data"])
+        for _ in range(LONG_ROWS):
+            characters = round(chance.randint(20, LONGEST_ROW_TOKENS - 2) * CHARACTERS_A_TOKEN) - 24
+            writer.writerow(["train", "가" * (characters // 3), "나" * (characters - characters // 3)])
+        writer.writerows([["valid", "안녕?", "안녕!"]] * 25)
+    one = ["--candidate", "FinguAI-Chat-v1", "--vram-budget", "200GB"]
+    protocol = {"fine_tuning_rows": f"0:{LONG_ROWS}", "max_row_tokens": LONGEST_ROW_TOKENS, "prompt_rows": "valid 0:25"}
+    changes = [part for name, value in protocol.items() for part in ("--protocol", f"{name}={value}")]
+    short, _ = plan(tmp_path / "short", *one, profile=profile)
+    long, rss_mib = plan(tmp_path / "long", *one, *changes, "--dataset", dataset, profile=profile)
+    with capsys.disabled():
+        print(
+            f"\n{profile}: {long:.1f} s for long rows with {rss_mib:.0f} MiB resident, {short:.1f} s for the", end=" "
+        )
+        print(f"protocol's: {long / short:.2f} times as much")

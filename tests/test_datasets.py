@@ -266,12 +266,12 @@ def test_a_session_says_what_it_understood_and_how_many_rows_it_used(suite, tiny
     result.stdout.fnmatch_lines(
         [
             "dataset: mine.json, JSON, question_text -> reply; trains on 20 of 3,000 rows (2,950 train, *",
-            "*, 20 of 3,000 rows. MiB: *",
+            "*, 20 of 2,950 rows. MiB: *",
             "*fine_tuning_rows random 0:20 instead of*",
         ]
     )
-    assert [each["dataset_rows"] for each in flat_records(suite.path / "out")] == [3000]
-    assert "3,000행 가운데 20행" in (suite.path / "out" / "report.html").read_text(encoding="utf-8")
+    assert [each["dataset_rows"] for each in flat_records(suite.path / "out")] == [2950]
+    assert "2,950행 가운데 20행" in (suite.path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_dataset_of_the_hub_has_its_splits(monkeypatch):

@@ -61,6 +61,7 @@ NOT_RUN = {
     "tox -e lint": MINUTES,
     "pytest overhead -k 28_cases": MINUTES,
     "pytest overhead -k harness": MINUTES,
+    "pytest overhead -k long_rows": MINUTES,
     "pytest overhead -k tell_the_time": MINUTES,
     "pytest tests/test_validation.py -k one_candidate": MINUTES,
     "python overhead/architectures.py --into docs/architectures.md": MINUTES,

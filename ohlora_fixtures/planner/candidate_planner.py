@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..inputs.variants import Variant, by_rank, ends_of, rank_of
 from .batches import drawn_batches
+from .curves import PARABOLA, TILED, Growth
 from .player import Played, play
 from .runs import (
     CutRun,
@@ -59,7 +60,11 @@ class CandidatePlanner:
     _whole: dict[Variant, TracedRun] = field(default_factory=dict, init=False)
     _answer_work: Sequence[Work] = field(default=(), init=False)
     """What each token's forward pass does, of the answer that is planned."""
-    _lengths_agree: bool = field(default=True, init=False)
+    _growths: list[Growth] = field(init=False)
+    """Those of which no check has failed."""
+
+    def __post_init__(self) -> None:
+        self._growths = [PARABOLA, TILED] if self.traced.has_fused_attention else [PARABOLA]
 
     @property
     def advised(self) -> Variant:
@@ -302,10 +307,10 @@ class CandidatePlanner:
             step = [batch] * len(steps[0])
             batches_of.setdefault(shapes_of(step), step)
         played = {shapes_of(step) for step in (*played_of(steps), longest)}
-        if self._lengths_agree:
+        while self._growths:
             with suppress(NotComposableError):
-                return interpolated_run(batches_of, played, partial(self.cut_run, variant))
-            self._lengths_agree = False
+                return interpolated_run(batches_of, played, partial(self.cut_run, variant), self._growths[0])
+            del self._growths[0]
         shapes = sorted(batches_of)
         if len(steps) > len(played_of(steps)):
             raise NotComposableError("there are too many different steps")

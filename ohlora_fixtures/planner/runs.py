@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from .curves import Curve, Growth
 from .seconds import Work
-from .steps import NotComposableError, Step, batch_of_each, mixed, step_at
-from .work import mean_work, work_at
+from .steps import EventsBetween, NotComposableError, Step, batch_of_each, mixed, step_at
+from .work import mean_work, work_at, work_between
 
 if TYPE_CHECKING:
     from .traced_candidate import Batch
@@ -22,8 +23,6 @@ Shape = tuple[int, int]
 StepShape = tuple[Shape, ...]
 """Those of a step's batches."""
 
-_FEW_SHAPES = 4
-"""With no more there is nothing to save."""
 _FEW_STEPS, _MANY_STEPS = 8, 64
 
 
@@ -98,41 +97,82 @@ def interpolated_run(
     batches_of: Mapping[StepShape, StepBatches],
     played: Collection[StepShape],
     trace: Callable[[Sequence[StepBatches]], CutRun],
+    growth: Growth,
 ) -> Run:
-    """Trace three lengths and a further step as a check, and put the others on the curve through them.
+    """Trace a few lengths and a further step as a check, and put the others on the curve through them.
 
-    Where gradients are accumulated, steps of short and long batches tell which of them each block belongs to.
-    Raises NotComposableError where there are too few lengths, or where the check fails.
+    Batches with blocks of their own lie on a curve of their own. Where gradients are accumulated, steps of short and
+    long batches tell which of them each block belongs to. Raises NotComposableError where there are too few lengths, or
+    where a check fails.
     """
     usual_rows = Counter(map(_rows_of, sorted(batches_of))).most_common(1)[0][0]
-    usual = sorted(shape for shape in batches_of if _rows_of(shape) == usual_rows)
     others = sorted(shape for shape in batches_of if _rows_of(shape) != usual_rows)
-    batch_of = {shape_of(batch)[1]: batch for shape in usual for batch in batches_of[shape]}
-    lengths = sorted(batch_of)
-    picked = [lengths[0], lengths[len(lengths) // 2], lengths[-1]]
+    alike = defaultdict[object, list[StepShape]](list)
+    for shape in sorted(set(batches_of).difference(others)):
+        alike[_kind(batches_of[shape], growth)].append(shape)
     places = range(len(usual_rows))
-    alike = [[batch_of[tokens] for _ in places] for tokens in picked]
-    coded = [
-        [batch_of[picked[-1 if place >> bit & 1 else 0]] for place in places]
-        for bit in range((len(places) - 1).bit_length())
-    ]
-    if len(usual) <= _FEW_SHAPES + len(coded) or len(lengths) < len(picked) or len(set(usual_rows)) > 1:
+    bits = range((len(places) - 1).bit_length())
+    curves, checks = list[Curve](), list[StepShape]()
+    for shapes in alike.values():
+        curve = Curve(growth, sorted({tokens for shape in shapes for _, tokens in shape}))
+        if len(shapes) > len(curve.picked) + len(bits) + 1:
+            curves.append(curve)
+            later = shapes[len(shapes) // 4 :]
+            checks.append(max(later, key=lambda shape: any(tokens not in curve.picked for _, tokens in shape)))
+        else:
+            others += shapes
+    if not curves or len(set(usual_rows)) > 1:
         raise NotComposableError("there are too few lengths for a curve")
-    check = usual[len(usual) // 4]
-    found = trace([*map(batches_of.__getitem__, others), *alike, *coded, batches_of[check]])
+    batch_of = {shape_of(batch)[1]: batch for shapes in alike.values() for each in shapes for batch in batches_of[each]}
+    picked = [tokens for curve in curves for tokens in curve.picked]
+    low, high = curves[0].lengths[0], curves[0].lengths[-1]
+    coded = [[batch_of[high if place >> bit & 1 else low] for place in places] for bit in bits]
+    found = trace(
+        [
+            *map(batches_of.__getitem__, others),
+            *([batch_of[tokens]] * len(places) for tokens in picked),
+            *coded,
+            *map(batches_of.__getitem__, checks),
+        ]
+    )
     step_of, work_of = dict(zip(others, found.steps, strict=False)), dict(zip(others, found.work_each, strict=False))
     steps = dict(zip(picked, found.steps[len(others) :], strict=False))
     work = dict(zip(picked, found.work_each[len(others) :], strict=False))
-    place_of = batch_of_each(steps[picked[0]], steps[picked[-1]], found.steps[len(others) + len(picked) :])
-    step_at_length = {tokens: steps[tokens] if tokens in steps else step_at(tokens, steps) for tokens in lengths}
-    work_at_length = {tokens: work[tokens] if tokens in work else work_at(tokens, work) for tokens in lengths}
-    for shape in usual:
-        work_of[shape] = mean_work([work_at_length[tokens] for _, tokens in shape])
-        if shape in played or shape == check:
-            step_of[shape] = mixed([step_at_length[tokens] for _, tokens in shape], place_of)
-    if step_of[check].events != found.last_events or work_of[check].products != found.work_each[-1].products:
-        raise NotComposableError("the check at a further step failed")
+    place_of = batch_of_each(steps[low], steps[high], found.steps[len(others) + len(picked) :][: len(bits)])
+    composed = {*played, *checks}
+    for curve in curves:
+        _put_on(curve, {tokens for shape in composed for _, tokens in shape}, steps, work)
+    for shape in set(batches_of).difference(others):
+        work_of[shape] = mean_work([work[tokens] for _, tokens in shape])
+    for shape in composed.difference(others):
+        step_of[shape] = mixed([steps[tokens] for _, tokens in shape], place_of)
+    traced = [*(step.events for step in found.steps), found.last_events][-len(checks) :]
+    for check, events, done in zip(checks, traced, found.work_each[-len(checks) :], strict=True):
+        if step_of[check].events != events or work_of[check].products != done.products:
+            raise NotComposableError("the check at a further step failed")
     return Run(found.beginning, found.begin, step_of, work_of)
+
+
+def _kind(step: StepBatches, growth: Growth) -> object:
+    """What the order of a step's blocks depends on, but for its batches' rows, where it has one batch.
+
+    That is whether rows are padded, so that attention has a mask, and whether the mask's rows are aligned.
+    """
+    if len(step) > 1:
+        return None
+    _, tokens = shape_of(step[0])
+    return any(len(row["input_ids"]) < tokens for row in step[0]), tokens % growth.alignment == 0
+
+
+def _put_on(curve: Curve, wanted: Collection[int], steps: dict[int, Step], work: dict[int, Work]) -> None:
+    """Add the work at a curve's lengths, and those steps that are wanted, by those at the picked ones."""
+    known = [work[tokens] for tokens in curve.picked]
+    between = EventsBetween([steps[tokens].events for tokens in curve.picked])
+    for tokens in set(curve.lengths).difference(curve.picked):
+        weights = curve.at(tokens)
+        work[tokens] = work_between(weights, known)
+        if tokens in wanted:
+            steps[tokens] = replace(steps[curve.picked[0]], events=between.at(weights))
 
 
 def run_on_line(rank: int, runs: dict[int, Run]) -> Run:

@@ -6,14 +6,15 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import accumulate, pairwise
-from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .allocator import EMPTY_CACHE, Trace
+from .curves import Weights, on_polynomial
 
 INHERITED = -(1 << 60)
 """Events up to this one free what the step before left: the n-th in line is `INHERITED - n`."""
@@ -84,23 +85,51 @@ def mixed(steps: Sequence[Step], place_of: NDArray[np.int64]) -> Step:
 def events_at(x: int, known: Mapping[int, array[int]]) -> array[int]:
     """Events at `x` on the polynomial through the events at known points: two give a line, three a parabola.
 
-    Raises NotComposableError unless all have the same allocations and frees in the same order, and every
-    size at `x` is a whole positive number of bytes.
+    Raises NotComposableError as `EventsBetween` does.
     """
-    points = list(known)
-    rows = [np.frombuffer(known[point], dtype=np.int64) for point in points]
-    first = rows[0]
-    if any(len(row) != len(first) for row in rows):
-        raise NotComposableError("traces differ in their number of events")
-    changes = np.flatnonzero(np.logical_or.reduce([row != first for row in rows]))
-    if any((row[changes] <= 0).any() for row in rows):
-        raise NotComposableError("traces differ in their order of allocations and frees")
-    result = first.copy()
-    if len(changes):
-        result[changes] = _lagrange(x, points, [row[changes].astype(object) for row in rows])
-    events = array("q")
-    events.frombytes(result.tobytes())
-    return events
+    return EventsBetween([*known.values()]).at(on_polynomial(x, [*known]))
+
+
+class EventsBetween:
+    """Events whose sizes lie between those of known ones."""
+
+    def __init__(self, known: Sequence[array[int]]) -> None:
+        """Raises NotComposableError unless all have the same allocations and frees in the same order."""
+        rows = [np.frombuffer(events, dtype=np.int64) for events in known]
+        self._first = rows[0]
+        if any(len(row) != len(self._first) for row in rows):
+            raise NotComposableError("traces differ in their number of events")
+        self._changes = np.flatnonzero(np.logical_or.reduce([row != self._first for row in rows]))
+        self._sizes = np.stack([row[self._changes] for row in rows])
+        if (self._sizes <= 0).any():
+            raise NotComposableError("traces differ in their order of allocations and frees")
+
+    @cached_property
+    def _different(self) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+        """The sizes that differ from all others, in integers of any size; and which of them each is."""
+        different, numbers = np.unique(self._sizes, axis=1, return_inverse=True)
+        return different.astype(object), numbers.reshape(-1)
+
+    def at(self, weights: Weights) -> array[int]:
+        """Those at a point; raises NotComposableError unless every size is a whole positive number of bytes."""
+        most = int(self._sizes.max(initial=0)) * sum(map(abs, weights.factors))
+        if most <= np.iinfo(np.int64).max:
+            sizes = _whole(np.array(weights.factors) @ self._sizes, weights.divisor)
+        else:
+            different, numbers = self._different
+            sizes = _whole(np.array(weights.factors, dtype=object) @ different, weights.divisor)[numbers]
+        result = self._first.copy()
+        result[self._changes] = sizes
+        events = array("q")
+        events.frombytes(result.tobytes())
+        return events
+
+
+def _whole(totals: NDArray[Any], divisor: int) -> NDArray[np.int64]:
+    if (totals % divisor != 0).any() or (totals <= 0).any():
+        raise NotComposableError("a size on the curve is no whole positive number of bytes")
+    sizes: NDArray[np.int64] = (totals // divisor).astype(np.int64)
+    return sizes
 
 
 def whole_at(x: int, known: Mapping[int, int]) -> int:
@@ -108,32 +137,14 @@ def whole_at(x: int, known: Mapping[int, int]) -> int:
 
     Raises NotComposableError unless it comes out whole and positive.
     """
-    value = value_at(x, known)
+    return whole(on_polynomial(x, [*known]).sum([*known.values()]))
+
+
+def whole(value: Fraction) -> int:
+    """A whole positive number; raises NotComposableError for any other."""
     if value.denominator > 1 or value <= 0:
         raise NotComposableError("a size on the curve is no whole positive number of bytes")
     return int(value)
-
-
-def value_at(x: int, known: Mapping[int, int]) -> Fraction:
-    """The value at `x` on the polynomial through those at known points."""
-    total = Fraction(0)
-    for point, value in known.items():
-        others = [other for other in known if other != point]
-        total += Fraction(value * prod(x - other for other in others), prod(point - other for other in others))
-    return total
-
-
-def _lagrange(x: int, points: Sequence[int], values: Sequence[NDArray[np.object_]]) -> NDArray[np.int64]:
-    """The interpolating polynomial's values at `x`, in integers of any size: the products outgrow 64 bits."""
-    whole: int = prod(a - b for index, a in enumerate(points) for b in points[:index])
-    total: Any = 0
-    for point, value in zip(points, values, strict=True):
-        others = [other for other in points if other != point]
-        total += value * (prod(x - other for other in others) * whole // prod(point - other for other in others))
-    if (total % whole != 0).any() or (total // whole <= 0).any():
-        raise NotComposableError("a size on the curve is no whole positive number of bytes")
-    sizes: NDArray[np.int64] = (total // whole).astype(np.int64)
-    return sizes
 
 
 @dataclass(frozen=True)

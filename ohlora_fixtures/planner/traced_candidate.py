@@ -126,6 +126,15 @@ class TracedCandidate:
     def __post_init__(self) -> None:
         self._placed = {"{}": _Placed(self.model)}
 
+    @property
+    def has_fused_attention(self) -> bool:
+        """Whether the card computes attention in one kernel."""
+        return self.profile.attention == "fused"
+
+    def checkpoints(self, variant: Variant) -> bool:
+        """Whether a variant recomputes activations."""
+        return variant.protocol(self.protocol).gradient_checkpointing
+
     def placing(self) -> Trace:
         """The model reaching the device."""
         with self._tracing(self._placed["{}"]) as tracer:

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import flop_registry
 
+from .curves import Weights, on_polynomial
 from .seconds import Work
-from .steps import NotComposableError, value_at, whole_at
+from .steps import NotComposableError, whole
 
 Counter = Callable[[Sequence[Any], Mapping[str, Any], Any], Work]
 """Takes an operator's arguments, keyword arguments and result."""
@@ -45,12 +46,19 @@ def counter_of(func: torch._ops.OpOverload) -> Counter | None:
 def work_at(x: int, known: Mapping[int, Work]) -> Work:
     """Work at `x` on the polynomial through the work at known points: two give a line, three a parabola.
 
+    Raises NotComposableError as `work_between` does.
+    """
+    return work_between(on_polynomial(x, [*known]), [*known.values()])
+
+
+def work_between(weights: Weights, known: Sequence[Work]) -> Work:
+    """Work at a point, by that at known points.
+
     Raises NotComposableError unless what matrix products do comes out whole.
     """
-    by_field = zip(*(vars(work).values() for work in known.values()), strict=True)
-    flops, moved_bytes, fp32_flops, *others = (dict(zip(known, values, strict=True)) for values in by_field)
-    exact = (whole_at(x, values) if any(values.values()) else 0 for values in (flops, moved_bytes, fp32_flops))
-    return Work(*exact, *(round(value_at(x, values)) for values in others))
+    flops, moved_bytes, fp32_flops, *others = zip(*(vars(work).values() for work in known), strict=True)
+    exact = (whole(weights.sum(values)) if any(values) else 0 for values in (flops, moved_bytes, fp32_flops))
+    return Work(*exact, *(round(weights.sum(values)) for values in others))
 
 
 def mean_work(each: Sequence[Work]) -> Work:
