@@ -7,7 +7,7 @@ from ohlora_fixtures.inputs.candidates import read_candidates
 from ohlora_fixtures.inputs.gpu_profiles import read_profiles
 from ohlora_fixtures.inputs.protocol import Protocol
 from ohlora_fixtures.inputs.variants import lora
-from ohlora_fixtures.planner.batches import EstimatedTokenizer
+from ohlora_fixtures.planner.batches import padding_tokenizer
 from ohlora_fixtures.planner.candidate_planner import CandidatePlanner
 from ohlora_fixtures.planner.curves import PARABOLA, TILED, Curve
 from ohlora_fixtures.planner.runs import interpolated_run, shapes_of
@@ -40,7 +40,7 @@ STEPS = [[padded(tokens)] for tokens in LENGTHS] + [[a_batch(*[tokens] * 4)] for
 def planner(tiny):
     def make(card, examples=STEPS[0][0], protocol=Protocol(epochs=1)):  # noqa: B008 - it is frozen
         (candidate,) = read_candidates(tiny())
-        traced = TracedCandidate(candidate, build_on_meta(candidate), EstimatedTokenizer(1), protocol, PROFILES[card])
+        traced = TracedCandidate(candidate, build_on_meta(candidate), padding_tokenizer(), protocol, PROFILES[card])
         return CandidatePlanner(traced, examples, 10, protocol, [VARIANT])
 
     return make
