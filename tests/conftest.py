@@ -233,7 +233,7 @@ def judge(tmp_path: Path) -> Callable[..., object]:
     return run
 
 
-_LONGEST = ("test_study", "test_crashes")
+_LONGEST = ("test_validation", "test_study", "test_crashes")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -82,8 +82,8 @@ def test_answers_are_judged_untuned_and_tuned_and_chosen_by(suite, run, capsys):
     assert chosen["choice"]["quality"]["score"] == tuned["quality_score"]
     assert "Final choice: learned r8" in result.stdout.str()
     page = (folder / "comparison.md").read_text(encoding="utf-8")
-    assert f"| learned, untuned | {untuned['quality_score']:.1f} |" in page
-    assert f"{tuned['untuned_trained_nats_per_character']:.3f} → {tuned['trained_nats_per_character']:.3f}" in page
+    assert f"| learned | untuned | {untuned['quality_score']:.1f} |" in page
+    assert f"| {tuned['trained_nats_per_character']:.3f} | {tuned['held_out_nats_per_character']:.3f} |" in page
     before = (folder / "records.jsonl").read_bytes()
 
     for given in answers[TUNED]:  # a person thinks otherwise, and writes so into the file that the session has left

@@ -160,19 +160,21 @@ def with_seconds(plan: Plan, steps: int | None, pace: Pace | None) -> Plan:
 class PlanStore:
     """A folder of JSON files, each named after a digest of all that its plan depends on.
 
-    What cannot be read is as good as not there; what cannot be written is not kept.
+    What cannot be read is as good as not there; what cannot be written is kept for this session.
     """
 
     def __init__(self, folder: Path | None) -> None:
-        """Keep nothing if there is no folder."""
+        """Without a folder, all is kept for this session."""
         self._folder = folder
+        self._of_this_session: dict[str, dict[str, Any]] = {}
 
     def read(self, facts: dict[str, Any]) -> dict[str, Any] | None:
         """What was kept under these facts."""
-        if self._folder is None:
-            return None
+        name = _digest(facts)
+        if name in self._of_this_session or self._folder is None:
+            return self._of_this_session.get(name)
         try:
-            kept = json.loads(read_bytes(self._path(facts), MOST_SETTINGS_BYTES))
+            kept = json.loads(read_bytes(self._folder / f"{name}.json", MOST_SETTINGS_BYTES))
         except (OSError, ValueError, RecursionError):
             return None
         is_whole = isinstance(kept, dict) and kept.get("digest") == _digest(kept.get("result"))
@@ -180,14 +182,11 @@ class PlanStore:
 
     def write(self, facts: dict[str, Any], result: dict[str, Any]) -> None:
         """Keep a result."""
-        if self._folder is None:
-            return
-        with suppress(OSError):
-            replace_text(self._path(facts), json.dumps({"digest": _digest(result), "result": result}))
-
-    def _path(self, facts: dict[str, Any]) -> Path:
-        assert self._folder is not None
-        return self._folder / f"{_digest(facts)}.json"
+        name = _digest(facts)
+        self._of_this_session[name] = result
+        if self._folder is not None:
+            with suppress(OSError):
+                replace_text(self._folder / f"{name}.json", json.dumps({"digest": _digest(result), "result": result}))
 
 
 def _digest(facts: Any) -> str:
