@@ -7,7 +7,7 @@ Capability = tuple[int, int]
 """CUDA compute capability, major and minor."""
 PaceBasis = Literal["measured", "calibrated", "rough"]
 
-OPERATOR_SECONDS = 3.75e-6
+OPERATOR_SECONDS = 4e-6
 """What the host takes for an operator where that is not measured: PyTorch in eager mode on a server of 2024."""
 BANDWIDTH_SHARE = 0.75
 """Of the memory's peak: what a T4 reaches; an L40S, whose cache holds much of what is read again, 0.9."""
