@@ -106,7 +106,7 @@ def test_one_candidate_measured_tells_the_times_of_the_others():
         pace = calibrated(study.pace_without_runs(), [(each.work, each.seconds) for each in own])
         others = [each for other, cases in timed.items() if other != name for each in cases]
         misses = [abs(seconds_of(each.work, pace).seconds / each.seconds - 1) for each in others]
-        assert fmean(misses) <= 0.11
+        assert fmean(misses) <= 0.125
         assert max(misses) <= 0.27
 
 
