@@ -286,7 +286,7 @@ def test_an_interrupted_session_keeps_what_it_has(suite):
     assert "FinguAI" in (suite.path / "out" / "comparison.md").read_text(encoding="utf-8")
     assert "Saved benchmark data" in result.stdout.str() + result.stderr.str()
     assert "FinguAI-Chat-v1  not judged " in result.stdout.str()
-    result.stdout.fnmatch_lines("the rest: the same command with --resume */out")
+    result.stdout.fnmatch_lines("the rest: the same command, without --results-dir, with --resume */out")
 
 
 def test_a_terminal_shows_progress_and_takes_it_away(suite, monkeypatch):

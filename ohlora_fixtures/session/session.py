@@ -250,9 +250,10 @@ class Session:
             parts.append(stored_run.terminal(limits, self._verdicts, terminal.width))
         if self._selection is not None:
             parts.append(choice.terminal(self._selection, terminal))
-        where = f"results: {self._settings.results_dir}"
+        folder = str(self._settings.results_dir)
+        where = f"results: {folder}"
         if is_interrupted:
-            where += f"\nthe rest: the same command with --resume {shlex.quote(str(self._settings.results_dir))}"
+            where += f"\nthe rest: the same command, without --results-dir, with --resume {shlex.quote(folder)}"
         parts.append(where)
         self._store.restore()
         if self._store.deleted:
