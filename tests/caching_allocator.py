@@ -15,7 +15,7 @@ class CachingAllocator:
     def __init__(self, limit_bytes: float = inf) -> None:
         self._limit_bytes = limit_bytes
         self.small, self.large = Pool(is_small=True), Pool(is_small=False)
-        self.small.before_segment = self.large.before_segment = self._make_room
+        self.small.device = self.large.device = self
         self.peak_allocated_bytes = 0
         """Most bytes in live blocks so far (`allocated_bytes.all.peak`)."""
         self.peak_reserved_bytes = 0
@@ -39,6 +39,9 @@ class CachingAllocator:
         """
         (self.small if handle & 1 else self.large).free(handle >> 1)
 
+    def emptied(self) -> None:
+        """Nothing is kept of that."""
+
     def empty_cache(self) -> None:
         """Give wholly free segments back to the device."""
         self.small.empty_cache()
@@ -54,7 +57,8 @@ class CachingAllocator:
         """Bytes in segments (`reserved_bytes.all.current`)."""
         return self.small.reserved_bytes + self.large.reserved_bytes
 
-    def _make_room(self, segment_bytes: int) -> None:
+    def before_segment(self, segment_bytes: int) -> None:
+        """Give back what can be, where the limit is reached."""
         if self.reserved_bytes + segment_bytes > self._limit_bytes:
             self.empty_cache()
             if self.reserved_bytes + segment_bytes > self._limit_bytes:

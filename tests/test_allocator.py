@@ -1,13 +1,25 @@
-"""The model of PyTorch's CUDA caching allocator, by hand and against a slow, obvious one."""
+"""The model of PyTorch's CUDA caching allocator, by hand and against a slow, obvious one; and its compiled form."""
 
+import os
 import random
+from array import array
 
+import caching_allocator
 import pytest
 from caching_allocator import CachingAllocator
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ohlora_fixtures.planner.allocator import Pool
+from ohlora_fixtures.planner.allocator import PlainPool, Pool
 
 KIB, MIB = 1024, 2**20
+needs_compiled = pytest.mark.skipif(Pool is PlainPool, reason="the pool was not compiled when this was installed")
+
+
+@pytest.fixture(autouse=True, params=[PlainPool, pytest.param(Pool, marks=needs_compiled)], ids=["plain", "compiled"])
+def pool_type(request, monkeypatch):
+    monkeypatch.setattr(caching_allocator, "Pool", request.param)
+    return request.param
 
 
 def figures(allocator):
@@ -58,8 +70,8 @@ def test_pools_share_nothing():
     assert allocator.reserved_bytes == 22 * MIB
 
 
-def test_the_best_fit_is_the_smallest_and_then_the_lowest():
-    pool = Pool(is_small=True)
+def test_the_best_fit_is_the_smallest_and_then_the_lowest(pool_type):
+    pool = pool_type(is_small=True)
     first, _, second, _, third, _ = (pool.malloc(size) for size in (2048, 512, 1024, 512, 1024, 512))
     for address in (third, first, second):
         pool.free(address)
@@ -120,8 +132,8 @@ def test_what_is_not_live_cannot_be_freed():
         allocator.free(handle)
 
 
-def test_a_copy_goes_its_own_way_and_equal_layouts_behave_alike():
-    pool = Pool(is_small=False)
+def test_a_copy_goes_its_own_way_and_equal_layouts_behave_alike(pool_type):
+    pool = pool_type(is_small=False)
     hole, kept = pool.malloc(4 * MIB), pool.malloc(4 * MIB)
     pool.free(hole)
     twin = pool.copy()
@@ -201,3 +213,73 @@ def test_thousands_of_random_events_come_out_as_the_obvious_allocator_has_them(s
             size = chance.choice(sizes)()
             live.append((allocator.malloc(size), obvious.malloc(size)))
         assert figures(allocator)[:2] == obvious.figures()
+
+
+class Card:
+    """A device that is full from a limit on, and notes what it is told."""
+
+    def __init__(self, pool, limit):
+        self.pool, self.limit, self.told = pool, limit, []
+        pool.device = self
+
+    def before_segment(self, segment_bytes):
+        self.told.append(segment_bytes)
+        if self.pool.reserved_bytes + segment_bytes > self.limit:
+            self.pool.empty_cache()
+            if self.pool.reserved_bytes + segment_bytes > self.limit:
+                raise MemoryError
+
+    def emptied(self):
+        self.told.append("emptied")
+
+
+def state(pool):
+    names = ("is_small", "allocated_bytes", "reserved_bytes", "held_bytes", "peak_reserved_bytes", "changes")
+    return [getattr(pool, name) for name in names]
+
+
+def outcome(pool, events, addresses):
+    try:
+        return pool.play(array("q", events), addresses)
+    except (KeyError, IndexError, MemoryError) as error:
+        return type(error)
+
+
+SIZES = st.sampled_from([1, 3, 2047, 2048, 4095, 4096, 10240, 20479, 20480, 40960, 70000]) | st.integers(1, 60000)
+DRAWN = st.lists(SIZES.map(lambda blocks: 512 * blocks) | st.integers(-60, 0), max_size=120)
+
+
+@needs_compiled
+@given(st.booleans(), st.lists(DRAWN, min_size=1, max_size=3), st.integers(0, 1 << 26))
+def test_the_compiled_pool_is_the_plain_one(is_small, plays, limit):
+    plain, compiled = PlainPool(is_small=is_small), Pool(is_small=is_small)
+    known, layouts = ([None], [None]), {}
+    for drawn in plays:
+        plain, compiled = plain.copy(), compiled.copy()
+        cards = [Card(pool, limit) for pool in (plain, compiled)]
+        events = [min(event, 2048 * 512) if is_small else event for event in drawn]
+        outcomes = [outcome(pool, events, own) for pool, own in zip((plain, compiled), known, strict=True)]
+        assert outcomes[0] == outcomes[1]
+        assert known[0] == known[1]
+        assert state(plain) == state(compiled)
+        assert cards[0].told == cards[1].told
+        assert layouts.setdefault(plain.layout(), compiled.layout()) == compiled.layout()
+    assert len(set(layouts.values())) == len(layouts)
+
+
+def test_what_a_compiled_pool_does_not_take_is_an_error(pool_type):
+    pool = pool_type(is_small=True)
+    with pytest.raises((TypeError, AttributeError)):
+        pool.play("text", [])
+    with pytest.raises(KeyError):
+        pool.play(array("q", [512, -1, -1]), [])
+    with pytest.raises(IndexError):
+        pool.play(array("q", [-1]), [])
+    pool.device = object()
+    with pytest.raises(AttributeError):
+        pool.empty_cache()
+
+
+@pytest.mark.skipif("CI" not in os.environ, reason="elsewhere there may be no compiler")
+def test_ci_tries_the_compiled_pool():
+    assert Pool is not PlainPool

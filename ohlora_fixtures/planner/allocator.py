@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Category(IntEnum):
@@ -74,8 +77,21 @@ LARGE_REQUEST_MIN_BYTES = 10 << 20
 LARGE_ROUND_BYTES = 2 << 20
 """`kRoundLarge`: ... rounded up to a multiple of this."""
 
+Events: TypeAlias = "array[int] | NDArray[np.int64]"
+"""Integers of 64 bits."""
+
 _ADDRESS_BITS = 52
 _ADDRESS_MASK = (1 << _ADDRESS_BITS) - 1
+
+
+class Device(Protocol):
+    """A device whose memory may be short."""
+
+    def before_segment(self, segment_bytes: int) -> None:
+        """Called before a pool takes a segment: the place to make room."""
+
+    def emptied(self) -> None:
+        """Called when a pool has emptied its cache."""
 
 
 class Pool:
@@ -88,6 +104,8 @@ class Pool:
     def __init__(self, *, is_small: bool) -> None:
         self.is_small = is_small
         """Whether it serves requests up to 1 MiB."""
+        self.device: Device | None = None
+        """Where its segments come from; None has room enough."""
         self.allocated_bytes = 0
         """In live blocks, rounding and unsplit rests included."""
         self.reserved_bytes = 0
@@ -96,6 +114,9 @@ class Pool:
         """Of the small pool: in segments that are not wholly free."""
         self.peak_reserved_bytes = 0
         """Most `reserved_bytes` so far."""
+        self.changes: list[tuple[int, int]] = []
+        """Of the last `play`: at which of its events a segment was taken or the cache emptied, and what that added to
+        `reserved_bytes`."""
         self._least_rest_bytes = MIN_BLOCK_BYTES if is_small else SMALL_REQUEST_MAX_BYTES + 1
         """A block is split where at least so much is left (`should_split`)."""
         self._next_address = LARGE_ROUND_BYTES
@@ -107,100 +128,95 @@ class Pool:
 
     def malloc(self, size_bytes: int) -> int:
         """Allocate at least one byte; returns the block's address."""
-        addresses: list[int | None] = []
-        self.play([-(-size_bytes // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES], addresses)
-        assert addresses[0] is not None
-        return addresses[0]
+        size = -(-size_bytes // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES
+        position = bisect_left(self._free_keys, size << _ADDRESS_BITS)
+        if position < len(self._free_keys):
+            key = self._free_keys[position]
+            address, found = key & _ADDRESS_MASK, key >> _ADDRESS_BITS
+            self._take_free(address)
+        else:
+            address, found = self._new_segment(size)
+        if found == SMALL_SEGMENT_BYTES:
+            self.held_bytes += found
+        if found - size >= self._least_rest_bytes:
+            self._add_free(address + size, found - size)
+            found = size
+        self._live[address] = found
+        self.allocated_bytes += found
+        return address
 
     def free(self, address: int) -> None:
         """Make a block free and join it with free neighbours.
 
         Raises KeyError for an address at which no live block begins.
         """
-        self.play([-1], [address])
+        size = self._live.pop(address)
+        self.allocated_bytes -= size
+        if address + size in self._free:
+            size += self._take_free(address + size)
+        if address in self._free_ending_at:
+            address = self._free_ending_at[address]
+            size += self._take_free(address)
+        self._add_free(address, size)
+        if size == SMALL_SEGMENT_BYTES:
+            self.held_bytes -= size
 
-    def play(self, events: Iterable[int], addresses: list[int | None]) -> list[int]:  # noqa: C901 - calls cost as much
-        """Play events in order; a run has hundreds of thousands.
+    def play(self, events: Events, addresses: list[int | None]) -> bytes:
+        """Play events in order.
 
         An event is the size of a block in bytes, a multiple of `MIN_BLOCK_BYTES`, whose address is appended to
         `addresses`; or `-1 - n` for the free of the n-th of these, where that is not None; or `EMPTY_CACHE`. Returns
-        the pool's level after each: `held_bytes` of the small pool, `allocated_bytes` of the large one. Raises KeyError
-        for the free of what is not live.
+        the pool's level after each, as int64: `held_bytes` of the small pool, `allocated_bytes` of the large one.
+        Raises KeyError for the free of what is not live.
         """
-        is_small, least_rest_bytes = self.is_small, self._least_rest_bytes
-        live, free, ending_at, keys = self._live, self._free, self._free_ending_at, self._free_keys
-        allocated, held = self.allocated_bytes, self.held_bytes
-        levels = []
-        for event in events:
+        self.changes, levels = [], array("q")
+        for number, event in enumerate(events.tolist()):
+            before = self.reserved_bytes
             if event > 0:
-                position = bisect_left(keys, event << _ADDRESS_BITS)
-                if position < len(keys):
-                    key = keys.pop(position)
-                    address, found = key & _ADDRESS_MASK, key >> _ADDRESS_BITS
-                    del free[address]
-                else:
-                    address, found = self._new_segment(event)
-                if found == SMALL_SEGMENT_BYTES:
-                    held += found
-                rest = found - event
-                if rest >= least_rest_bytes:
-                    begin = address + event
-                    free[begin] = rest
-                    ending_at[begin + rest] = begin
-                    insort(keys, rest << _ADDRESS_BITS | begin)
-                    found = event
-                else:
-                    ending_at.pop(address + found, None)
-                live[address] = found
-                allocated += found
-                addresses.append(address)
+                addresses.append(self.malloc(event))
             elif event == EMPTY_CACHE:
                 self.empty_cache()
             elif (freed := addresses[-1 - event]) is not None:
-                address = freed
-                size = live.pop(address)
-                allocated -= size
-                end = address + size
-                following = free.pop(end, 0)
-                if following:
-                    del keys[bisect_left(keys, following << _ADDRESS_BITS | end)]
-                    end += following
-                if address in ending_at:
-                    preceding = ending_at.pop(address)
-                    del keys[bisect_left(keys, address - preceding << _ADDRESS_BITS | preceding)]
-                    address = preceding
-                free[address] = size = end - address
-                ending_at[end] = address
-                insort(keys, size << _ADDRESS_BITS | address)
-                if size == SMALL_SEGMENT_BYTES:
-                    held -= size
-            levels.append(held if is_small else allocated)
-        self.allocated_bytes, self.held_bytes = allocated, held
-        return levels
+                self.free(freed)
+            if event == EMPTY_CACHE or self.reserved_bytes != before:
+                self.changes.append((number, self.reserved_bytes - before))
+            levels.append(self.held_bytes if self.is_small else self.allocated_bytes)
+        return levels.tobytes()
 
     def empty_cache(self) -> None:
         """Give wholly free segments back to the device."""
         for address, size in list(self._segments.items()):
             if self._free.get(address) == size:
-                del self._free[address], self._free_ending_at[address + size], self._segments[address]
-                self._free_keys.remove(size << _ADDRESS_BITS | address)
+                self._take_free(address)
+                del self._segments[address]
                 self.reserved_bytes -= size
+        if self.device is not None:
+            self.device.emptied()
 
-    def before_segment(self, segment_bytes: int) -> None:
-        """Called before a segment is taken from the device: where that is short of memory, the place to make room."""
-
-    def layout(self) -> tuple[object, ...]:
+    def layout(self) -> object:
         """All that decides what the pool does next: two equal layouts behave the same ever after."""
         return tuple(self._free_keys), frozenset(self._live), self.reserved_bytes
 
     def copy(self) -> Self:
-        """An independent pool in the same state; its peak begins at the present level."""
+        """An independent pool in the same state, with room enough; its peak begins at the present level."""
         twin = copy(self)
+        twin.device = None
         twin.peak_reserved_bytes = self.reserved_bytes
         twin._segments, twin._live = self._segments.copy(), self._live.copy()
         twin._free, twin._free_ending_at = self._free.copy(), self._free_ending_at.copy()
         twin._free_keys = self._free_keys.copy()
         return twin
+
+    def _add_free(self, address: int, size: int) -> None:
+        self._free[address] = size
+        self._free_ending_at[address + size] = address
+        insort(self._free_keys, size << _ADDRESS_BITS | address)
+
+    def _take_free(self, address: int) -> int:
+        size = self._free.pop(address)
+        del self._free_ending_at[address + size]
+        del self._free_keys[bisect_left(self._free_keys, size << _ADDRESS_BITS | address)]
+        return size
 
     def _new_segment(self, size: int) -> tuple[int, int]:
         if self.is_small:
@@ -209,10 +225,27 @@ class Pool:
             segment_bytes = LARGE_SEGMENT_BYTES
         else:
             segment_bytes = -(-size // LARGE_ROUND_BYTES) * LARGE_ROUND_BYTES
-        self.before_segment(segment_bytes)
+        if self.device is not None:
+            self.device.before_segment(segment_bytes)
         address = self._next_address
         self._segments[address] = segment_bytes
         self._next_address += segment_bytes + MIN_BLOCK_BYTES
         self.reserved_bytes += segment_bytes
         self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
         return address, segment_bytes
+
+
+def _fastest_pool() -> type[Pool]:
+    """The compiled one, if it was compiled from the source that lies here."""
+    with suppress(ImportError, OSError):
+        from . import _pool  # type: ignore[attr-defined]
+
+        if crc32(Path(__file__).with_name("_pool.c").read_bytes()) == _pool.SOURCE_CRC32:
+            return _pool.Pool  # type: ignore[no-any-return]
+    return Pool
+
+
+PlainPool = Pool
+"""The one above."""
+if not TYPE_CHECKING:
+    Pool = _fastest_pool()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from functools import cache
 from math import inf
 
 from .allocator import LARGE_ROUND_BYTES, Pool
-from .parts import Addresses, Part
+from .parts import Part
 from .small_pool import SmallPool, longest_of
+from .states import EMPTY_LARGE, State
 
 FEW_STEPS = 4
 """A step that may set what a run needs is played with so many steps, itself the last."""
@@ -63,8 +63,8 @@ def least(is_enough: Callable[[int], bool], low: int, high: int, guess: int) -> 
     return bisect_left(range(high), x=True, lo=low + 1, key=is_enough)
 
 
-_Start = tuple[object, Addresses]
-"""The large pool's layout before a part, and what the part inherits."""
+_Start = tuple[State, int]
+"""The large pool before a part, and what the small pool has in segments."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,7 @@ class LimitedPlays:
 
     def __init__(self, small: SmallPool) -> None:
         self._small = small
-        self._begin: _Start = (_BothPools().layout(), ())
-        self._pools: dict[_Start, _BothPools] = {self._begin: _BothPools()}
-        self._known: dict[tuple[_Start, Part], list[_Outcome]] = defaultdict(list)
+        self._known: dict[tuple[_Start, Part], list[_Outcome]] = {}
 
     def failing_part(self, parts: Sequence[Part], limit_bytes: float) -> int | None:
         """Which part of a run does not get through under a limit; None if all do."""
@@ -97,52 +95,71 @@ class LimitedPlays:
         return max(each.at_least_bytes for each in self._play(parts, inf))
 
     def _play(self, parts: Sequence[Part], limit_bytes: float) -> Iterator[_Outcome]:
-        start: _Start | None = self._begin
+        start: _Start | None = (EMPTY_LARGE, 0)
         for part in parts:
             assert start is not None
+            if (start, part) not in self._known:
+                self._known[start, part] = [self._with_room(start, part)]
             known = self._known[start, part]
             outcome = next((each for each in known if each.at_least_bytes <= limit_bytes < each.below_bytes), None)
             if outcome is None:
-                outcome = self._outcome(start, part, limit_bytes)
+                outcome = self._under_limit(start, part, limit_bytes)
                 known.append(outcome)
             yield outcome
             start = outcome.end
 
-    def _outcome(self, start: _Start, part: Part, limit_bytes: float) -> _Outcome:
-        pool = self._pools[start].copy()
-        pool.begin(limit_bytes)
-        codes, addresses = part.large.codes, part.large.addresses(start[1])
+    def _with_room(self, start: _Start, part: Part) -> _Outcome:
+        """With room enough the pools are played apart; the small one grows before the large one does."""
+        state, small_bytes = start
+        outcome = state.after(part.large.requests)
+        large_bytes, held_bytes = state.pool.reserved_bytes, 0
+        most = large_bytes + small_bytes
+        held = ((first, 0, held_bytes) for held_bytes, first, _ in self._small.beside(part))
+        for _, is_large, value in sorted([*held, *((place, 1, change) for place, change in outcome.changes)]):
+            if not is_large:
+                held_bytes = value
+                small_bytes = max(small_bytes, held_bytes)
+            else:
+                large_bytes += value
+                if value <= 0:  # the cache was emptied
+                    small_bytes = min(small_bytes, held_bytes)
+            most = max(most, large_bytes + small_bytes)
+        return _Outcome(most, inf, (outcome.state, small_bytes))
+
+    def _under_limit(self, start: _Start, part: Part, limit_bytes: float) -> _Outcome:
+        state, small_bytes = start
+        requests, pool = part.large.requests, state.pool.copy()
+        addresses = requests.addresses(state.left)
+        card = _Card(pool, small_bytes, limit_bytes)
         end: _Start | None = None
         with suppress(_LimitReachedError):
             for held_bytes, first, last in self._small.beside(part):
-                pool.small_pool_holds(held_bytes)
-                pool.play(codes[first:last].tolist(), addresses)
-            end = pool.layout(), part.large.left_behind(addresses)
-            self._pools.setdefault(end, pool)
-        return _Outcome(pool.together_bytes, pool.refused_bytes, end)
+                card.small_pool_holds(held_bytes)
+                pool.play(requests.codes[first:last], addresses)
+            end = state.end(requests, pool.copy(), addresses), card.small_bytes
+        return _Outcome(card.together_bytes, card.refused_bytes, end)
 
 
 class _LimitReachedError(Exception):
     """A pool needs a segment beyond the limit."""
 
 
-class _BothPools(Pool):
-    """The large pool on a card with a limit, and what the small pool takes beside it.
+class _Card:
+    """A card with a limit, on which the large pool is played and the small one takes what it takes.
 
     Where the limit is reached, both give wholly free segments back and it is tried again, as `malloc` does by
     `release_cached_blocks` (`c10/cuda/CUDACachingAllocator.cpp`).
     """
 
-    def __init__(self) -> None:
-        super().__init__(is_small=False)
-        self._small_bytes = self._small_held_bytes = 0
-        self.begin(inf)
-
-    def begin(self, limit_bytes: float) -> None:
-        """Play under this limit from now on."""
+    def __init__(self, large: Pool, small_bytes: int, limit_bytes: float) -> None:
+        self._large = large
+        large.device = self
+        self.small_bytes = small_bytes
+        """In segments of the small pool."""
+        self._small_held_bytes = 0
         self._limit_bytes = limit_bytes
-        self.together_bytes = self.reserved_bytes + self._small_bytes
-        """Most in segments of both pools since then."""
+        self.together_bytes = large.reserved_bytes + small_bytes
+        """Most in segments of both pools."""
         self.refused_bytes = inf
         """Least that would have been in segments of both, and was refused."""
 
@@ -152,9 +169,9 @@ class _BothPools(Pool):
         Raises _LimitReachedError where that is too much.
         """
         self._small_held_bytes = held_bytes
-        if held_bytes > self._small_bytes:
-            self.before_segment(held_bytes - self._small_bytes)
-            self._small_bytes = held_bytes
+        if held_bytes > self.small_bytes:
+            self.before_segment(held_bytes - self.small_bytes)
+            self.small_bytes = held_bytes
 
     def before_segment(self, segment_bytes: int) -> None:
         """Make room for a segment of either pool.
@@ -162,23 +179,18 @@ class _BothPools(Pool):
         Raises _LimitReachedError where there is none.
         """
         if not self._has_room(segment_bytes):
-            self.empty_cache()
+            self._large.empty_cache()
             if not self._has_room(segment_bytes):
                 raise _LimitReachedError
 
+    def emptied(self) -> None:
+        """Let the small pool give back its wholly free segments, too."""
+        self.small_bytes = min(self.small_bytes, self._small_held_bytes)
+
     def _has_room(self, segment_bytes: int) -> bool:
-        together_bytes = self.reserved_bytes + self._small_bytes + segment_bytes
+        together_bytes = self._large.reserved_bytes + self.small_bytes + segment_bytes
         if together_bytes > self._limit_bytes:
             self.refused_bytes = min(self.refused_bytes, together_bytes)
             return False
         self.together_bytes = max(self.together_bytes, together_bytes)
         return True
-
-    def empty_cache(self) -> None:
-        """Give wholly free segments of both pools back."""
-        super().empty_cache()
-        self._small_bytes = min(self._small_bytes, self._small_held_bytes)
-
-    def layout(self) -> tuple[object, ...]:
-        """As of any pool."""
-        return *super().layout(), self._small_bytes

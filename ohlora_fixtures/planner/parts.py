@@ -1,16 +1,16 @@
-"""A run in parts, a beginning and steps, each played through one of the allocator's two pools."""
+"""A run in parts, a beginning and steps, their events sorted by the allocator's two pools."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .allocator import MIN_BLOCK_BYTES, SMALL_REQUEST_MAX_BYTES, Category, Pool, Trace
+from .allocator import MIN_BLOCK_BYTES, SMALL_REQUEST_MAX_BYTES, Category, Trace
 from .steps import INHERITED, Step
 
 Addresses = tuple[int | None, ...]
@@ -90,10 +90,20 @@ class PoolEvents:
         number_of = np.cumsum(is_here) - 1 + part.inherits
         codes = np.where(is_inherited, events - INHERITED - 1, rounded(np.maximum(events, 0)))
         codes[is_own_free] = -1 - number_of[-1 - events[is_own_free]]
-        self.codes: NDArray[np.int64] = codes
+        left_behind = tuple(int(number_of[own]) if is_here[own] else None for own in part.left_behind)
+        key = codes.tobytes(), part.inherits, left_behind
+        self.requests: Requests = _REQUESTS.get(key) or _REQUESTS.setdefault(key, Requests(*key))
+        """They themselves."""
+
+
+class Requests:
+    """What a part asks of a pool: parts that ask the same share it, whatever they ask of the other pool."""
+
+    def __init__(self, codes: bytes, inherits: int, left_behind: Addresses) -> None:
+        self.codes: NDArray[np.int64] = np.frombuffer(codes, dtype=np.int64)
         """As `Pool.play` takes them: what is inherited has the first addresses."""
-        self._inherits = part.inherits
-        self._left_behind = [int(number_of[own]) if is_here[own] else None for own in part.left_behind]
+        self._inherits = inherits
+        self._left_behind = left_behind
 
     def addresses(self, inherited: Addresses) -> list[int | None]:
         """Addresses to begin with, by those that are inherited."""
@@ -104,42 +114,13 @@ class PoolEvents:
         return tuple(None if number is None else addresses[number] for number in self._left_behind)
 
 
+_REQUESTS: WeakValueDictionary[tuple[bytes, int, Addresses], Requests] = WeakValueDictionary()
 _PART_OF: WeakKeyDictionary[Step, Part] = WeakKeyDictionary()
 
 
 def part_of(step: Step) -> Part:
     """The part that a step is, sorted once however often it is played."""
     return _PART_OF.get(step) or _PART_OF.setdefault(step, Part(step))
-
-
-def replay(pool: Pool, part: Part, inherited: Addresses) -> tuple[NDArray[np.int64], Addresses]:
-    """Play a part's events through one of the pools.
-
-    Returns the pool's level after each, as `Pool.play` does, and the addresses of what is left behind.
-    """
-    own = part.small if pool.is_small else part.large
-    addresses = own.addresses(inherited)
-    levels = pool.play(own.codes.tolist(), addresses)
-    return np.array(levels, dtype=np.int64), own.left_behind(addresses)
-
-
-def play_through(pool: Pool, parts: Sequence[Part]) -> Iterator[tuple[Pool, Addresses, NDArray[np.int64]]]:
-    """Play parts one after the other; one that begins in a layout in which it has begun before ends as it did then.
-
-    The pool must have few blocks, so that its layouts come back. Gives, for each part, the pool after it, whose peak is
-    the part's, the addresses of what is left behind, and the levels during it.
-    """
-    left: Addresses = ()
-    layout: object = pool.layout()
-    known: dict[Any, tuple[Pool, Addresses, NDArray[np.int64], object]] = {}
-    for part in parts:
-        start = layout, left, part
-        if start not in known:
-            pool = pool.copy()
-            levels, left = replay(pool, part, left)
-            known[start] = pool, left, levels, pool.layout()
-        pool, left, levels, layout = known[start]
-        yield pool, left, levels
 
 
 def most_requested_bytes(parts: Sequence[Part]) -> int:

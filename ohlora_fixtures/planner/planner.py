@@ -303,5 +303,6 @@ def _mib(size_bytes: int | None) -> float | None:
 @cache
 def source_digest() -> str:
     """A digest of this package's own code: a plan made by other code is not looked at."""
-    files = sorted(Path(__file__).parents[1].rglob("*.py"))
+    package = Path(__file__).parents[1]
+    files = sorted([*package.rglob("*.py"), *package.rglob("*.c")])
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

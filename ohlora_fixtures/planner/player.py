@@ -1,9 +1,8 @@
 """Plays a run through the allocator: what a card would hold after it, and at its peak.
 
 The two pools do not disturb each other where there is room, and are played apart. In the small pool every rest of 512
-bytes is split off: what it has allocated is the sum of its rounded requests, however it is laid out. The large pool has
-few blocks and soon comes back to a layout it has been in, and a step that begins in such a layout ends as it ended
-then. Only the small pool's segments have to be played step by step.
+bytes is split off: what it has allocated is the sum of its rounded requests, however it is laid out. Only its
+segments have to be played.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .allocator import EMPTY_CACHE, Category, Pool, Trace
+from .allocator import EMPTY_CACHE, Category, Trace
 from .limits import LimitedPlays, needed_bytes
-from .parts import Part, most_requested_bytes, part_of, play_through
+from .parts import Part, most_requested_bytes, part_of
 from .small_pool import SmallPool, play_small
+from .states import EMPTY_LARGE, Outcome
 from .steps import INHERITED, NotComposableError, Step
 
 WASTED = "wasted"
@@ -62,23 +62,26 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
     Raises NotComposableError for a step that frees another number of allocations than the one before it left.
     """
     parts = _parts(beginning, steps)
-    large = [*play_through(Pool(is_small=False), parts)]
+    large, state = list[Outcome](), EMPTY_LARGE
+    for part in parts:
+        large.append(state.after(part.large.requests))
+        state = large[-1].state
     small = begins = most = peak_part = peak_event = 0
-    for number, (part, (after, _, levels)) in enumerate(zip(parts, large, strict=True)):
-        freed = np.zeros(len(levels), dtype=np.int64)  # of what the part before left in the small pool
+    for number, (part, outcome) in enumerate(zip(parts, large, strict=True)):
+        freed = np.zeros(len(outcome.levels), dtype=np.int64)  # of what the part before left in the small pool
         if number:
             events = part.events[part.large.places]
             is_inherited = events <= INHERITED
             freed[is_inherited] = parts[number - 1].left_small_bytes[INHERITED - events[is_inherited]]
-        highest, event = _highest(part, begins, levels - np.cumsum(freed))
+        highest, event = _highest(part, begins, outcome.levels - np.cumsum(freed))
         if small + highest > most:
             most, peak_part, peak_event = small + highest, number, event
-        begins = after.allocated_bytes
+        begins = outcome.state.pool.allocated_bytes
         small += int(part.small_sums[-1:].sum() - freed.sum())
     at_peak = _breakdown(parts, peak_part, peak_event)
     at_peak[WASTED] = most - sum(at_peak.values())
-    pool, left, _ = large[-1]
-    for address in left:  # what the last step left is let go
+    pool = state.pool.copy()
+    for address in state.left:  # what the last step left is let go
         if address is not None:
             pool.free(address)
     allocated = pool.allocated_bytes + small - int(parts[-1].left_small_bytes.sum())
@@ -86,7 +89,7 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
     if sum(np.count_nonzero(part.events == EMPTY_CACHE) for part in set(parts)) > 1:
         reserved = int(LimitedPlays(small_pool).most_together_bytes(parts))
     else:  # `Trainer` empties the cache before it trains; from then on each pool comes to its peak and stays there
-        reserved = max(after.peak_reserved_bytes for after, _, _ in large) + small_pool.peak_bytes
+        reserved = max(outcome.peak_reserved_bytes for outcome in large) + small_pool.peak_bytes
     return Played(allocated, most, reserved, at_peak, peak_part, peak_event, parts, small_pool)
 
 

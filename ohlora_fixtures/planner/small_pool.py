@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .allocator import Pool
-from .parts import Addresses, Part, replay
+from .parts import Part
+from .states import EMPTY_SMALL
 
 SMALL_EVENTS = 1 << 16
 """How many events are played if there are so many: some 0.1 s worth."""
@@ -41,37 +40,16 @@ def play_small(parts: Sequence[Part]) -> SmallPool:
     played = [part for part, begin in zip(parts, begins, strict=False) if begin < SMALL_EVENTS]
     if longest not in played:
         played.append(longest)
-    state = _BEGINNING
+    state = EMPTY_SMALL
     peak_bytes = 0
     held_bytes: dict[Part, NDArray[np.int64]] = {}
     for part in played:
-        state = state.after(part)
-        peak_bytes = max(peak_bytes, state.pool.peak_reserved_bytes)
-        held_bytes[part] = np.maximum(held_bytes.get(part, 0), state.held_bytes)
+        outcome = state.after(part.small.requests)
+        levels = np.concatenate(([state.pool.held_bytes], outcome.levels))
+        held_bytes[part] = np.maximum(held_bytes.get(part, 0), _most_between(part, levels))
+        peak_bytes = max(peak_bytes, outcome.peak_reserved_bytes)
+        state = outcome.state
     return SmallPool(peak_bytes, held_bytes)
-
-
-class _State:
-    """The small pool after some parts: runs that begin with the same parts share it."""
-
-    def __init__(self, pool: Pool, left: Addresses, held_bytes: NDArray[np.int64]) -> None:
-        self.pool = pool
-        self.held_bytes = held_bytes
-        """Of the last part, as in `SmallPool.held_bytes`."""
-        self._left = left
-        self._after: WeakKeyDictionary[Part, _State] = WeakKeyDictionary()
-
-    def after(self, part: Part) -> _State:
-        """The state after one more part."""
-        if part not in self._after:
-            pool = self.pool.copy()
-            levels, left = replay(pool, part, self._left)
-            held_bytes = _most_between(part, np.concatenate(([self.pool.held_bytes], levels)))
-            self._after[part] = _State(pool, left, held_bytes)
-        return self._after[part]
-
-
-_BEGINNING = _State(Pool(is_small=True), (), np.zeros(0, dtype=np.int64))
 
 
 def longest_of(parts: Sequence[Part]) -> int:
