@@ -93,11 +93,11 @@ class PoolEvents:
         left_behind = tuple(int(number_of[own]) if is_here[own] else None for own in part.left_behind)
         key = codes.tobytes(), part.inherits, left_behind
         self.requests: Requests = _REQUESTS.get(key) or _REQUESTS.setdefault(key, Requests(*key))
-        """They themselves."""
+        """What they ask of the pool."""
 
 
 class Requests:
-    """What a part asks of a pool: parts that ask the same share it, whatever they ask of the other pool."""
+    """What a part asks of one pool; parts that ask the same of it share them."""
 
     def __init__(self, codes: bytes, inherits: int, left_behind: Addresses) -> None:
         self.codes: NDArray[np.int64] = np.frombuffer(codes, dtype=np.int64)

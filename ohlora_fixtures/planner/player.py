@@ -19,7 +19,7 @@ from .allocator import EMPTY_CACHE, Category, Trace
 from .limits import LimitedPlays, needed_bytes
 from .parts import Part, most_requested_bytes, part_of
 from .small_pool import SmallPool, play_small
-from .states import EMPTY_LARGE, Outcome
+from .states import EMPTY_LARGE
 from .steps import INHERITED, NotComposableError, Step
 
 WASTED = "wasted"
@@ -62,12 +62,10 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
     Raises NotComposableError for a step that frees another number of allocations than the one before it left.
     """
     parts = _parts(beginning, steps)
-    large, state = list[Outcome](), EMPTY_LARGE
-    for part in parts:
-        large.append(state.after(part.large.requests))
-        state = large[-1].state
-    small = begins = most = peak_part = peak_event = 0
-    for number, (part, outcome) in enumerate(zip(parts, large, strict=True)):
+    state = EMPTY_LARGE
+    small = begins = most = peak_part = peak_event = large_peak_bytes = 0
+    for number, part in enumerate(parts):
+        outcome = state.after(part.large.requests)
         freed = np.zeros(len(outcome.levels), dtype=np.int64)  # of what the part before left in the small pool
         if number:
             events = part.events[part.large.places]
@@ -76,8 +74,10 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
         highest, event = _highest(part, begins, outcome.levels - np.cumsum(freed))
         if small + highest > most:
             most, peak_part, peak_event = small + highest, number, event
-        begins = outcome.state.pool.allocated_bytes
+        state = outcome.state
+        begins = state.pool.allocated_bytes
         small += int(part.small_sums[-1:].sum() - freed.sum())
+        large_peak_bytes = max(large_peak_bytes, outcome.peak_reserved_bytes)
     at_peak = _breakdown(parts, peak_part, peak_event)
     at_peak[WASTED] = most - sum(at_peak.values())
     pool = state.pool.copy()
@@ -89,7 +89,7 @@ def play(beginning: Trace | Step, steps: Sequence[Step] = ()) -> Played:
     if sum(np.count_nonzero(part.events == EMPTY_CACHE) for part in set(parts)) > 1:
         reserved = int(LimitedPlays(small_pool).most_together_bytes(parts))
     else:  # `Trainer` empties the cache before it trains; from then on each pool comes to its peak and stays there
-        reserved = max(outcome.peak_reserved_bytes for outcome in large) + small_pool.peak_bytes
+        reserved = large_peak_bytes + small_pool.peak_bytes
     return Played(allocated, most, reserved, at_peak, peak_part, peak_event, parts, small_pool)
 
 
