@@ -131,9 +131,9 @@ class Pool:
         size = -(-size_bytes // MIN_BLOCK_BYTES) * MIN_BLOCK_BYTES
         position = bisect_left(self._free_keys, size << _ADDRESS_BITS)
         if position < len(self._free_keys):
-            key = self._free_keys[position]
+            key = self._free_keys.pop(position)
             address, found = key & _ADDRESS_MASK, key >> _ADDRESS_BITS
-            self._take_free(address)
+            del self._free[address], self._free_ending_at[address + found]
         else:
             address, found = self._new_segment(size)
         if found == SMALL_SEGMENT_BYTES:
@@ -157,9 +157,9 @@ class Pool:
         if address in self._free_ending_at:
             address = self._free_ending_at[address]
             size += self._take_free(address)
-        self._add_free(address, size)
         if size == SMALL_SEGMENT_BYTES:
             self.held_bytes -= size
+        self._add_free(address, size)
 
     def play(self, events: Events, addresses: list[int | None]) -> bytes:
         """Play events in order.
@@ -170,16 +170,17 @@ class Pool:
         Raises KeyError for the free of what is not live.
         """
         self.changes, levels = [], array("q")
+        reserved = self.reserved_bytes
         for number, event in enumerate(events.tolist()):
-            before = self.reserved_bytes
             if event > 0:
                 addresses.append(self.malloc(event))
             elif event == EMPTY_CACHE:
                 self.empty_cache()
             elif (freed := addresses[-1 - event]) is not None:
                 self.free(freed)
-            if event == EMPTY_CACHE or self.reserved_bytes != before:
-                self.changes.append((number, self.reserved_bytes - before))
+            if self.reserved_bytes != reserved or event == EMPTY_CACHE:
+                self.changes.append((number, self.reserved_bytes - reserved))
+                reserved = self.reserved_bytes
             levels.append(self.held_bytes if self.is_small else self.allocated_bytes)
         return levels.tobytes()
 
