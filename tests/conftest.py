@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # bitsandbytes compiles nothing, and a process starts 1 s earlier
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers do not wait for each other's threads
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "_hypothesis_pytestplugin"]
 
 settings.register_profile(
     "ci",
