@@ -267,7 +267,7 @@ def test_the_compiled_pool_is_the_plain_one(is_small, plays, limit):
     assert len(set(layouts.values())) == len(layouts)
 
 
-def test_what_a_compiled_pool_does_not_take_is_an_error(pool_type):
+def test_what_a_pool_does_not_take_is_an_error(pool_type):
     pool = pool_type(is_small=True)
     with pytest.raises((TypeError, AttributeError)):
         pool.play("text", [])
